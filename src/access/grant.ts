@@ -1,0 +1,75 @@
+// Making a grant: what must be true of one before it exists, and whether it is in force. Ignorant of
+// approvals (who may ask for what) and of storage.
+
+import { Failure } from '../errors.ts'
+import type { Grant } from './access.ts'
+import { randomId } from './id.ts'
+
+const day = 24 * 60 * 60 * 1000
+export const longestGrant = 30 * day
+
+/** What a grant is asked for. Times in milliseconds. */
+export interface GrantTerms {
+  readonly principal: string
+  readonly target: string
+  readonly role: string
+  readonly startsAt: number
+  readonly durationMs: number
+  readonly reason: string
+  readonly requestId?: string
+}
+
+/** The names that exist. A Map of definitions fits as well as a Set of names. */
+export interface KnownNames {
+  readonly roles: { has(name: string): boolean }
+  readonly targets: { has(name: string): boolean }
+}
+
+/**
+ * A grant with these terms, under a new id.
+ * @throws Failure invalid_parameter that says which term is wrong and what is right.
+ */
+export function newGrant(terms: GrantTerms, known: KnownNames): Grant {
+  const { principal, target, role, startsAt, durationMs, requestId } = terms
+  const reason = terms.reason.trim()
+  // The name must survive a startup packet and a line of a log as it is.
+  if (!isPlainName(principal)) {
+    refuse('a principal is a name of 1 to 128 characters without spaces or control characters')
+  }
+  if (!known.roles.has(role)) refuse(`there is no role "${role}"`)
+  if (!known.targets.has(target)) refuse(`there is no target "${target}"`)
+  if (!Number.isSafeInteger(startsAt)) refuse('the start of a grant must be a time')
+  if (!Number.isSafeInteger(durationMs) || durationMs <= 0 || durationMs > longestGrant) {
+    refuse('a grant lasts longer than nothing and at most 30 days')
+  }
+  if (reason === '') refuse('a grant needs a reason')
+  return {
+    id: randomId(),
+    principal,
+    target,
+    role,
+    startsAt,
+    endsAt: startsAt + durationMs,
+    revokedAt: undefined,
+    reason,
+    requestId,
+  }
+}
+
+/** Why the grant gives no access at `now`, or that it does. */
+export function standing(
+  grant: Grant,
+  now: number,
+): 'in_force' | 'not_yet' | 'expired' | 'revoked' {
+  if (grant.revokedAt !== undefined) return 'revoked'
+  if (now < grant.startsAt) return 'not_yet'
+  return now < grant.endsAt ? 'in_force' : 'expired'
+}
+
+function isPlainName(name: string): boolean {
+  return name.length <= 128 && /^[^\s\p{Cc}]+$/u.test(name)
+}
+
+function refuse(message: string): never {
+  throw new Failure('invalid_parameter', { message })
+}

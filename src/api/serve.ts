@@ -1,0 +1,78 @@
+// Gives the control plane a socket: listens, and closes within a limit however long clients keep their
+// connections. Ignorant of routes.
+
+import { Server } from 'node:http'
+import { createAdaptorServer } from '@hono/node-server'
+import type { Hono } from 'hono'
+import { Failure } from '../errors.ts'
+
+export interface ListenOptions {
+  readonly address: string
+  /** 0 takes any free port. */
+  readonly port: number
+}
+
+export interface ServedApi {
+  readonly port: number
+  /** Stops accepting, lets requests that are running finish for a while, then ends every connection. */
+  close(): Promise<void>
+}
+
+/** Slow clients must not hold a connection for nothing. */
+const headersTimeout = 10_000
+const requestTimeout = 30_000
+const closeLimitMs = 3_000
+
+/** Throws a Failure with a sentence for the operator when the address cannot be had. */
+export async function serveApi(app: Hono, options: ListenOptions): Promise<ServedApi> {
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    serverOptions: { headersTimeout, requestTimeout },
+  })
+  if (!(server instanceof Server)) throw new TypeError('the control plane speaks HTTP/1.1 only')
+  await listen(server, options)
+  const bound = server.address()
+  return {
+    port: typeof bound === 'object' && bound !== null ? bound.port : options.port,
+    close: () => closeServer(server),
+  }
+}
+
+function listen(server: Server, { address, port }: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const refuse = (error: Error): void => reject(cannotListen(error, address, port))
+    server.once('error', refuse)
+    server.listen(port, address, () => {
+      server.off('error', refuse)
+      resolve()
+    })
+  })
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const limit = setTimeout(() => server.closeAllConnections(), closeLimitMs)
+    server.close(() => {
+      clearTimeout(limit)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+function cannotListen(error: Error, address: string, port: number): Failure {
+  const code = 'code' in error ? error.code : undefined
+  const reasons = new Map<unknown, string>([
+    ['EADDRINUSE', 'another process is using that port'],
+    ['EACCES', 'this process may not use that port'],
+    ['EADDRNOTAVAIL', 'this machine does not have that address'],
+  ])
+  return new Failure(
+    'invalid_configuration',
+    {
+      message: `the control plane cannot listen on ${address}:${port}: ${reasons.get(code) ?? error.message}`,
+      hint: 'Stop the other process or choose another address or port.',
+    },
+    { cause: error },
+  )
+}

@@ -1,0 +1,140 @@
+// The hash chain: how a record is sealed to the one before it, and how a reader checks, line by line
+// and in constant memory, that nothing was changed, removed, added or moved since.
+// Ignorant of files and of what records mean. Hash: SHA-256 (FIPS 180-4).
+
+import { createHash, hash } from 'node:crypto'
+
+/** What the first record of a chain is sealed to. */
+export const genesisHash = '0'.repeat(64)
+
+/** Between the sealed part of a line and its hash. */
+const sealMark = ',"hash":"'
+
+/** The bytes of a line after the sealed part: mark, 64 digits, quote and brace. */
+const sealLength = sealMark.length + 64 + 2
+
+/**
+ * The hash of a record. `head` is its line up to but excluding `,"hash"`; the hash before it is fed
+ * as text, so a chain can be checked with sha256sum and a shell.
+ */
+export function seal(previousHash: string, head: string): string {
+  return hash('sha256', previousHash + head, 'hex')
+}
+
+/** The part of a line that is sealed. `fields` is the inside of a JSON object, without braces. */
+export function lineHead(sequence: number, time: string, fields: string): string {
+  return `{"seq":${sequence},"time":"${time}",${fields}`
+}
+
+/** A whole line, line feed included. */
+export function sealedLine(head: string, digest: string): string {
+  return `${head}${sealMark}${digest}"}\n`
+}
+
+export type ProblemKind = 'changed' | 'removed' | 'reordered' | 'malformed'
+
+/** What is wrong with a line. The caller knows which line of which file it was. */
+export interface ChainProblem {
+  readonly kind: ProblemKind
+  /** A sentence fragment for people, lower-case start, no full stop. */
+  readonly message: string
+}
+
+/** The sequence number and the hash that a line says it has; undefined when it is no line of ours. */
+export function readSeal(
+  line: Buffer,
+): { readonly sequence: number; readonly hash: string } | undefined {
+  const start = /^\{"seq":([1-9][0-9]{0,14}),"/.exec(line.toString('latin1', 0, 32))
+  const end = /^,"hash":"([0-9a-f]{64})"\}$/.exec(line.toString('latin1', line.length - sealLength))
+  if (start?.[1] === undefined || end?.[1] === undefined) return undefined
+  return { sequence: Number(start[1]), hash: end[1] }
+}
+
+/**
+ * Checks a chain from its first record on. Feed it every line in order; it answers with the first
+ * problem and keeps to it. Nothing behind the first problem can be vouched for, but when records
+ * are missing it still watches whether they turn up later, which tells moved lines from removed ones.
+ */
+export class ChainCheck {
+  #sequence = 0
+  #hash = genesisHash
+  #problem: ChainProblem | undefined
+
+  /** The last record that was found good. */
+  get tip(): { readonly sequence: number; readonly hash: string } {
+    return { sequence: this.#sequence, hash: this.#hash }
+  }
+
+  /** The first problem, by what is known so far. */
+  get problem(): ChainProblem | undefined {
+    return this.#problem
+  }
+
+  /** The next line, without its line feed. Returns the chain's first problem once there is one. */
+  line(line: Buffer): ChainProblem | undefined {
+    const said = readSeal(line)
+    if (this.#problem !== undefined) {
+      if (this.#problem.kind === 'removed' && said?.sequence === this.#sequence + 1) {
+        this.#problem = moved(said.sequence)
+      }
+      return this.#problem
+    }
+    const expected = this.#sequence + 1
+    const head = line.subarray(0, line.length - sealLength)
+    if (said === undefined) {
+      this.#problem = {
+        kind: 'malformed',
+        message: `this is not an audit record; record ${expected} was expected here`,
+      }
+    } else if (said.sequence !== expected) {
+      this.#problem = this.#misplaced(said.sequence, said.hash, head)
+    } else if (sealBytes(this.#hash, head) !== said.hash) {
+      this.#problem = changed(expected)
+    } else {
+      this.#sequence = expected
+      this.#hash = said.hash
+    }
+    return this.#problem
+  }
+
+  #misplaced(sequence: number, hashSaid: string, head: Buffer): ChainProblem {
+    const expected = this.#sequence + 1
+    // With the expected number put back, does it fit? Then only the number was tampered with.
+    const mended = Buffer.concat([
+      Buffer.from(`{"seq":${expected}`),
+      head.subarray(head.indexOf(',')),
+    ])
+    if (sealBytes(this.#hash, mended) === hashSaid) return changed(expected)
+    if (sequence < expected) {
+      return {
+        kind: 'reordered',
+        message: `record ${sequence} stands here again, after record ${this.#sequence}: it was moved or duplicated`,
+      }
+    }
+    return {
+      kind: 'removed',
+      message:
+        sequence === expected + 1
+          ? `record ${expected} is missing before this line`
+          : `records ${expected} to ${sequence - 1} are missing before this line`,
+    }
+  }
+}
+
+function sealBytes(previousHash: string, head: Buffer): string {
+  return createHash('sha256').update(previousHash).update(head).digest('hex')
+}
+
+function changed(sequence: number): ChainProblem {
+  return {
+    kind: 'changed',
+    message: `record ${sequence} does not match its hash: it, or its hash, was changed`,
+  }
+}
+
+function moved(sequence: number): ChainProblem {
+  return {
+    kind: 'reordered',
+    message: `record ${sequence} belongs here but stands further down: lines were moved`,
+  }
+}

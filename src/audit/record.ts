@@ -1,0 +1,253 @@
+// What a record is: for each type a function that makes its fields, the text that Journal.append puts
+// between a line's number and its hash. Everything here runs once for each statement, so what does not
+// change is serialised once and a record is a few concatenations. docs/audit.md lists the fields.
+// Ignorant of sequence, time, chain and storage.
+
+import type { Grant, TokenKind } from '../access/access.ts'
+import type { Decision, Judgement } from '../policy/decision.ts'
+import { clip, quote, textFields } from './json.ts'
+
+/** Who a session is. Every statement record carries all of it, so that a line can be read alone. */
+export interface SessionFacts {
+  readonly session: string
+  readonly principal: string
+  readonly grant: string
+  readonly requestId: string | undefined
+  readonly role: string
+  readonly target: string
+  /** The database role that the upstream session runs as. */
+  readonly databaseRole: string
+  /** `address:port` of the client. */
+  readonly client: string
+  /** What the client calls itself; its own claim. */
+  readonly application: string
+}
+
+/** SessionFacts, serialised once. Make it anew when the application name changes. */
+export interface SessionContext {
+  /** The session id, escaped, without quotes. */
+  readonly id: string
+  /** `"session":...` and so on, without braces. */
+  readonly fields: string
+}
+
+export function sessionContext(facts: SessionFacts): SessionContext {
+  const fields = [
+    `"session":${quote(facts.session)}`,
+    `"principal":${quote(facts.principal)}`,
+    `"grant":${quote(facts.grant)}`,
+    ...(facts.requestId === undefined ? [] : [`"requestId":${quote(facts.requestId)}`]),
+    `"role":${quote(facts.role)}`,
+    `"target":${quote(facts.target)}`,
+    `"databaseRole":${quote(facts.databaseRole)}`,
+    `"client":${quote(facts.client)}`,
+    `"application":${quote(facts.application)}`,
+  ]
+  return { id: quote(facts.session).slice(1, -1), fields: fields.join(',') }
+}
+
+export function sessionStartRecord(context: SessionContext): string {
+  return `"type":"session.start",${context.fields}`
+}
+
+export interface SessionEnd {
+  /** Why it ended, e.g. `client closed`, `grant ended`, `upstream lost`. */
+  readonly reason: string
+  readonly statements: number
+  readonly durationMs: number
+  readonly bytesFromClient: number
+  readonly bytesToClient: number
+}
+
+export function sessionEndRecord(context: SessionContext, end: SessionEnd): string {
+  return (
+    `"type":"session.end",${context.fields},"reason":${quote(end.reason)}` +
+    `,"statements":${end.statements},"durationMs":${milliseconds(end.durationMs)}` +
+    `,"bytesFromClient":${end.bytesFromClient},"bytesToClient":${end.bytesToClient}`
+  )
+}
+
+export interface Login {
+  readonly result: 'ok' | 'refused'
+  /** The true reason of a refusal, which the client is not told. */
+  readonly reason: string | undefined
+  /** What the client asked for; of a refused login these are claims. */
+  readonly principal: string
+  readonly target: string
+  readonly client: string
+  /** The public half of the token, where one could be read. Never the secret half. */
+  readonly tokenId: string | undefined
+  /** The session that began with it. */
+  readonly session: string | undefined
+}
+
+export function loginRecord(login: Login): string {
+  return (
+    `"type":"login","result":"${login.result}"${optional('reason', login.reason)}` +
+    `,"principal":${quote(clip(login.principal, claimLimit))}` +
+    `,"target":${quote(clip(login.target, claimLimit))}` +
+    `,"client":${quote(login.client)}${optional('token', login.tokenId)}` +
+    optional('session', login.session)
+  )
+}
+
+/** How the statement came. `functionCall` is the message of that name, which has no text. */
+export type StatementProtocol = 'simple' | 'extended' | 'functionCall'
+
+/**
+ * The intent: written before the statement is forwarded. `number` counts the session's statements;
+ * with the session id it is the record's id, which the outcome repeats. `decision` differs from the
+ * judgement's own where the session knew more, e.g. that the grant has ended since.
+ */
+export function statementRecord(
+  context: SessionContext,
+  number: number,
+  protocol: StatementProtocol,
+  judgement: Judgement,
+  decision: Decision = judgement.decision,
+): string {
+  return (
+    `"type":"statement","id":"${context.id}.${number}",${context.fields},"protocol":"${protocol}",` +
+    `${remembered(judgementFields, judgement, describeJudgement)},` +
+    remembered(decisionFields, decision, describeDecision)
+  )
+}
+
+/**
+ * `ok`, `error`: the upstream said so. `suspended`: a portal stopped at its row limit. `skipped`: the
+ * upstream passed over it after an earlier error. `unknown`: the session ended before the answer.
+ */
+export type OutcomeResult = 'ok' | 'error' | 'suspended' | 'skipped' | 'unknown'
+
+export interface Outcome {
+  readonly result: OutcomeResult
+  /** The upstream's command tag, e.g. `INSERT`. */
+  readonly command: string | undefined
+  readonly rows: number | undefined
+  /** Bytes of the answer that went to the client. */
+  readonly bytes: number
+  readonly durationMs: number
+  readonly sqlstate: string | undefined
+}
+
+/** How the statement of this number ended. Says only what its statement record could not. */
+export function outcomeRecord(context: SessionContext, number: number, outcome: Outcome): string {
+  return (
+    `"type":"outcome","statement":"${context.id}.${number}","result":"${outcome.result}"` +
+    optional('command', outcome.command) +
+    (outcome.rows === undefined ? '' : `,"rows":${outcome.rows}`) +
+    `,"bytes":${outcome.bytes},"durationMs":${milliseconds(outcome.durationMs)}` +
+    optional('sqlstate', outcome.sqlstate)
+  )
+}
+
+export interface Cancel {
+  /**
+   * `sent` upstream; `idle`: the session ran nothing; `unknown`: no session has that key; `failed`:
+   * the upstream was not reached.
+   */
+  readonly result: 'sent' | 'idle' | 'unknown' | 'failed'
+  readonly client: string
+  readonly session: string | undefined
+}
+
+export function cancelRecord(cancel: Cancel): string {
+  return (
+    `"type":"cancel","result":"${cancel.result}","client":${quote(cancel.client)}` +
+    optional('session', cancel.session)
+  )
+}
+
+export interface TokenIssued {
+  readonly grant: Grant
+  /** The public half of the token. */
+  readonly tokenId: string
+  readonly kind: TokenKind
+}
+
+/** An operator made a grant and a token of it on the command line. */
+export function tokenIssuedRecord({ grant, tokenId, kind }: TokenIssued): string {
+  return (
+    `"type":"token.issued","grant":${quote(grant.id)},"token":${quote(tokenId)},"kind":"${kind}"` +
+    `,"principal":${quote(grant.principal)},"target":${quote(grant.target)}` +
+    `,"role":${quote(grant.role)},"startsAt":"${new Date(grant.startsAt).toISOString()}"` +
+    `,"endsAt":"${new Date(grant.endsAt).toISOString()}"` +
+    `,"reason":${quote(clip(grant.reason, reasonLimit))}`
+  )
+}
+
+export interface JournalOpen {
+  readonly chain: string
+  /** `start`: a process began to write. `rotation`: the segment before it was full. */
+  readonly reason: 'start' | 'rotation'
+  /** Half a line that a process left when it died, cut off the segment before this one. */
+  readonly recovered: { readonly bytesCut: number; readonly sha256: string } | undefined
+}
+
+/** The first record of a segment. */
+export function journalOpenRecord(open: JournalOpen): string {
+  const cut =
+    open.recovered === undefined
+      ? ''
+      : `,"bytesCut":${open.recovered.bytesCut},"cutSha256":"${open.recovered.sha256}"`
+  return `"type":"journal.open","chain":${quote(open.chain)},"reason":"${open.reason}"${cut}`
+}
+
+/** The last record of an orderly stop. A chain that ends otherwise was killed, or cut. */
+export function journalCloseRecord(): string {
+  return '"type":"journal.close"'
+}
+
+export function proxyStartRecord(version: string): string {
+  return `"type":"proxy.start","version":${quote(version)}`
+}
+
+export function proxyStopRecord(reason: string): string {
+  return `"type":"proxy.stop","reason":${quote(reason)}`
+}
+
+/** A stranger may claim a name as long as a startup packet. */
+const claimLimit = 256
+const reasonLimit = 4096
+/** A query string of a megabyte can hold a hundred thousand statements. */
+const tagLimit = 64
+
+// Judgements and decisions are immutable and live as long as they are remembered elsewhere.
+const judgementFields = new WeakMap<Judgement, string>()
+const decisionFields = new WeakMap<Decision, string>()
+
+function describeJudgement(judgement: Judgement): string {
+  const { tags } = judgement
+  const kept = tags.slice(0, tagLimit).map(quote).join(',')
+  const count = tags.length > tagLimit ? `,"tagCount":${tags.length}` : ''
+  return `${textFields(judgement.text)},"tags":[${kept}]${count},"class":"${judgement.class}"`
+}
+
+function describeDecision(decision: Decision): string {
+  return (
+    `"decision":"${decision.outcome}","rule":${quote(decision.rule)}` +
+    `,"reason":${quote(clip(decision.reason, reasonLimit))}`
+  )
+}
+
+function remembered<Key extends object>(
+  memo: WeakMap<Key, string>,
+  key: Key,
+  describe: (key: Key) => string,
+): string {
+  let fields = memo.get(key)
+  if (fields === undefined) {
+    fields = describe(key)
+    memo.set(key, fields)
+  }
+  return fields
+}
+
+function optional(name: string, value: string | undefined): string {
+  return value === undefined ? '' : `,"${name}":${quote(value)}`
+}
+
+/** Microseconds are as fine as anybody can measure here. */
+function milliseconds(duration: number): number {
+  return Math.round(duration * 1000) / 1000
+}

@@ -1,0 +1,89 @@
+// One journal record as one readable line. A record of a kind that is not known here, or a line that
+// is no JSON, is shown as it is: what a reader of an audit must not do is leave something out.
+
+import { printable, type Style } from './terminal.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+export function auditLine(line: string, style: Style): string {
+  const fields = parse(line)
+  const describe = fields === undefined ? undefined : descriptions.get(text(fields, 'type'))
+  if (fields === undefined || describe === undefined) return printable(line)
+  // The day is in the file's name and in --json; here the time is what one looks for. UTC.
+  const time = style('dim', text(fields, 'time').slice(11, 23))
+  return `${time} ${describe(fields, style)}`
+}
+
+const descriptions: ReadonlyMap<string, (fields: Fields, style: Style) => string> = new Map([
+  ['statement', statement],
+  ['outcome', outcome],
+  ['login', login],
+  ['session.start', (fields, style) => `${who(fields, style)} session begins, ${origin(fields)}`],
+  ['session.end', sessionEnd],
+  ['cancel', (fields) => `cancel ${text(fields, 'result')}, from ${text(fields, 'client')}`],
+  ['journal.open', (fields) => `journal opened (${text(fields, 'reason')})`],
+  ['journal.close', () => 'journal closed'],
+  ['proxy.start', (fields) => `proxy started, version ${text(fields, 'version')}`],
+  ['proxy.stop', (fields) => `proxy stopped: ${text(fields, 'reason')}`],
+])
+
+function statement(fields: Fields, style: Style): string {
+  const denied = text(fields, 'decision') !== 'allow'
+  const decision = denied ? style('red', 'DENY ') : style('green', 'allow')
+  const why = denied ? style('red', `  [${text(fields, 'rule')}: ${text(fields, 'reason')}]`) : ''
+  return `${who(fields, style)} ${decision} ${text(fields, 'text')}${why}`
+}
+
+function outcome(fields: Fields, style: Style): string {
+  const parts = [
+    text(fields, 'result'),
+    text(fields, 'command'),
+    counted(fields, 'rows'),
+    counted(fields, 'durationMs', 'ms'),
+    text(fields, 'sqlstate'),
+  ]
+  return style('dim', `  -> ${text(fields, 'statement')} ${parts.filter(Boolean).join(' ')}`)
+}
+
+function login(fields: Fields, style: Style): string {
+  const result = text(fields, 'result')
+  const coloured = style(result === 'ok' ? 'green' : 'red', `login ${result}`)
+  const reason = text(fields, 'reason')
+  const asked = `${text(fields, 'principal')} on ${text(fields, 'target')}`
+  return `${asked} ${coloured}${reason === '' ? '' : `: ${reason}`}, from ${text(fields, 'client')}`
+}
+
+function sessionEnd(fields: Fields, style: Style): string {
+  const sums = [counted(fields, 'statements', 'statements'), counted(fields, 'durationMs', 'ms')]
+  return `${who(fields, style)} session ends: ${text(fields, 'reason')}, ${sums.join(', ')}`
+}
+
+function who(fields: Fields, style: Style): string {
+  const name = style('bold', text(fields, 'principal'))
+  return `${name} ${style('cyan', `${text(fields, 'role')}@${text(fields, 'target')}`)}`
+}
+
+function origin(fields: Fields): string {
+  const application = text(fields, 'application')
+  return `from ${text(fields, 'client')}${application === '' ? '' : ` with ${application}`}`
+}
+
+/** A field for people; empty when it is missing. */
+function text(fields: Fields, name: string): string {
+  const value = fields[name]
+  return typeof value === 'string' ? printable(value) : ''
+}
+
+function counted(fields: Fields, name: string, unit = name): string {
+  const value = fields[name]
+  return typeof value === 'number' ? `${value} ${unit}` : ''
+}
+
+function parse(line: string): Fields | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,118 @@
+// What the command line needs done: its only port to the rest. The composition root implements it.
+// Ignorant of how; everything rejects with a Failure when it cannot be done.
+
+import type { TokenKind } from '../access/access.ts'
+import type { Policy } from '../policy/policy.ts'
+import type { Secret } from '../secret.ts'
+
+export interface Operations {
+  /** Runs until `signal`, and resolves when everything has stopped. */
+  serve(options: {
+    readonly configFile: string
+    readonly signal: AbortSignal
+    readonly onReady: (running: Running) => void
+  }): Promise<void>
+
+  /** Resolves when `file` is a configuration that `serve` would take. */
+  checkConfig(file: string): Promise<void>
+
+  issueToken(request: TokenRequest): Promise<IssuedToken>
+
+  /** The policy of a configuration; without one, that of the predefined roles. */
+  policy(options: { readonly configFile?: string }): Promise<Policy>
+
+  /** Reads every chain to its end. `onProgress` hears of each file before it is read. */
+  verifyJournal(
+    directory: string,
+    onProgress: (progress: { readonly index: number; readonly of: number }) => void,
+  ): Promise<{ readonly ok: boolean; readonly chains: readonly ChainReport[] }>
+
+  /** The last `lines` lines of the journal, and with `follow` what comes after, until `signal`. */
+  tailJournal(
+    directory: string,
+    options: { readonly follow: boolean; readonly lines: number },
+    signal: AbortSignal,
+  ): AsyncIterable<string>
+
+  /** `serve` on a PostgreSQL and a configuration made for the occasion, with tokens to try. */
+  demo(options: {
+    readonly directory?: string
+    readonly port: number
+    readonly httpPort: number
+    readonly reset: boolean
+    readonly env: Readonly<Record<string, string | undefined>>
+    readonly signal: AbortSignal
+    /** Hears what is being done, e.g. `Starting PostgreSQL`. */
+    readonly onStep: (step: string) => void
+    readonly onReady: (running: RunningDemo) => void
+  }): Promise<void>
+}
+
+export interface Running {
+  /** `address:port` of the proxy. */
+  readonly proxy: string
+  /** e.g. `http://127.0.0.1:8432`. */
+  readonly http: string
+  readonly journalDirectory: string
+}
+
+export interface RunningDemo extends Running {
+  readonly directory: string
+  readonly configFile: string
+  readonly people: readonly {
+    readonly occupation: string
+    readonly role: string
+    readonly token: IssuedToken
+  }[]
+}
+
+export interface TokenRequest {
+  readonly configFile: string
+  readonly principal: string
+  readonly target: string
+  readonly role: string
+  /** How long the grant is in force from now, in milliseconds. */
+  readonly forMs: number
+  readonly kind: TokenKind
+  readonly reason: string
+}
+
+export interface IssuedToken {
+  readonly token: Secret
+  readonly tokenId: string
+  readonly grantId: string
+  /** Milliseconds since the epoch. */
+  readonly endsAt: number
+  /** Until when it must be used for the first time, where there is a limit. */
+  readonly redeemBy: number | undefined
+  readonly connection: Connection
+}
+
+/** Where the token is good. */
+export interface Connection {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly user: string
+  readonly sslmode: 'disable' | 'require'
+}
+
+/** One worker's chain of records. */
+export interface ChainReport {
+  readonly chain: string
+  /** Records found good, from the first on. */
+  readonly records: number
+  /** The last record found good. Kept elsewhere, it shows later whether the end was cut off. */
+  readonly tip: { readonly sequence: number; readonly hash: string }
+  /** The first line that cannot be trusted. */
+  readonly problem: ChainFault | undefined
+  /** What is no problem by itself but worth knowing. */
+  readonly notes: readonly string[]
+}
+
+export interface ChainFault {
+  readonly file: string
+  readonly line: number
+  /** Lower-case start, no full stop. */
+  readonly message: string
+}

@@ -1,0 +1,37 @@
+// What people type behind an option, read strictly: ports, counts, durations. What is wrong comes
+// back as commander's usage error, with a sentence.
+
+import { InvalidArgumentError } from 'commander'
+
+export function parsePort(text: string): number {
+  const port = Number(text)
+  if (/^\d{1,5}$/.test(text) && port >= 1 && port <= 65_535) return port
+  throw new InvalidArgumentError('A port is a number from 1 to 65535.')
+}
+
+export function parseCount(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a whole number, zero or more.')
+}
+
+const units: ReadonlyMap<string, number> = new Map([
+  ['s', 1_000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+])
+
+/** `90m`, `8h`, `1h30m`: milliseconds. */
+export function parseDuration(text: string): number {
+  if (!/^(\d{1,6}[smhd])+$/.test(text)) throw invalidDuration()
+  let sum = 0
+  for (const [, number, unit] of text.matchAll(/(\d+)([smhd])/g)) {
+    sum += Number(number) * (units.get(unit ?? '') ?? Number.NaN)
+  }
+  if (!(sum > 0)) throw invalidDuration()
+  return sum
+}
+
+function invalidDuration(): InvalidArgumentError {
+  return new InvalidArgumentError('A duration is written like 30m, 8h, 1h30m or 2d.')
+}

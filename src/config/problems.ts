@@ -1,0 +1,96 @@
+// What is wrong with a configuration, said so that an editor can jump to it:
+// `pgwarden.yaml:12:5: targets.shop.port: expected a number between 1 and 65535`.
+// Ignorant of what is right.
+
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type LineCounter } from 'yaml'
+import type { z } from 'zod'
+import { Failure } from '../errors.ts'
+
+export type Path = readonly PropertyKey[]
+
+export interface Problem {
+  readonly path: Path
+  readonly message: string
+  /** Whether the key itself is wrong, rather than what stands behind it. */
+  readonly atKey?: boolean
+}
+
+/** A YAML text that can say where in it something stands. */
+export interface Source {
+  readonly fileName: string
+  readonly document: Document
+  readonly lines: LineCounter
+}
+
+/** The issues of a schema, one problem for each thing to correct. */
+export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source): Problem[] {
+  return issues.flatMap((issue): Problem[] => {
+    const { path } = issue
+    switch (issue.code) {
+      case 'unrecognized_keys':
+        return issue.keys.map((key) => ({
+          path: [...path, key],
+          message: 'unknown key',
+          atKey: true,
+        }))
+      case 'invalid_key':
+        return [{ path, message: issue.issues[0]?.message ?? issue.message, atKey: true }]
+      default: {
+        const missing = !source.document.hasIn(path)
+        return [{ path, message: missing ? `missing: ${issue.message}` : issue.message }]
+      }
+    }
+  })
+}
+
+/** All problems at once: nobody wants to correct a file one error a run. */
+export function invalid(source: Source, problems: readonly Problem[]): Failure {
+  const lines = [...new Set(problems.map((problem) => describe(source, problem)))]
+  const [first = '', second] = lines
+  return new Failure(
+    'invalid_configuration',
+    second === undefined
+      ? { message: first }
+      : { message: `${lines.length} problems in ${source.fileName}`, detail: lines.join('\n') },
+  )
+}
+
+/** `file:line:column: `, the beginning of every message. */
+export function place(source: Omit<Source, 'document'>, offset: number): string {
+  const { line, col } = source.lines.linePos(offset)
+  return `${source.fileName}:${Math.max(line, 1)}:${Math.max(col, 1)}: `
+}
+
+function describe(source: Source, { path, message, atKey = false }: Problem): string {
+  const name = path.map(String).join('.')
+  const where = place(source, offsetOf(source.document, path, atKey))
+  return `${where}${name === '' ? '' : `${name}: `}${message}`
+}
+
+/** Where `path` stands, or the nearest key above it that exists. */
+function offsetOf(document: Document, path: Path, atKey: boolean): number {
+  let node: unknown = document.contents
+  let offset = startOf(node) ?? 0
+  for (const [depth, step] of path.entries()) {
+    const container: unknown = isAlias(node) ? node.resolve(document) : node
+    if (isMap(container)) {
+      const pair = container.items.find(({ key }) => isScalar(key) && String(key.value) === step)
+      if (pair === undefined) return offset
+      const key = startOf(pair.key) ?? offset
+      const last = depth === path.length - 1
+      node = pair.value
+      // For what is missing further down, the key it should stand under is the best place to look.
+      offset = last && !atKey ? (startOf(node) ?? key) : key
+    } else if (isSeq(container) && typeof step === 'number') {
+      node = container.items[step]
+      offset = startOf(node) ?? offset
+    } else {
+      return offset
+    }
+  }
+  return offset
+}
+
+function startOf(node: unknown): number | undefined {
+  return isNode(node) ? node.range?.[0] : undefined
+}

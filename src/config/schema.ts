@@ -1,0 +1,123 @@
+// The shape of a configuration file: every key, its default and what may stand there. What has to
+// agree with something elsewhere in the file is checked in config.ts.
+
+import { z } from 'zod'
+import {
+  duration,
+  name,
+  network,
+  port,
+  type Surroundings,
+  secret,
+  size,
+  text,
+  whole,
+} from './values.ts'
+
+const mapping = 'expected a mapping'
+const list = 'expected a list'
+
+/** A mapping with exactly these keys; one that is unknown is a typing error that would be obeyed by nobody. */
+function keys<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === 'unrecognized_keys' ? undefined : mapping),
+  })
+}
+
+const texts = z.array(text, list)
+
+const role = keys({
+  includes: texts.exactOptional(),
+  commands: texts.exactOptional(),
+  functions: keys({
+    classes: z
+      .array(
+        z.enum(
+          ['harmless', 'writing', 'maintaining', 'administrative'],
+          'expected harmless, writing, maintaining or administrative',
+        ),
+        list,
+      )
+      .exactOptional(),
+    userDefined: z.boolean('expected true or false').exactOptional(),
+    allow: texts.exactOptional(),
+    deny: texts.exactOptional(),
+  }).exactOptional(),
+  settings: texts.exactOptional(),
+  catalogs: z
+    .array(z.enum(['secrets', 'write'], 'expected secrets or write'), list)
+    .exactOptional(),
+  readOnly: z.boolean('expected true or false').exactOptional(),
+})
+
+// Placeholders come out quoted; quotes around them would quote the quotes.
+const creationStatement = text.superRefine((statement, context) => {
+  for (const [whole, before, inner = '', after] of statement.matchAll(
+    /(["']?)\{\{(.*?)\}\}(["']?)/gs,
+  )) {
+    if (!['name', 'expiration'].includes(inner.trim())) {
+      context.addIssue(`unknown placeholder {{${inner}}}; there are {{name}} and {{expiration}}`)
+    } else if (before !== '' || after !== '') {
+      context.addIssue(`${whole} is quoted already; write it without quotes`)
+    }
+  }
+})
+
+export function configSchema(surroundings: Surroundings, resolvePath: (path: string) => string) {
+  const path = text.transform(resolvePath)
+  const secretText = secret(surroundings)
+
+  const target = keys({
+    host: text,
+    port: port.default(5432),
+    database: text,
+    connectTimeout: duration('1s', '1m').prefault('8s'),
+    credentials: keys({
+      broker: keys({
+        user: text,
+        password: secretText,
+        owned: z.union(
+          [z.literal('drop'), z.strictObject({ reassignTo: text })],
+          'expected drop or { reassignTo: ROLE }',
+        ),
+        creation: z.record(
+          name,
+          z.array(creationStatement, list).min(1, 'expected at least one statement'),
+          mapping,
+        ),
+      }),
+    }),
+  })
+
+  return keys({
+    listen: keys({
+      address: text.default('127.0.0.1'),
+      port: port.default(6432),
+      tls: keys({ certificate: path, key: path }).optional(),
+      allowPlaintextFrom: z.array(network, list).default(['127.0.0.0/8', '::1/128']),
+      startupTimeout: duration('1s', '1m').prefault('10s'),
+      maxConnections: whole(1, 100_000).default(1000),
+    }).prefault({}),
+    http: keys({ address: text.default('127.0.0.1'), port: port.default(8432) }).prefault({}),
+    store: keys({ url: secretText }),
+    journal: keys({ directory: path, segmentSize: size('64KiB', '4GiB').prefault('64MiB') }),
+    log: keys({
+      level: z
+        .enum(
+          ['debug', 'info', 'warn', 'error'],
+          'expected debug, info, warn or error',
+        )
+        .default('info'),
+    }).prefault({}),
+    limits: keys({ statementBytes: size('1KiB', '64MiB').prefault('1MiB') }).prefault({}),
+    tokens: keys({
+      redeemWithin: duration('10s', '24h').prefault('10m'),
+      sittingGrace: duration('1s', '1h').prefault('60s'),
+      sittingLogins: whole(1, 10_000).default(32),
+    }).prefault({}),
+    roles: z.record(name, role, mapping).prefault({}),
+    targets: z.record(name, target, mapping),
+  })
+}
+
+export type RawConfig = z.output<ReturnType<typeof configSchema>>

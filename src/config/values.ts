@@ -1,0 +1,122 @@
+// The small values of a configuration and how they are written: durations, sizes, networks, names,
+// secrets. Ignorant of where in the file they stand.
+
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { Secret } from '../secret.ts'
+
+const durationUnits: ReadonlyMap<string, number> = new Map([
+  ['ms', 1],
+  ['s', 1_000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+])
+
+const sizeUnits: ReadonlyMap<string, number> = new Map([
+  ['B', 1],
+  ['KiB', 1024],
+  ['MiB', 1024 ** 2],
+  ['GiB', 1024 ** 3],
+])
+
+/** `10s`, `1h30m`: milliseconds. A limit is part of the type: an endless wait is a mistake. */
+export function duration(least: string, most: string) {
+  const message = `expected a duration from ${least} to ${most}, like ${least}`
+  return quantity(durationUnits, least, most, message)
+}
+
+/** `64KiB`, `1MiB`: bytes. */
+export function size(least: string, most: string) {
+  return quantity(sizeUnits, least, most, `expected a size from ${least} to ${most}, like ${least}`)
+}
+
+function quantity(
+  units: ReadonlyMap<string, number>,
+  least: string,
+  most: string,
+  message: string,
+) {
+  return z.string(message).transform((text, context) => {
+    const value = sum(text, units)
+    if (value >= sum(least, units) && value <= sum(most, units)) return value
+    context.addIssue(message)
+    return z.NEVER
+  })
+}
+
+/** NaN for what is not a list of numbers with known units. */
+function sum(text: string, units: ReadonlyMap<string, number>): number {
+  if (!/^(\d{1,9}[A-Za-z]{1,3})+$/.test(text)) return Number.NaN
+  let total = 0
+  for (const [, number, unit] of text.matchAll(/(\d+)([A-Za-z]+)/g)) {
+    total += Number(number) * (units.get(unit ?? '') ?? Number.NaN)
+  }
+  return total
+}
+
+/** A whole number between two others. */
+export function whole(least: number, most: number) {
+  const message = `expected a number between ${least} and ${most}`
+  return z.int(message).min(least, message).max(most, message)
+}
+
+export const port = whole(1, 65_535)
+
+export const text = z.string('expected a text').min(1, 'expected a text that is not empty')
+
+/** Of targets and roles: it is typed in connection lines and shell commands. */
+export const name = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,62}$/, 'expected a name of letters, digits, and _ . -')
+
+/** `192.0.2.0/24`, `::1/128`, or a single address. */
+export const network = z.string('expected a network').refine(isNetwork, {
+  error: 'expected a network like 192.0.2.0/24 or ::1/128',
+})
+
+function isNetwork(value: string): boolean {
+  const [address = '', prefix, ...more] = value.split('/')
+  const family = isIP(address)
+  if (family === 0 || more.length > 0) return false
+  if (prefix === undefined) return true
+  return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128)
+}
+
+/** What a configuration reads beside its own file. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The text of a file; a relative path starts at the configuration's directory. */
+  readonly readFile: (path: string) => string
+}
+
+/** Written out, or `{ env: NAME }`, or `{ file: PATH }`. An empty one is a mistake, not a secret. */
+export function secret({ env, readFile }: Surroundings) {
+  const message = 'expected a secret: a text, { env: NAME } or { file: PATH }'
+  const source = z.union(
+    [
+      z.string(),
+      z.strictObject({ env: z.string().min(1) }),
+      z.strictObject({ file: z.string().min(1) }),
+    ],
+    message,
+  )
+  return source.transform((from, context) => {
+    const [value, trouble] = reveal(from)
+    if (value !== undefined && value !== '') return new Secret(value)
+    context.addIssue(trouble)
+    return z.NEVER
+  })
+
+  function reveal(from: z.output<typeof source>): [string | undefined, string] {
+    if (typeof from === 'string') return [from, 'the secret is empty']
+    if ('env' in from) return [env[from.env], `the environment variable ${from.env} is not set`]
+    try {
+      // Editors end a file with a line break; no secret does.
+      return [readFile(from.file).replace(/\r?\n$/, ''), `the file ${from.file} is empty`]
+    } catch (error) {
+      const why = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
+      return [undefined, `the file ${from.file} cannot be read${why}`]
+    }
+  }
+}

@@ -1,0 +1,180 @@
+// One target's administrative connection: makes a database role and removes one. Ignorant of grants,
+// leases and when to do it. Needs a login with CREATEROLE that may grant what `creation` grants.
+// PostgreSQL documentation: "Database Roles", and "Dropping Roles" for the order of a removal.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { DatabaseError, escapeIdentifier, escapeLiteral, Pool, type PoolClient } from 'pg'
+import { Failure } from '../errors.ts'
+import type { Secret } from '../secret.ts'
+import { renderCreation, timestamp } from './creation.ts'
+
+/** What becomes of the tables and other objects that a role leaves behind. */
+export type OwnedObjects = { readonly reassignTo: string } | 'drop'
+
+/** A database that the broker manages. The config's targets have this shape. */
+export interface BrokerTarget {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly connectTimeoutMs: number
+  readonly credentials: {
+    readonly broker: {
+      readonly user: string
+      readonly password: Secret
+      readonly owned: OwnedObjects
+      /** Statements by pgwarden role. */
+      readonly creation: ReadonlyMap<string, readonly string[]>
+    }
+  }
+}
+
+export interface NewDatabaseRole {
+  readonly name: string
+  /** A SCRAM verifier, never a password: this text may turn up in the server's log. */
+  readonly verifier: string
+  readonly expiration: number
+  /** The pgwarden role whose creation statements apply. */
+  readonly role: string
+}
+
+const statementTimeout = 10_000
+const backendsGoneWithin = 5_000
+
+export class Administration {
+  readonly #name: string
+  readonly #target: BrokerTarget
+  readonly #pool: Pool
+
+  /** `onProblem` hears of connections that broke while nobody used them. */
+  constructor(name: string, target: BrokerTarget, onProblem: (error: unknown) => void) {
+    this.#name = name
+    this.#target = target
+    this.#pool = new Pool({
+      host: target.host,
+      port: target.port,
+      database: target.database,
+      user: target.credentials.broker.user,
+      password: target.credentials.broker.password.reveal(),
+      max: 4,
+      connectionTimeoutMillis: target.connectTimeoutMs,
+      idleTimeoutMillis: 10_000,
+      statement_timeout: statementTimeout,
+      lock_timeout: statementTimeout / 2,
+      query_timeout: statementTimeout + 1_000,
+      fallback_application_name: 'pgwarden broker',
+    })
+    this.#pool.on('error', onProblem)
+  }
+
+  close(): Promise<void> {
+    return this.#pool.end()
+  }
+
+  /** All of it or nothing: the role with its membership. @throws Failure */
+  async createRole(wanted: NewDatabaseRole): Promise<void> {
+    const { name, verifier, expiration, role } = wanted
+    const statements = this.#target.credentials.broker.creation.get(role)
+    if (statements === undefined) {
+      throw new Failure('invalid_authorization', {
+        message: `target "${this.#name}" has no role "${role}"`,
+        hint: 'Ask for another role, or ask your administrator to add this one to the target.',
+      })
+    }
+    const create =
+      `create role ${escapeIdentifier(name)} login nosuperuser nocreatedb nocreaterole` +
+      ` noreplication nobypassrls password ${escapeLiteral(verifier)}` +
+      ` valid until ${timestamp(expiration)}`
+    const grants = renderCreation(statements, { name, expiration })
+    await this.#connected((client) => inTransaction(client, [create, ...grants]))
+  }
+
+  /**
+   * Ends the role's sessions, hands over or drops what it owns, and drops it. To be repeated until it
+   * succeeds; a role that is gone already is a success. @throws Failure
+   */
+  async removeRole(name: string): Promise<void> {
+    await this.#connected(async (client) => {
+      const found = await client.query<{ superuser: boolean }>(
+        `select (select rolsuper from pg_roles where rolname = current_user) as superuser
+           from pg_roles where rolname = $1`,
+        [name],
+      )
+      const [administrator] = found.rows
+      if (administrator === undefined) return
+      const role = escapeIdentifier(name)
+      // First the door, then the room: otherwise a client that reconnects at once outruns us.
+      await client.query(`alter role ${role} nologin`)
+      // PostgreSQL 16 and later: whoever made a role may grant it, but does not have its rights yet,
+      // and without them may neither end its sessions nor touch what it owns. A superuser may anyway.
+      if (!administrator.superuser) await client.query(`grant ${role} to current_user`)
+      await endBackends(client, name)
+      await inTransaction(client, [...this.#handOver(role), `drop role ${role}`])
+    })
+  }
+
+  /** DROP OWNED after REASSIGN OWNED finds no objects any more, only privileges. Never CASCADE. */
+  #handOver(role: string): string[] {
+    const { owned } = this.#target.credentials.broker
+    if (owned === 'drop') return [`drop owned by ${role}`]
+    return [
+      `reassign owned by ${role} to ${escapeIdentifier(owned.reassignTo)}`,
+      `drop owned by ${role}`,
+    ]
+  }
+
+  async #connected(work: (client: PoolClient) => Promise<void>): Promise<void> {
+    let client: PoolClient | undefined
+    let failed = true
+    // The query that runs rejects too; without a listener the event would end the process.
+    const ignore = (): void => {}
+    try {
+      client = await this.#pool.connect()
+      client.on('error', ignore)
+      await work(client)
+      failed = false
+    } catch (error) {
+      throw this.#failure(error)
+    } finally {
+      client?.off('error', ignore)
+      // A connection on which something failed may be in the middle of anything: not used again.
+      client?.release(failed)
+    }
+  }
+
+  /** The cause names host and login, for the log; a client learns only which target it is. */
+  #failure(error: unknown): Failure {
+    if (error instanceof Failure) return error
+    const reached = error instanceof DatabaseError
+    return new Failure(
+      reached ? 'cannot_connect_now' : 'upstream_unreachable',
+      {
+        message: reached
+          ? `no database login can be prepared for target "${this.#name}"`
+          : `target "${this.#name}" cannot be reached`,
+        hint: 'Try again in a moment; if it stays like this, tell your administrator.',
+      },
+      { cause: error },
+    )
+  }
+}
+
+async function inTransaction(client: PoolClient, statements: readonly string[]): Promise<void> {
+  await client.query('begin')
+  for (const statement of statements) await client.query(statement)
+  // COMMIT of a failed transaction would answer ROLLBACK; but then a statement has thrown before.
+  await client.query('commit')
+}
+
+/** Until none is left: a backend that is told to end still has to roll back. */
+async function endBackends(client: PoolClient, role: string): Promise<void> {
+  const pause = 25
+  for (let waited = 0; waited <= backendsGoneWithin; waited += pause) {
+    const { rowCount } = await client.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where usename = $1',
+      [role],
+    )
+    if (rowCount === 0) return
+    await sleep(pause)
+  }
+  throw new Error(`sessions of ${role} do not end`)
+}

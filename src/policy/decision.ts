@@ -1,0 +1,39 @@
+// What policy/ answers, and nothing of how: the words between it and the session, the audit, the CLI.
+
+import type { Failure } from '../errors.ts'
+import type { Analysis, StatementClass } from '../sql/facts.ts'
+
+export interface Allow {
+  readonly outcome: 'allow'
+  /** The rule that decided, e.g. `read_only/commands`. */
+  readonly rule: string
+  readonly reason: string
+}
+
+export interface Deny {
+  readonly outcome: 'deny'
+  readonly rule: string
+  /** What in the statement met the rule, e.g. `DELETE in common table expression "d"`. */
+  readonly reason: string
+  /** Ready for the client: 42501 (or 42601, 54000, ...), DETAIL with rule and reason, HINT with the way to more. */
+  readonly failure: Failure
+}
+
+export type Decision = Allow | Deny
+
+/** A query string, what it is, and whether the role may run it. Immutable, so it can be remembered. */
+export interface Judgement {
+  /** The query string, decoded. */
+  readonly text: string
+  readonly analysis: Analysis
+  readonly decision: Decision
+  /** Top-level command tags in order; empty when there are no statements or the text is unparsable. */
+  readonly tags: readonly string[]
+  /** The class of the highest effect in it: MISC for an empty or unparsable string. */
+  readonly class: StatementClass
+  /**
+   * Names that EXECUTE uses and no PREPARE of the same string defines first. The session must know
+   * each of them, or the whole string is denied: its text cannot be known.
+   */
+  readonly executes: readonly string[]
+}

@@ -1,0 +1,174 @@
+// What a client, an auditor and an operator read about a denial: PostgreSQL's own primary message, the
+// rule and what met it as DETAIL, the way to more as HINT. One place, so that the sentences agree.
+// Style: PostgreSQL documentation, "Error Message Style Guide".
+
+import { Failure, type FailureCode } from '../errors.ts'
+import type { SettingChange, Unparsable } from '../sql/facts.ts'
+import type { Deny } from './decision.ts'
+import type { Objection } from './judge.ts'
+
+interface Wording {
+  readonly rule: string
+  /** What was refused, as the primary message names it. */
+  readonly subject: string
+  /** The same in its place, for the audit record. */
+  readonly reason: string
+  /** Completes "Rule R does not allow ...". */
+  readonly detail: string
+}
+
+/** `least` is the least role that would allow it all; undefined when none would. */
+export function denial(
+  role: string,
+  objection: Objection,
+  least: string | undefined,
+  code: FailureCode = 'statement_denied',
+): Deny {
+  const { rule, subject, reason, detail } = wordingOf(objection)
+  return {
+    outcome: 'deny',
+    rule: `${role}/${rule}`,
+    reason,
+    failure: new Failure(code, {
+      message: `permission denied for role ${role}: ${subject}`,
+      detail: `Rule ${role}/${rule} does not allow ${detail}.`,
+      hint: wayToMore(least),
+    }),
+  }
+}
+
+function wordingOf(objection: Objection): Wording {
+  switch (objection.type) {
+    case 'opaque': {
+      const { tag, why } = objection
+      const detail = `${tag}, because what it does cannot be told: ${why}`
+      return { rule: 'opaque', subject: tag, reason: `${tag}: ${why}`, detail }
+    }
+    case 'command': {
+      const { command, where } = objection
+      const place = where === 'top level' ? 'at top level' : `in ${where}`
+      const reason = where === 'top level' ? command : `${command} ${place}`
+      return { rule: 'commands', subject: command, reason, detail: `${command}, found ${place}` }
+    }
+    case 'relation': {
+      const { relation, needs } = objection
+      const subject = `relation ${qualified(relation.schema, relation.name)}`
+      const why = needs === 'write' ? 'writing the system catalogs' : 'reading sensitive catalogs'
+      return {
+        rule: 'relations',
+        subject,
+        reason: `${subject}: ${why}`,
+        detail: `${why}: ${subject}`,
+      }
+    }
+    case 'function': {
+      const { use, kind } = objection
+      const subject = `function ${qualified(use.schema, use.name)}`
+      const what = kind === 'unknown' ? 'user-defined or unknown' : kind
+      const notation = use.notation === 'call' ? '' : `, called in ${use.notation} notation`
+      const detail = `${subject} (${what})${notation}`
+      return { rule: 'functions', subject, reason: detail, detail }
+    }
+    case 'setting': {
+      const { change, pinned } = objection
+      const subject = `setting ${settingSubject(change)}`
+      const why = pinned ? ', because it would change how the server reads statements' : ''
+      const detail = `${described(change)}${why}`
+      return { rule: 'settings', subject, reason: detail, detail }
+    }
+  }
+}
+
+/** A text that could not be read is refused to every role. */
+export function unreadable(role: string, analysis: Unparsable): Deny {
+  const rule = `${role}/parse`
+  return {
+    outcome: 'deny',
+    rule,
+    reason: analysis.message,
+    failure: new Failure(analysis.code, {
+      message: analysis.message,
+      detail: `Rule ${rule}: only what pgwarden can read as a whole is forwarded, so this was not.`,
+      hint: hintFor(analysis.code),
+    }),
+  }
+}
+
+export function unknownPreparedStatement(role: string, name: string): Deny {
+  const rule = `${role}/prepared`
+  return {
+    outcome: 'deny',
+    rule,
+    reason: `EXECUTE of "${name}", which was not prepared in this session`,
+    failure: new Failure('statement_denied', {
+      message: `permission denied for role ${role}: EXECUTE`,
+      detail: `Rule ${rule} does not allow EXECUTE of "${name}": it was not prepared in this session, so what it does is not known.`,
+      hint: `Run PREPARE "${name}" AS ... in this session first.`,
+    }),
+  }
+}
+
+/** The protocol's FunctionCall message, which libpq's large-object functions use. */
+export function functionCallMessage(role: string): Deny {
+  const rule = `${role}/protocol`
+  return {
+    outcome: 'deny',
+    rule,
+    reason: 'FunctionCall message',
+    failure: new Failure('statement_denied', {
+      message: `permission denied for role ${role}: function call message`,
+      detail: `Rule ${rule} does not allow the protocol's FunctionCall message: it runs any function, and there is no statement to judge.`,
+      hint: 'Call the function in a SELECT.',
+    }),
+  }
+}
+
+export function unknownRole(role: string): Deny {
+  return {
+    outcome: 'deny',
+    rule: `${role}/undefined`,
+    reason: `role ${role} is not defined`,
+    failure: new Failure('statement_denied', {
+      message: `permission denied for role ${role}`,
+      detail: `Role ${role} is not defined, so nothing is allowed to it.`,
+      hint: 'Ask an operator to define the role in the configuration.',
+    }),
+  }
+}
+
+function wayToMore(least: string | undefined): string {
+  if (least === undefined) return 'No role allows it.'
+  return `Ask for a grant with role ${least}, which allows it: pgwarden token issue --role ${least} ...`
+}
+
+function hintFor(code: Unparsable['code']): string {
+  switch (code) {
+    case 'syntax_error':
+      return 'Correct the statement; if PostgreSQL itself accepts it, report it as a bug of pgwarden.'
+    case 'statement_too_large':
+      return 'Split the statement, load the data with COPY, or have an operator raise the limit.'
+    case 'statement_too_complex':
+      return 'Write the statement with less nesting, for example with IN or VALUES lists.'
+    case 'invalid_text':
+      return 'Send the statement as valid UTF-8 (client_encoding UTF8).'
+  }
+}
+
+function settingSubject(change: SettingChange): string {
+  return change.name === '?' ? 'with a name that is not a constant' : change.name
+}
+
+function described(change: SettingChange): string {
+  const verb = change.by === '' ? 'SET' : change.by
+  const value = change.values?.length ? ` to '${shortened(change.values.join(', '))}'` : ''
+  return `${verb} of setting ${settingSubject(change)}${value}`
+}
+
+// Some values are as long as the statement.
+function shortened(value: string): string {
+  return value.length > 60 ? `${value.slice(0, 60)}...` : value
+}
+
+function qualified(schema: string | undefined, name: string): string {
+  return schema === undefined ? name : `${schema}.${name}`
+}

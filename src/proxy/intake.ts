@@ -1,0 +1,67 @@
+// Reads exactly so many bytes from a socket that has not logged in yet, and leaves everything behind
+// them in the socket. Bounded by what is asked for; a deadline belongs to the caller.
+
+import type { Duplex } from 'node:stream'
+
+export class Intake {
+  readonly #stream: Duplex
+  #held: Buffer = Buffer.alloc(0)
+
+  /** The stream must be paused, without data listeners. */
+  constructor(stream: Duplex) {
+    this.#stream = stream
+  }
+
+  /** True when bytes are already here that nobody asked for. */
+  get ahead(): boolean {
+    this.#take()
+    return this.#held.length > 0
+  }
+
+  /** The next `count` bytes; undefined when the stream ends first. */
+  async bytes(count: number): Promise<Buffer | undefined> {
+    while (this.#held.length < count) {
+      this.#take()
+      if (this.#held.length >= count) break
+      if (!(await this.#more())) return undefined
+    }
+    const bytes = this.#held.subarray(0, count)
+    this.#held = this.#held.subarray(count)
+    return bytes
+  }
+
+  /** Hands what was read ahead back to the stream, for whoever reads next. */
+  release(): void {
+    if (this.#held.length > 0) this.#stream.unshift(this.#held)
+    this.#held = Buffer.alloc(0)
+  }
+
+  #take(): void {
+    // The stream's own high-water mark bounds what one read can bring.
+    const chunk: unknown = this.#stream.read()
+    if (Buffer.isBuffer(chunk)) {
+      this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
+    }
+  }
+
+  /** False when no more will come. */
+  async #more(): Promise<boolean> {
+    const stream = this.#stream
+    if (stream.readableEnded || stream.destroyed) return false
+    return await new Promise((resolve) => {
+      const settle = (more: boolean) => (): void => {
+        stream.off('readable', readable)
+        stream.off('end', ended)
+        stream.off('close', ended)
+        stream.off('error', ended)
+        resolve(more)
+      }
+      const readable = settle(true)
+      const ended = settle(false)
+      stream.on('readable', readable)
+      stream.on('end', ended)
+      stream.on('close', ended)
+      stream.on('error', ended)
+    })
+  }
+}

@@ -1,0 +1,232 @@
+// From the startup packet to an open session on the target: token, grant, target, settings,
+// credentials, upstream. To a stranger every refusal of a token looks the same; the true reason goes
+// to the audit. Ignorant of statements.
+
+import { isIPv4 } from 'node:net'
+import type { Authorization } from '../access/authorization.ts'
+import type { Refused } from '../access/login.ts'
+import type { Journal } from '../audit/journal.ts'
+import { loginRecord } from '../audit/record.ts'
+import { Failure } from '../errors.ts'
+import type { Policy } from '../policy/policy.ts'
+import { Secret } from '../secret.ts'
+import { encodeBackend } from '../wire/backend.ts'
+import { frontend, loginFrames } from '../wire/frontend.ts'
+import { decodeOptions } from '../wire/startup.ts'
+import type { Intake } from './intake.ts'
+import type {
+  CredentialSource,
+  Log,
+  Target,
+  TokenCheck,
+  Upstream,
+  UpstreamConnector,
+} from './ports.ts'
+
+export interface LoginDependencies {
+  readonly tokens: TokenCheck
+  readonly credentials: CredentialSource
+  readonly upstream: UpstreamConnector
+  readonly policy: Policy
+  readonly journal: Journal
+  readonly targets: ReadonlyMap<string, Target>
+  readonly log: Log
+}
+
+export interface LoggedIn {
+  readonly authorization: Authorization
+  readonly target: Target
+  readonly upstream: Upstream
+  /** The database role that is logged in upstream. */
+  readonly databaseRole: string
+  readonly leaseId: string
+  readonly application: string
+  /** Settings that the upstream must go on reporting as they are now. */
+  readonly pinned: ReadonlyMap<string, string>
+}
+
+/** Far above any token; a password message larger than this is not a login. */
+const maxPasswordFrame = 4096
+
+/** The client's address as it is compared and recorded: an IPv4 one never in IPv6 clothes. */
+export function plainAddress(address: string): string {
+  const mapped = /^::ffff:([0-9.]+)$/i.exec(address)?.[1]
+  return mapped !== undefined && isIPv4(mapped) ? mapped : address
+}
+
+/** The token that the client sends when asked for a password. Undefined when it goes away instead. */
+export async function askPassword(
+  intake: Intake,
+  write: (bytes: Buffer) => void,
+): Promise<Secret | undefined> {
+  write(encodeBackend({ type: 'authenticationCleartextPassword' }))
+  const header = await intake.bytes(5)
+  if (header === undefined) return undefined
+  const size = header.readInt32BE(1) + 1
+  if (header[0] !== frontend.password || size < 6) {
+    throw new Failure('protocol_violation', {
+      message: 'expected password response',
+      detail: 'The client was asked for a password and sent something else.',
+    })
+  }
+  loginFrames(maxPasswordFrame).need(frontend.password, size)
+  const body = await intake.bytes(size - 5)
+  if (body === undefined) return undefined
+  const end = body.length - 1
+  if (body.indexOf(0) !== end) {
+    throw new Failure('protocol_violation', { message: 'invalid password packet' })
+  }
+  return new Secret(body.toString('utf8', 0, end))
+}
+
+/** Throws the Failure to answer with. What was refused is recorded before it is answered. */
+export async function logIn(
+  deps: LoginDependencies,
+  parameters: ReadonlyMap<string, string>,
+  password: Secret,
+  client: { readonly address: string; readonly port: number },
+): Promise<LoggedIn> {
+  const user = parameters.get('user') ?? ''
+  const database = parameters.get('database') || user
+  const attempt = { user, database, password, address: client.address }
+  const identity = { principal: user, target: database, client: `${client.address}:${client.port}` }
+
+  const verified = await deps.tokens.verify(attempt)
+  if (verified.type === 'refused') {
+    await recordRefusal(deps, identity, verified)
+    throw new Failure('invalid_password', {
+      message: `password authentication failed for user "${user}"`,
+    })
+  }
+  const { authorization } = verified
+  try {
+    return await open(deps, authorization, parameters)
+  } catch (error) {
+    const failure = asFailure(error)
+    await deps.journal.record(
+      loginRecord({
+        ...identity,
+        result: 'refused',
+        reason: failure.code,
+        tokenId: authorization.tokenId,
+        session: undefined,
+      }),
+    )
+    throw error
+  }
+}
+
+async function recordRefusal(
+  deps: LoginDependencies,
+  identity: { readonly principal: string; readonly target: string; readonly client: string },
+  refused: Refused,
+): Promise<void> {
+  await deps.journal.record(
+    loginRecord({
+      ...identity,
+      result: 'refused',
+      reason: refused.reason,
+      tokenId: refused.tokenId,
+      session: undefined,
+    }),
+  )
+  deps.log.warn({ ...identity, reason: refused.reason }, 'login refused')
+}
+
+async function open(
+  deps: LoginDependencies,
+  authorization: Authorization,
+  parameters: ReadonlyMap<string, string>,
+): Promise<LoggedIn> {
+  const { grant } = authorization
+  const target = deps.targets.get(grant.target)
+  const role = deps.policy.role(grant.role)
+  if (target === undefined || role === undefined) {
+    throw new Failure('cannot_connect_now', {
+      message: `the grant is for a ${target === undefined ? 'target' : 'role'} that is no longer configured`,
+      hint: 'Tell the people who run pgwarden.',
+    })
+  }
+  const settings = allowedSettings(deps.policy, grant.role, parameters)
+  const pinned = new Map([
+    ['client_encoding', 'utf8'],
+    ['standard_conforming_strings', 'on'],
+  ])
+  if (role.readOnly) pinned.set('default_transaction_read_only', 'on')
+
+  const lease = await deps.credentials.acquire(grant)
+  const startup = new Map([
+    ['user', lease.user],
+    ['database', target.database],
+    ...settings,
+    ...pinned,
+  ])
+  const upstream = await deps.upstream.connect({
+    host: target.host,
+    port: target.port,
+    parameters: startup,
+    password: lease.password,
+    timeoutMs: target.connectTimeoutMs,
+  })
+  return {
+    authorization,
+    target,
+    upstream,
+    databaseRole: lease.user,
+    leaseId: lease.id,
+    application: settings.get('application_name') ?? '',
+    pinned,
+  }
+}
+
+/**
+ * The settings of the startup packet, judged like SET by the role's rules. The packet that goes
+ * upstream is built from these alone: nothing of the client's is copied unseen. Within PostgreSQL a
+ * setting of its own beats the same one in `options`; so it does here.
+ */
+function allowedSettings(
+  policy: Policy,
+  role: string,
+  parameters: ReadonlyMap<string, string>,
+): Map<string, string> {
+  const asked = new Map<string, string>(decodeOptions(parameters.get('options') ?? ''))
+  for (const [name, value] of parameters) {
+    if (!connectionParameters.has(name) && !name.startsWith('_pq_.')) asked.set(name, value)
+  }
+  for (const [name, value] of asked) {
+    const decision = policy.judgeSetting(role, name, value)
+    if (decision.outcome === 'allow') continue
+    throw new Failure('setting_denied', {
+      message: `permission denied for role ${role}: startup parameter "${name}"`,
+      detail: decision.failure.detail ?? decision.reason,
+      hint: 'Leave the parameter out of the connection settings.',
+    })
+  }
+  return asked
+}
+
+/** Startup parameters that are not settings. */
+const connectionParameters = new Set(['user', 'database', 'options', 'replication'])
+
+/** `replication` turns the connection into a walsender: another grammar, and nothing here judges it. */
+export function refuseReplication(parameters: ReadonlyMap<string, string>): void {
+  const value = parameters.get('replication')?.toLowerCase()
+  if (value === undefined || ['false', 'off', 'no', '0'].includes(value)) return
+  throw new Failure('feature_not_supported', {
+    message: 'replication connections are not supported',
+    hint: 'Leave "replication" out of the connection settings.',
+  })
+}
+
+/** What a client may know of any error. */
+export function asFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error
+  return new Failure(
+    'cannot_connect_now',
+    {
+      message: 'pgwarden could not open the session because of an internal error',
+      hint: 'Try again; if it lasts, tell the people who run pgwarden.',
+    },
+    { cause: error },
+  )
+}

@@ -1,0 +1,74 @@
+// What the data plane asks of the rest of the program. Adapters match by structure; server.ts is where
+// they meet.
+
+import type { Grant, Lease } from '../access/access.ts'
+import type { Authorized, LoginAttempt, Refused } from '../access/login.ts'
+import type { Secret } from '../secret.ts'
+
+export interface Target {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly connectTimeoutMs: number
+}
+
+/** An open session on a target. */
+export interface Upstream {
+  readonly socket: import('node:net').Socket
+  readonly processId: number
+  readonly cancelKey: Buffer
+  readonly greeting: Buffer
+  readonly rest: Buffer
+}
+
+export interface UpstreamConnector {
+  connect(options: {
+    readonly host: string
+    readonly port: number
+    readonly parameters: ReadonlyMap<string, string>
+    readonly password: Secret
+    readonly timeoutMs: number
+  }): Promise<Upstream>
+  /** Resolves when the server has closed the cancel connection: false when it could not be reached. */
+  cancel(
+    address: { readonly host: string; readonly port: number },
+    processId: number,
+    cancelKey: Buffer,
+    timeoutMs: number,
+  ): Promise<boolean>
+}
+
+export interface TokenCheck {
+  verify(attempt: LoginAttempt): Promise<Authorized | Refused>
+}
+
+/** Keeps the sitting of a one-time token alive while it has open sessions. */
+export interface Sittings {
+  opened(tokenId: string): void
+  closed(tokenId: string): void
+}
+
+export interface CredentialSource {
+  acquire(grant: Grant): Promise<Lease>
+  endGrant(grantId: string): Promise<void>
+}
+
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** What is counted on the data plane. */
+export interface Meter {
+  connection(result: 'login' | 'cancel' | 'rejected' | 'silent'): void
+  login(result: 'ok' | 'refused' | 'failed', reason: string): void
+  sessionOpened(role: string, target: string): void
+  sessionClosed(role: string, target: string): void
+  statement(role: string, tag: string, decision: 'allow' | 'deny'): void
+  statementEnded(role: string, seconds: number): void
+  cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
+  bytes(direction: 'to_client' | 'to_upstream', count: number): void
+}

@@ -1,0 +1,238 @@
+// Moves bytes between two sockets and a session: reads from one side are paused while the other is
+// full, each end of a connection ends the other, and whoever is left hears why. Knows sockets and
+// time; what bytes mean is the session's business.
+
+import type { Socket } from 'node:net'
+import { Failure } from '../errors.ts'
+import type { Judgement } from '../policy/decision.ts'
+import type { Execution, Result } from '../session/execution.ts'
+import type { SessionPort } from '../session/port.ts'
+import { Session, type SessionOptions } from '../session/session.ts'
+import { errorResponse } from '../wire/backend.ts'
+import type { Meter } from './ports.ts'
+
+/** How a session came to its end, for the audit. */
+export interface Ending {
+  readonly reason: 'terminated' | 'client_gone' | 'upstream_gone' | 'ended'
+  readonly failure: Failure | undefined
+}
+
+/** How long an upstream may take to close after Terminate. */
+const terminateMs = 5_000
+/** How long a client that sent FIN is written to without progress before it counts as gone. */
+const halfOpenMs = 1_000
+/** How long a client may take to read its last message before the socket is cut. */
+const lingerMs = 5_000
+
+export class Relay implements SessionPort {
+  readonly session: Session
+  readonly #client: Socket
+  readonly #upstream: Socket
+  readonly #meter: Meter
+  readonly #role: string
+  readonly #cancel: () => Promise<boolean>
+  readonly #onEnd: (ending: Ending) => void
+  #over = false
+  #terminating = false
+  #bytesToClient = 0
+  #bytesToUpstream = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(
+    options: Omit<SessionOptions, 'port'>,
+    sides: { readonly client: Socket; readonly upstream: Socket },
+    deps: {
+      readonly meter: Meter
+      /** Cancels what runs upstream. */
+      readonly cancel: () => Promise<boolean>
+      /** Called exactly once, when nothing more will be read or recorded for the session. */
+      readonly onEnd: (ending: Ending) => void
+    },
+  ) {
+    this.#client = sides.client
+    this.#upstream = sides.upstream
+    this.#meter = deps.meter
+    this.#role = options.authorization.grant.role
+    this.#cancel = deps.cancel
+    this.#onEnd = deps.onEnd
+    this.session = new Session({ ...options, port: this })
+  }
+
+  get bytes(): { readonly toClient: number; readonly toUpstream: number } {
+    return { toClient: this.#bytesToClient, toUpstream: this.#bytesToUpstream }
+  }
+
+  /** Starts moving bytes. `rest` is what the upstream sent behind its first ReadyForQuery. */
+  start(rest: Buffer): void {
+    const client = this.#client
+    const upstream = this.#upstream
+    // From here on an error or a close is the session's to handle.
+    client.removeAllListeners('error')
+    client.on('data', (chunk: Buffer) => this.#fromClient(chunk))
+    client.on('end', () => this.#clientEnded())
+    client.on('error', () => this.#clientGone())
+    client.on('close', () => this.#clientGone())
+    client.on('drain', () => this.#resume(upstream))
+    upstream.on('data', (chunk: Buffer) => this.#fromUpstream(chunk))
+    upstream.on('end', () => this.#upstreamGone())
+    upstream.on('error', () => this.#upstreamGone())
+    upstream.on('close', () => this.#upstreamGone())
+    upstream.on('drain', () => this.#resume(client))
+    if (rest.length > 0) this.#fromUpstream(rest)
+    client.resume()
+    upstream.resume()
+  }
+
+  toUpstream(buffers: readonly Buffer[]): void {
+    if (this.#over) return
+    this.#bytesToUpstream += write(this.#upstream, buffers)
+    // Read no more from the client than the upstream takes.
+    if (this.#upstream.writableNeedDrain) this.#client.pause()
+  }
+
+  toClient(buffers: readonly Buffer[]): void {
+    if (this.#over) return
+    this.#bytesToClient += write(this.#client, buffers)
+    if (this.#client.writableNeedDrain) this.#upstream.pause()
+  }
+
+  terminated(): void {
+    this.#terminating = true
+    this.#deadline(terminateMs, () => this.#finish({ reason: 'terminated', failure: undefined }))
+  }
+
+  /** Ends the session for a reason of ours: the client is told, what runs is cancelled. */
+  end(failure: Failure): void {
+    if (this.#over) return
+    const tell = this.session.clientAtBoundary && !this.session.upstreamSaidFatal
+    this.#finish({ reason: 'ended', failure }, tell ? errorResponse(failure, 'FATAL') : undefined)
+  }
+
+  statementDenied(judgement: Judgement): void {
+    for (const tag of judgement.tags) this.#meter.statement(this.#role, tag, 'deny')
+    if (judgement.tags.length === 0) this.#meter.statement(this.#role, '', 'deny')
+  }
+
+  statementEnded(execution: Execution, _result: Result, durationMs: number): void {
+    for (const tag of execution.judgement.tags) this.#meter.statement(this.#role, tag, 'allow')
+    this.#meter.statementEnded(this.#role, durationMs / 1000)
+  }
+
+  #fromClient(chunk: Buffer): void {
+    try {
+      this.session.fromClient(chunk)
+    } catch (error) {
+      this.end(unexpected(error))
+    }
+  }
+
+  #fromUpstream(chunk: Buffer): void {
+    try {
+      this.session.fromUpstream(chunk)
+    } catch (error) {
+      this.end(unexpected(error))
+    }
+    if (this.#client.readableEnded) this.#clientEnded()
+  }
+
+  /** FIN from the client: gone, or waiting for its last answer with its own side shut down. */
+  #clientEnded(): void {
+    if (this.#over || this.#terminating) return
+    if (this.session.idle) this.#clientGone()
+    else this.#deadline(halfOpenMs, () => this.#clientGone())
+  }
+
+  #clientGone(): void {
+    // After Terminate the statement that is still running is allowed to finish.
+    if (this.#terminating && !this.#client.destroyed) return
+    this.#finish({
+      reason: this.#terminating ? 'terminated' : 'client_gone',
+      failure: undefined,
+    })
+  }
+
+  #upstreamGone(): void {
+    if (this.#over) return
+    if (this.#terminating) {
+      this.#finish({ reason: 'terminated', failure: undefined })
+      return
+    }
+    const failure = new Failure('upstream_lost', {
+      message: 'server closed the connection unexpectedly',
+      detail: 'The target database ended the connection without saying why.',
+      hint: 'Connect again; the statement that was running may or may not have taken effect.',
+    })
+    // A FATAL that the server sent itself has gone out already; a second one would hide it.
+    const tell = this.session.clientAtBoundary && !this.session.upstreamSaidFatal
+    this.#finish({ reason: 'upstream_gone', failure }, tell ? errorResponse(failure) : undefined)
+  }
+
+  /** Ends both sides; `farewell` is the last the client hears. */
+  #finish(ending: Ending, farewell?: Buffer): void {
+    if (this.#over) return
+    this.#over = true
+    clearTimeout(this.#timer)
+    if (!this.session.idle && ending.reason !== 'upstream_gone') {
+      // The server notices a closed connection only when it writes: a long statement would run on.
+      void this.#cancel().finally(() => this.#upstream.destroy())
+    } else {
+      this.#upstream.destroy()
+    }
+    this.session.close()
+    endSocket(this.#client, farewell)
+    this.#onEnd(ending)
+  }
+
+  #deadline(ms: number, act: () => void): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(act, ms)
+    this.#timer.unref()
+  }
+
+  #resume(side: Socket): void {
+    if (!this.#over) side.resume()
+  }
+}
+
+/**
+ * Writes the last message, if any, ends the socket, and keeps reading for a moment: a socket closed
+ * with unread input is reset, and a reset discards the message before the peer has read it.
+ */
+export function endSocket(socket: Socket, farewell?: Buffer): void {
+  if (socket.destroyed) return
+  socket.removeAllListeners('data')
+  socket.removeAllListeners('error')
+  socket.on('error', () => socket.destroy())
+  const timer = setTimeout(() => socket.destroy(), lingerMs)
+  timer.unref()
+  socket.once('close', () => clearTimeout(timer))
+  socket.once('end', () => socket.destroySoon())
+  if (farewell === undefined) socket.end()
+  else socket.end(farewell)
+  if (socket.readableEnded) socket.destroySoon()
+  else socket.resume()
+}
+
+/** One writev for several buffers. Returns the bytes written. */
+function write(socket: Socket, buffers: readonly Buffer[]): number {
+  let count = 0
+  if (buffers.length > 1) socket.cork()
+  for (const buffer of buffers) {
+    count += buffer.length
+    socket.write(buffer)
+  }
+  if (buffers.length > 1) socket.uncork()
+  return count
+}
+
+function unexpected(error: unknown): Failure {
+  if (error instanceof Failure) return error
+  return new Failure(
+    'session_terminated',
+    {
+      message: 'terminating connection because of an internal error in pgwarden',
+      hint: 'Connect again; if it happens again, tell the people who run pgwarden.',
+    },
+    { cause: error },
+  )
+}

@@ -1,0 +1,244 @@
+// One connection from its startup packet to a running relay: who it is, what is recorded of it, how
+// it is greeted, and what happens when it ends. docs/architecture.md, "One statement's way: opening".
+
+import { randomUUID } from 'node:crypto'
+import type { BlockList } from 'node:net'
+import { isIPv6, type Socket } from 'node:net'
+import {
+  loginRecord,
+  type SessionContext,
+  sessionContext,
+  sessionEndRecord,
+  sessionStartRecord,
+} from '../audit/record.ts'
+import type { Clock } from '../clock.ts'
+import { Failure } from '../errors.ts'
+import { encodeBackend } from '../wire/backend.ts'
+import type { CancelKey, Cancels } from './cancel.ts'
+import {
+  asFailure,
+  askPassword,
+  type LoggedIn,
+  type LoginDependencies,
+  logIn,
+  plainAddress,
+  refuseReplication,
+} from './login.ts'
+import type { Meter, Sittings } from './ports.ts'
+import { type Ending, Relay } from './relay.ts'
+import type { Sessions } from './sessions.ts'
+import { negotiation, type Opening } from './startup.ts'
+
+export interface ServeDependencies extends LoginDependencies {
+  readonly sittings: Sittings
+  readonly clock: Clock
+  readonly meter: Meter
+}
+
+/** What the connections of one listener share. */
+export interface Hall {
+  readonly cancels: Cancels
+  readonly sessions: Sessions
+  /** From where a client may log in without TLS. */
+  readonly plaintext: BlockList
+  readonly maxStatementBytes: number
+}
+
+export interface Peer {
+  readonly address: string
+  readonly port: number
+}
+
+type Startup = Extract<Opening['packet'], { readonly type: 'startup' }>
+
+const cancelTimeoutMs = 5_000
+
+export function peerOf(socket: Socket): Peer {
+  return { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
+}
+
+/**
+ * Serves a startup packet until the relay has taken over. `heard` is called when the client has said
+ * all that it was waited for. Throws the Failure to answer with.
+ */
+export async function serve(
+  { socket, intake, tls }: Opening,
+  startup: Startup,
+  heard: () => void,
+  hall: Hall,
+  deps: ServeDependencies,
+): Promise<void> {
+  const { parameters } = startup
+  const peer = peerOf(socket)
+  const negotiate = negotiation(startup)
+  if (negotiate !== undefined) socket.write(negotiate)
+  if ((parameters.get('user') ?? '') === '') {
+    throw new Failure('invalid_authorization', {
+      message: 'no PostgreSQL user name specified in startup packet',
+    })
+  }
+  refuseReplication(parameters)
+  if (!tls && !hall.plaintext.check(peer.address, isIPv6(peer.address) ? 'ipv6' : 'ipv4')) {
+    throw tlsRequired()
+  }
+  const password = await askPassword(intake, (bytes) => socket.write(bytes))
+  heard()
+  if (password === undefined) {
+    // psql without a password goes away to ask its user for one.
+    socket.destroy()
+    return
+  }
+  let loggedIn: LoggedIn
+  try {
+    loggedIn = await logIn(deps, parameters, password, peer)
+  } catch (error) {
+    const failure = asFailure(error)
+    deps.meter.login(failure.code === 'invalid_password' ? 'refused' : 'failed', failure.code)
+    throw error
+  }
+  const id = randomUUID()
+  const context = contextOf(id, loggedIn, peer)
+  await recordStart(id, context, loggedIn, socket, peer, deps)
+  deps.meter.login('ok', 'ok')
+  const relay = startRelay(id, context, socket, loggedIn, hall, deps)
+  intake.release()
+  relay.start(loggedIn.upstream.rest)
+}
+
+function contextOf(id: string, loggedIn: LoggedIn, peer: Peer): SessionContext {
+  const { grant } = loggedIn.authorization
+  return sessionContext({
+    session: id,
+    principal: grant.principal,
+    grant: grant.id,
+    requestId: grant.requestId,
+    role: grant.role,
+    target: grant.target,
+    databaseRole: loggedIn.databaseRole,
+    client: `${peer.address}:${peer.port}`,
+    application: loggedIn.application,
+  })
+}
+
+/** No record, no session. */
+async function recordStart(
+  id: string,
+  context: SessionContext,
+  { authorization, upstream }: LoggedIn,
+  socket: Socket,
+  peer: Peer,
+  { journal }: ServeDependencies,
+): Promise<void> {
+  const { grant, tokenId } = authorization
+  journal.append(
+    loginRecord({
+      result: 'ok',
+      reason: undefined,
+      principal: grant.principal,
+      target: grant.target,
+      client: `${peer.address}:${peer.port}`,
+      tokenId,
+      session: id,
+    }),
+  )
+  try {
+    await journal.record(sessionStartRecord(context))
+  } catch (error) {
+    upstream.socket.destroy()
+    throw error
+  }
+  if (!socket.destroyed && !upstream.socket.destroyed) return
+  upstream.socket.destroy()
+  journal.append(
+    sessionEndRecord(context, {
+      reason: socket.destroyed ? 'client_gone' : 'upstream_gone',
+      statements: 0,
+      durationMs: 0,
+      bytesFromClient: 0,
+      bytesToClient: 0,
+    }),
+  )
+  throw new Failure('upstream_lost', { message: 'the connection was lost during login' })
+}
+
+/** Greets the client as the upstream greeted us, with a cancel key of our own. */
+function startRelay(
+  id: string,
+  context: SessionContext,
+  socket: Socket,
+  loggedIn: LoggedIn,
+  { cancels, sessions, maxStatementBytes }: Hall,
+  deps: ServeDependencies,
+): Relay {
+  const { authorization, upstream, target, pinned } = loggedIn
+  const { clock, journal, meter, policy, sittings } = deps
+  const { role, target: targetName } = authorization.grant
+  const startedAt = clock.elapsed()
+  const cancel = (): Promise<boolean> =>
+    deps.upstream.cancel(target, upstream.processId, upstream.cancelKey, cancelTimeoutMs)
+  let key: CancelKey | undefined
+
+  const relay = new Relay(
+    { authorization, context, policy, journal, clock, maxStatementBytes, pinned },
+    { client: socket, upstream: upstream.socket },
+    {
+      meter,
+      cancel,
+      onEnd: (ending) => {
+        if (key !== undefined) cancels.forget(key)
+        sessions.closed(live)
+        sittings.closed(authorization.tokenId)
+        meter.sessionClosed(role, targetName)
+        const { toClient, toUpstream } = relay.bytes
+        meter.bytes('to_client', toClient)
+        meter.bytes('to_upstream', toUpstream)
+        journal.append(
+          sessionEndRecord(context, {
+            reason: describe(ending),
+            statements: relay.session.events.count,
+            durationMs: clock.elapsed() - startedAt,
+            bytesFromClient: toUpstream,
+            bytesToClient: toClient,
+          }),
+        )
+        logEnd(deps, id, ending)
+      },
+    },
+  )
+  const live = { authorization, end: (failure: Failure) => relay.end(failure) }
+  sessions.opened(live)
+  sittings.opened(authorization.tokenId)
+  meter.sessionOpened(role, targetName)
+
+  const greeting = [encodeBackend({ type: 'authenticationOk' }), upstream.greeting]
+  // An upstream that gave no key cannot be cancelled: a key of length zero would kill clients.
+  if (upstream.cancelKey.length > 0) {
+    key = cancels.register(upstream.processId, {
+      cancel,
+      isIdle: () => relay.session.idle,
+      sessionId: id,
+    })
+    greeting.push(encodeBackend({ type: 'backendKeyData', ...key }))
+  }
+  greeting.push(encodeBackend({ type: 'readyForQuery', status: 'I' }))
+  socket.write(Buffer.concat(greeting))
+  return relay
+}
+
+function describe({ reason, failure }: Ending): string {
+  return failure === undefined ? reason : `${reason}: ${failure.message}`
+}
+
+function logEnd({ log }: ServeDependencies, session: string, ending: Ending): void {
+  const cause = ending.failure?.cause
+  if (cause === undefined) log.info({ session, reason: describe(ending) }, 'session ended')
+  else log.error({ session, err: cause }, 'session ended by an internal error')
+}
+
+function tlsRequired(): Failure {
+  return new Failure('invalid_authorization', {
+    message: 'connection requires TLS (sslmode=require)',
+    detail: 'A token must not cross a network unencrypted.',
+    hint: 'Connect with sslmode=require or stricter.',
+  })
+}

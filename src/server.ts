@@ -1,0 +1,312 @@
+// The composition root: the only file that constructs adapters, in the order in which they start, and
+// stops them in reverse. Decides nothing; that these parts fit is proved by the compiler, here.
+
+import { randomUUID } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { newGrant } from './access/grant.ts'
+import { TokenLogin } from './access/login.ts'
+import { SittingKeeper } from './access/sittings.ts'
+import { issueToken } from './access/token.ts'
+import { createApi } from './api/api.ts'
+import { serveApi } from './api/serve.ts'
+import { Journal } from './audit/journal.ts'
+import {
+  journalCloseRecord,
+  proxyStartRecord,
+  proxyStopRecord,
+  tokenIssuedRecord,
+} from './audit/record.ts'
+import type { IssuedToken, Operations, Running, TokenRequest } from './cli/operations.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { type Config, loadConfig } from './config/config.ts'
+import { Broker } from './credentials/broker.ts'
+import { prepareDemo } from './demo/demo.ts'
+import { Failure } from './errors.ts'
+import { JournalFiles } from './journal/files.ts'
+import { tailDirectory } from './journal/follow.ts'
+import { verifyDirectory } from './journal/verify.ts'
+import { Policy } from './policy/policy.ts'
+import { predefinedRoles } from './policy/roles.ts'
+import { Listener } from './proxy/listener.ts'
+import { loadParser } from './sql/analyse.ts'
+import { Store } from './store/store.ts'
+import { createLog, type Log } from './telemetry/log.ts'
+import { createMetrics } from './telemetry/metrics.ts'
+import { cancelUpstream } from './upstream/cancel.ts'
+import { connectUpstream } from './upstream/connect.ts'
+import { packageVersion } from './version.ts'
+
+/** The statement limit of `policy check` without a configuration: the configuration's default. */
+const defaultStatementBytes = 1024 * 1024
+
+export const operations: Operations = {
+  serve: async ({ configFile, signal, onReady }) => {
+    const config = await loadConfig(configFile)
+    await serve(config, createLog(config.log.level), signal, onReady)
+  },
+
+  checkConfig: async (file) => {
+    const config = await loadConfig(file)
+    await tlsFiles(config)
+  },
+
+  issueToken: async (request) => await issue(await loadConfig(request.configFile), request),
+
+  policy: async ({ configFile }) => {
+    await loadParser()
+    if (configFile === undefined) {
+      return new Policy(predefinedRoles, { maxBytes: defaultStatementBytes })
+    }
+    const { roles, limits } = await loadConfig(configFile)
+    return new Policy(roles, { maxBytes: limits.statementBytes })
+  },
+
+  verifyJournal: verifyDirectory,
+
+  tailJournal: tailDirectory,
+
+  demo: async ({ signal, onReady, ...options }) => {
+    const prepared = await prepareDemo(options)
+    try {
+      const config = await loadConfig(prepared.configFile)
+      const log = createLog(
+        config.log.level,
+        createWriteStream(join(prepared.directory, 'pgwarden.log'), { flags: 'a', mode: 0o600 }),
+      )
+      options.onStep('Starting the proxy')
+      await serve(config, log, signal, async (running) => {
+        const people = []
+        for (const { occupation, ...terms } of prepared.people) {
+          const token = await issue(config, {
+            ...terms,
+            target: prepared.target,
+            forMs: 24 * 60 * 60 * 1000,
+            kind: 'one-time',
+          })
+          people.push({ occupation, role: terms.role, token })
+        }
+        const { directory, configFile } = prepared
+        onReady({ ...running, directory, configFile, people })
+      })
+    } finally {
+      await prepared.stop()
+    }
+  },
+}
+
+/** Runs everything until `signal`. What was started is stopped whatever happens, last started first. */
+async function serve(
+  config: Config,
+  log: Log,
+  signal: AbortSignal,
+  onReady: (running: Running) => void | Promise<void>,
+): Promise<void> {
+  const stops: { readonly part: string; readonly stop: () => void | Promise<void> }[] = []
+  const started = (part: string, stop: () => void | Promise<void>): void => {
+    stops.push({ part, stop })
+  }
+  try {
+    const running = await start(config, log, systemClock, started)
+    await onReady(running)
+    if (!signal.aborted) {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    }
+  } finally {
+    for (const { part, stop } of stops.reverse()) {
+      try {
+        await stop()
+      } catch (error) {
+        log.error({ part, err: error }, 'a part did not stop cleanly')
+      }
+    }
+  }
+}
+
+async function start(
+  config: Config,
+  log: Log,
+  clock: Clock,
+  started: (part: string, stop: () => void | Promise<void>) => void,
+): Promise<Running> {
+  const version = packageVersion()
+  const problem =
+    (part: string) =>
+    (error: unknown): void =>
+      log.warn({ part, err: error }, 'a background task failed and will be tried again')
+
+  await loadParser()
+  const policy = new Policy(config.roles, { maxBytes: config.limits.statementBytes })
+  const metrics = createMetrics(version)
+
+  const files = JournalFiles.open({ ...config.journal, clock })
+  started('journal files', () => files.storage.close())
+  if (files.recovered !== undefined) {
+    log.warn(
+      { ...files.recovered },
+      'half a record was cut off the journal: the last run was killed',
+    )
+  }
+  const journal = new Journal(files.storage, files.tip, clock, metrics.journal)
+  await journal.record(proxyStartRecord(version))
+  started('journal', () => {
+    journal.append(proxyStopRecord('shutdown'))
+    journal.append(journalCloseRecord())
+    journal.flush()
+  })
+
+  const store = await Store.open({ ...config.store, onProblem: problem('store') })
+  started('store', () => store.close())
+
+  const broker = new Broker({
+    targets: config.targets,
+    leases: store,
+    clock,
+    instance: randomUUID(),
+    onProblem: problem('broker'),
+  })
+  await broker.start()
+  started('broker', () => broker.stop())
+
+  const sittings = new SittingKeeper(store, clock, config.tokens, problem('sittings'))
+  sittings.start()
+  started('sittings', () => sittings.stop())
+
+  const listener = new Listener(
+    {
+      ...config.listen,
+      tls: await tlsFiles(config),
+      maxStatementBytes: config.limits.statementBytes,
+    },
+    {
+      tokens: new TokenLogin(store, clock, config.tokens),
+      credentials: broker,
+      upstream: { connect: connectUpstream, cancel: cancelUpstream },
+      policy,
+      journal,
+      targets: config.targets,
+      sittings,
+      clock,
+      meter: metrics,
+      log,
+    },
+  )
+  const port = await listener.start()
+  started('listener', () => listener.stop())
+
+  const api = createApi({
+    checks: [
+      { name: 'store', check: () => store.ping(), limitMs: 2_000 },
+      { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
+    ],
+    metrics,
+    onDefect: (error) => log.error({ err: error }, 'the HTTP interface failed to answer'),
+  })
+  const http = await serveApi(api, config.http)
+  started('http', () => http.close())
+
+  log.info({ version, port, httpPort: http.port }, 'pgwarden is running')
+  return {
+    proxy: `${bracketed(config.listen.address)}:${port}`,
+    http: `http://${bracketed(config.http.address)}:${http.port}`,
+    journalDirectory: config.journal.directory,
+  }
+}
+
+/** A grant and a token of it, on the word of whoever may read the configuration. */
+async function issue(config: Config, request: TokenRequest | DemoRequest): Promise<IssuedToken> {
+  const clock = systemClock
+  const { principal, target, role, forMs, kind, reason } = request
+  const roles = new Set(config.roles.map(({ name }) => name))
+  const now = clock.now()
+  const grant = newGrant(
+    { principal, target, role, startsAt: now, durationMs: forMs, reason },
+    { roles, targets: config.targets },
+  )
+  const token = issueToken(grant, kind, now, config.tokens)
+  const store = await Store.open({ ...config.store, connections: 1, onProblem: () => undefined })
+  try {
+    // Recorded first: access that the journal does not know of must not exist.
+    await recordIssue(config, clock, tokenIssuedRecord({ grant, tokenId: token.record.id, kind }))
+    await store.insertGrant(grant)
+    await store.insertToken(token.record)
+  } finally {
+    await store.close()
+  }
+  return {
+    token: token.text,
+    tokenId: token.record.id,
+    grantId: grant.id,
+    endsAt: grant.endsAt,
+    redeemBy: kind === 'reusable' ? undefined : token.record.redeemBy,
+    connection: {
+      host: reachable(config.listen.address),
+      port: config.listen.port,
+      database: target,
+      user: principal,
+      sslmode: config.listen.tls === undefined ? 'disable' : 'require',
+    },
+  }
+}
+
+type DemoRequest = Omit<TokenRequest, 'configFile'>
+
+/** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
+async function recordIssue(config: Config, clock: Clock, fields: string): Promise<void> {
+  for (let triesLeft = 20; ; triesLeft--) {
+    try {
+      const files = JournalFiles.open({ ...config.journal, clock, chain: 'operator' })
+      try {
+        await new Journal(files.storage, files.tip, clock).record(fields)
+        return
+      } finally {
+        files.storage.close()
+      }
+    } catch (error) {
+      if (triesLeft === 0 || !(error instanceof Failure)) throw error
+      await sleep(100)
+    }
+  }
+}
+
+async function journalWorks(journal: Journal): Promise<void> {
+  if (journal.healthy) return
+  throw new Failure('journal_unavailable', { message: 'the audit journal cannot be written' })
+}
+
+/** The PEM texts. Throws a Failure that names the file which cannot be read. */
+async function tlsFiles({
+  listen,
+}: Config): Promise<{ certificate: string; key: string } | undefined> {
+  if (listen.tls === undefined) return undefined
+  const read = async (what: string, path: string): Promise<string> => {
+    try {
+      return await readFile(path, 'utf8')
+    } catch (cause) {
+      throw new Failure(
+        'invalid_configuration',
+        {
+          message: `cannot read listen.tls.${what} ${path}`,
+          hint: 'Check the path and its permissions.',
+        },
+        { cause },
+      )
+    }
+  }
+  return {
+    certificate: await read('certificate', listen.tls.certificate),
+    key: await read('key', listen.tls.key),
+  }
+}
+
+/** Where a client on this machine finds a listener that is bound to every address. */
+function reachable(address: string): string {
+  if (address === '0.0.0.0') return '127.0.0.1'
+  return address === '::' ? '::1' : address
+}
+
+function bracketed(address: string): string {
+  return address.includes(':') ? `[${address}]` : address
+}

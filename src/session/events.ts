@@ -1,0 +1,80 @@
+// The audit events of a session's statements: an intent before anything is forwarded, an outcome when
+// it has ended. Knows what an execution is and nothing of bytes.
+
+import type { Journal, JournalWaiter } from '../audit/journal.ts'
+import type { SessionContext, StatementProtocol } from '../audit/record.ts'
+import { outcomeRecord, statementRecord } from '../audit/record.ts'
+import type { Clock } from '../clock.ts'
+import type { Deny, Judgement } from '../policy/decision.ts'
+import type { Execution, Result } from './execution.ts'
+import type { SessionPort } from './port.ts'
+
+export class StatementEvents {
+  readonly #journal: Journal
+  readonly #context: SessionContext
+  readonly #clock: Clock
+  readonly #port: SessionPort
+  #statements = 0
+
+  constructor(deps: {
+    readonly journal: Journal
+    readonly context: SessionContext
+    readonly clock: Clock
+    readonly port: SessionPort
+  }) {
+    this.#journal = deps.journal
+    this.#context = deps.context
+    this.#clock = deps.clock
+    this.#port = deps.port
+  }
+
+  /** Statements accepted or denied so far. */
+  get count(): number {
+    return this.#statements
+  }
+
+  /** Appends the intent; `waiter` is told when it is stored. */
+  accepted(judgement: Judgement, protocol: StatementProtocol, waiter: JournalWaiter): Execution {
+    const number = ++this.#statements
+    this.#journal.append(statementRecord(this.#context, number, protocol, judgement), waiter)
+    return {
+      number,
+      judgement,
+      startedAt: this.#clock.elapsed(),
+      rows: 0,
+      seen: 0,
+      bytes: 0,
+      commands: 0,
+      tag: undefined,
+    }
+  }
+
+  denied(
+    judgement: Judgement,
+    decision: Deny,
+    protocol: StatementProtocol,
+    waiter: JournalWaiter,
+  ): void {
+    const number = ++this.#statements
+    this.#journal.append(
+      statementRecord(this.#context, number, protocol, judgement, decision),
+      waiter,
+    )
+    this.#port.statementDenied(judgement)
+  }
+
+  ended(execution: Execution, result: Result, sqlstate?: string): void {
+    const durationMs = this.#clock.elapsed() - execution.startedAt
+    this.#journal.append(
+      outcomeRecord(this.#context, execution.number, {
+        result,
+        command: execution.tag,
+        rows: execution.rows + execution.seen,
+        bytes: execution.bytes,
+        durationMs,
+        sqlstate,
+      }),
+    )
+    this.#port.statementEnded(execution, result, durationMs)
+  }
+}

@@ -1,0 +1,54 @@
+// What the session remembers of its prepared statements, portals and running statements. Plain data:
+// the gate makes it, the replies complete it.
+
+import type { OutcomeResult } from '../audit/record.ts'
+import type { Judgement } from '../policy/decision.ts'
+
+/** A prepared statement: by Parse or by SQL's PREPARE, which share one name space. */
+export interface Prepared {
+  readonly judgement: Judgement
+}
+
+/** A portal made by Bind. */
+export interface Portal {
+  readonly prepared: Prepared
+  /** Set while it is suspended: the next Execute goes on with the same execution. */
+  suspended: Execution | undefined
+}
+
+/** One run of a query string or of a portal: what one audit event is about. */
+export interface Execution {
+  /** The session's count of statements: with the session's id it names the audit event. */
+  readonly number: number
+  readonly judgement: Judgement
+  /** Clock.elapsed() when it was accepted. */
+  readonly startedAt: number
+  /** Rows of the commands that have ended, and of portal fetches that have been suspended. */
+  rows: number
+  /** Rows seen since. */
+  seen: number
+  /** Bytes of rows and COPY data sent to the client. */
+  bytes: number
+  /** Commands of the query string that have ended. */
+  commands: number
+  /** The server's last command tag, with its count. */
+  tag: string | undefined
+}
+
+/**
+ * How an execution ended. `skipped`: the server ignored it after an earlier error in the pipeline.
+ * `suspended`: its portal was given up with rows left. `unknown`: the session ended first.
+ */
+export type Result = OutcomeResult
+
+/**
+ * Counts the rows of a command that has ended. The tag is authoritative where it has a count
+ * (`INSERT 0 5`, `COPY 7`): the rows of a RETURNING are the same rows, seen.
+ */
+export function commandEnded(execution: Execution, tag: string): void {
+  const count = /(?:^| )([0-9]+)$/.exec(tag)?.[1]
+  execution.rows += count === undefined ? execution.seen : Number(count)
+  execution.seen = 0
+  execution.commands++
+  execution.tag = tag
+}

@@ -1,0 +1,368 @@
+// The way from the client to the upstream: each frame is forwarded as it came, once its statement has
+// been judged and recorded, or replaced by one that fails. Frames that carry no meaning here stream
+// through. docs/architecture.md, "One statement's way", steps 3 to 8.
+
+import type { JournalWaiter, Receipt } from '../audit/journal.ts'
+import type { StatementProtocol } from '../audit/record.ts'
+import { Failure } from '../errors.ts'
+import type { Deny, Judgement } from '../policy/decision.ts'
+import type { Statement } from '../sql/facts.ts'
+import type { FrameHandler } from '../wire/frames.ts'
+import {
+  decodeBindHead,
+  decodeEmpty,
+  decodeExecute,
+  decodeParse,
+  decodeQuery,
+  decodeTarget,
+  frontend,
+} from '../wire/frontend.ts'
+import type { Deniable } from './denial.ts'
+import { failingSubstitute } from './denial.ts'
+import type { Prepared } from './execution.ts'
+import type { Change } from './names.ts'
+import { Outbox } from './outbox.ts'
+import type { Expectation } from './pipeline.ts'
+import { nothingToRecord } from './port.ts'
+import type { Session } from './session.ts'
+
+/** Names a session may hold; a client that never closes its statements must not fill our memory. */
+const maxNames = 65_536
+
+export class Gate implements FrameHandler, JournalWaiter {
+  readonly #session: Session
+  readonly #outbox = new Outbox()
+  /** Whether the rest of the frame last begun is forwarded or dropped. */
+  #dropping = false
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  begin(type: number, size: number, bytes: Buffer, start: number, end: number): void {
+    this.#dropping = false
+    if (this.#session.pipeline.copyingIn) allowInCopy(type)
+    switch (type) {
+      case frontend.query:
+        this.#query(size, bytes, start, end)
+        break
+      case frontend.parse:
+        this.#parse(size, bytes, start, end)
+        break
+      case frontend.bind:
+        this.#bind(size, bytes, start, end)
+        break
+      case frontend.execute:
+        this.#execute(bytes, start, end)
+        break
+      case frontend.describe:
+        decodeTarget(bytes, start, end)
+        this.#forward(expect('describe'), bytes, start, end)
+        break
+      case frontend.close:
+        this.#close(bytes, start, end)
+        break
+      case frontend.functionCall:
+        this.#functionCall()
+        break
+      case frontend.sync:
+        decodeEmpty(bytes, start, end)
+        this.#forward(expect('sync'), bytes, start, end)
+        break
+      case frontend.copyDone:
+      case frontend.copyFail:
+        if (type === frontend.copyDone) decodeEmpty(bytes, start, end)
+        this.#forward(expect('copyEnd'), bytes, start, end)
+        break
+      case frontend.terminate:
+        decodeEmpty(bytes, start, end)
+        this.#outbox.add(bytes, start, end)
+        this.#session.stopReading()
+        this.#session.options.port.terminated()
+        break
+      default:
+        // CopyData and Flush: nothing is expected, nothing runs.
+        this.#outbox.add(bytes, start, end)
+    }
+  }
+
+  rest(bytes: Buffer, start: number, end: number): void {
+    if (!this.#dropping) this.#outbox.add(bytes, start, end)
+  }
+
+  /** Sends what need not wait. Call at the end of a chunk. */
+  flush(): void {
+    if (this.#outbox.waiting) return
+    const buffers = this.#outbox.take()
+    if (buffers.length > 0) this.#session.options.port.toUpstream(buffers, nothingToRecord)
+  }
+
+  /** The journal has stored everything that the outbox waits for. */
+  stored(receipt: Receipt): void {
+    this.#session.options.port.toUpstream(this.#outbox.take(), receipt)
+  }
+
+  refused(failure: Failure): void {
+    this.#session.options.port.toUpstream(this.#outbox.takeRefused(failure), nothingToRecord)
+  }
+
+  #query(size: number, bytes: Buffer, start: number, end: number): void {
+    const { statements, portals } = this.#session
+    const judgement = this.#judge(size, bytes, start, end, decodeQuery)
+    // A Query destroys the unnamed statement and portal, whatever becomes of it.
+    const expectation = expect('query', {
+      statementChange: statements.announce('', undefined),
+      portalChange: portals.announce('', undefined),
+      sqlChanges: this.#sqlChanges(judgement),
+    })
+    const denied = this.#refusal(judgement)
+    if (denied === undefined)
+      this.#run(expectation, 'query', judgement, 'simple', bytes, start, end)
+    else this.#deny(expectation, 'query', '', judgement, denied, 'simple')
+  }
+
+  #parse(size: number, bytes: Buffer, start: number, end: number): void {
+    const { statements } = this.#session
+    let name = ''
+    const judgement = this.#judge(size, bytes, start, end, (frame, from, to) => {
+      const message = decodeParse(frame, from, to)
+      name = message.name
+      return message.text
+    })
+    const denied = this.#refusal(judgement)
+    const expectation = expect('parse', {
+      statementChange: statements.announce(name, denied === undefined ? { judgement } : undefined),
+    })
+    if (denied !== undefined) this.#deny(expectation, 'parse', name, judgement, denied, 'extended')
+    else if (statements.size > maxNames) this.#fail(expectation, 'parse', name, tooManyNames())
+    else this.#forward(expectation, bytes, start, end)
+  }
+
+  #bind(size: number, bytes: Buffer, start: number, end: number): void {
+    const { statements, portals } = this.#session
+    const { portal, statement } = decodeBindHead(bytes, start, end, end - start === size)
+    const prepared = statements.get(statement)
+    const expectation = expect('bind', {
+      portalChange: portals.announce(portal, prepared && { prepared, suspended: undefined }),
+    })
+    if (prepared === undefined) {
+      this.#fail(
+        expectation,
+        'bind',
+        portal,
+        new Failure('undefined_statement', {
+          message:
+            statement === ''
+              ? 'unnamed prepared statement does not exist'
+              : `prepared statement "${statement}" does not exist`,
+        }),
+      )
+    } else if (portals.size > maxNames) this.#fail(expectation, 'bind', portal, tooManyNames())
+    else this.#forward(expectation, bytes, start, end)
+  }
+
+  #execute(bytes: Buffer, start: number, end: number): void {
+    const message = decodeExecute(bytes, start, end)
+    const portal = this.#session.portals.get(message.portal)
+    const expectation = expect('execute', {
+      portal,
+      sqlChanges: portal === undefined ? none : this.#sqlChanges(portal.prepared.judgement),
+    })
+    if (portal === undefined) {
+      this.#fail(
+        expectation,
+        'execute',
+        '',
+        new Failure('undefined_portal', { message: `portal "${message.portal}" does not exist` }),
+      )
+      return
+    }
+    const { judgement } = portal.prepared
+    // The grant may have ended, or a name that EXECUTE uses may have gone, since Parse.
+    const denied = this.#refusal(judgement)
+    if (denied !== undefined) {
+      this.#deny(expectation, 'execute', '', judgement, denied, 'extended')
+    } else if (portal.suspended !== undefined) {
+      // The next rows of an execution that has its record.
+      expectation.execution = portal.suspended
+      this.#forward(expectation, bytes, start, end)
+    } else {
+      this.#run(expectation, 'execute', judgement, 'extended', bytes, start, end)
+    }
+  }
+
+  #close(bytes: Buffer, start: number, end: number): void {
+    const { statements, portals } = this.#session
+    const { target, name } = decodeTarget(bytes, start, end)
+    const expectation =
+      target === 'statement'
+        ? expect('close', { statementChange: statements.announce(name, undefined) })
+        : expect('close', { portalChange: portals.announce(name, undefined) })
+    this.#forward(expectation, bytes, start, end)
+  }
+
+  /** Runs any function by its OID, with no SQL to judge. */
+  #functionCall(): void {
+    const { options } = this.#session
+    const judgement = options.policy.functionCall(options.authorization.grant.role)
+    this.#deny(expect('call'), 'call', '', judgement, judgement.decision, 'functionCall')
+  }
+
+  /** The judgement on the frame's query string; on one too large to be read, that it is. */
+  #judge(
+    size: number,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    decode: (bytes: Buffer, start: number, end: number) => Buffer,
+  ): Judgement {
+    const { policy, authorization } = this.#session.options
+    const { role } = authorization.grant
+    if (end - start < size) return policy.tooLarge(role, size)
+    return policy.judge(role, decode(bytes, start, end))
+  }
+
+  /** The decision to deny by, if the statement may not run now. */
+  #refusal({ decision, executes }: Judgement): Deny | undefined {
+    if (decision.outcome === 'deny') return decision
+    const { authorization, clock, policy } = this.#session.options
+    if (!authorization.inForceAt(clock.now())) throw grantEnded()
+    for (const name of executes) {
+      if (this.#session.statements.get(name) === undefined) {
+        return policy.unknownPrepared(authorization.grant.role, name)
+      }
+    }
+    return undefined
+  }
+
+  /** What the statements of an allowed query string make of prepared statements' names. */
+  #sqlChanges(judgement: Judgement): readonly (Change<Prepared> | undefined)[] {
+    const { analysis, decision } = judgement
+    if (analysis.type !== 'parsed' || decision.outcome === 'deny') return []
+    if (!analysis.statements.some(({ prepares, deallocates }) => prepares ?? deallocates)) return []
+    return analysis.statements.map(({ prepares, deallocates }) => {
+      if (prepares !== undefined) {
+        return this.#session.statements.announce(prepares.name, preparedBySql(judgement, prepares))
+      }
+      if (deallocates === undefined || deallocates === '*') return undefined
+      return this.#session.statements.announce(deallocates, undefined)
+    })
+  }
+
+  /** Forwards a frame that runs SQL, when its record is stored. */
+  #run(
+    expectation: Expectation,
+    kind: Deniable,
+    judgement: Judgement,
+    protocol: StatementProtocol,
+    bytes: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    expectation.execution = this.#session.events.accepted(judgement, protocol, this)
+    this.#outbox.add(bytes, start, end, { kind, name: '', expectation })
+    this.#session.pipeline.sent(expectation)
+  }
+
+  /** Denies with a record. */
+  #deny(
+    expectation: Expectation,
+    kind: Deniable,
+    name: string,
+    judgement: Judgement,
+    decision: Deny,
+    protocol: StatementProtocol,
+  ): void {
+    this.#session.events.denied(judgement, decision, protocol, this)
+    this.#substitute(expectation, kind, name, decision.failure, true)
+  }
+
+  /** Refuses a message that names nothing runnable; there is no statement to record. */
+  #fail(expectation: Expectation, kind: Deniable, name: string, failure: Failure): void {
+    this.#substitute(expectation, kind, name, failure, false)
+  }
+
+  #substitute(
+    expectation: Expectation,
+    kind: Deniable,
+    name: string,
+    failure: Failure,
+    recorded: boolean,
+  ): void {
+    this.#dropping = true
+    expectation.denial = failure
+    const frame = failingSubstitute(kind, name)
+    this.#outbox.add(frame, 0, frame.length, recorded ? { kind, name, expectation } : undefined)
+    this.#session.pipeline.sent(expectation)
+  }
+
+  #forward(expectation: Expectation, bytes: Buffer, start: number, end: number): void {
+    this.#outbox.add(bytes, start, end)
+    this.#session.pipeline.sent(expectation)
+  }
+}
+
+function expect(
+  kind: Expectation['kind'],
+  more?: Partial<Pick<Expectation, 'portal' | 'statementChange' | 'portalChange' | 'sqlChanges'>>,
+): Expectation {
+  return {
+    kind,
+    denial: undefined,
+    execution: undefined,
+    portal: more?.portal,
+    statementChange: more?.statementChange,
+    portalChange: more?.portalChange,
+    sqlChanges: more?.sqlChanges ?? none,
+  }
+}
+
+const none: readonly never[] = []
+
+/** Inside COPY FROM STDIN the server understands only these; anything else loses synchronisation. */
+function allowInCopy(type: number): void {
+  switch (type) {
+    case frontend.copyData:
+    case frontend.copyDone:
+    case frontend.copyFail:
+    case frontend.flush:
+    case frontend.sync:
+    case frontend.terminate:
+      return
+    default:
+      throw new Failure('protocol_violation', {
+        message: `unexpected message type 0x${type.toString(16).toUpperCase().padStart(2, '0')} during COPY from stdin`,
+      })
+  }
+}
+
+/** What the name of a SQL-level PREPARE stands for: its inner statement, judged as part of the whole. */
+function preparedBySql(outer: Judgement, prepares: NonNullable<Statement['prepares']>): Prepared {
+  const { statement } = prepares
+  return {
+    judgement: {
+      ...outer,
+      text: statement.text,
+      analysis: { type: 'parsed', statements: [statement] },
+      tags: [statement.tag],
+      class: statement.class,
+      executes: [],
+    },
+  }
+}
+
+/** The failure that ends a session whose grant is over. */
+export function grantEnded(): Failure {
+  return new Failure('session_terminated', {
+    message: 'terminating connection because the grant has ended',
+    detail: 'The access that was granted is over or has been revoked.',
+    hint: 'Ask for a new grant and connect again with its token.',
+  })
+}
+
+function tooManyNames(): Failure {
+  return new Failure('statement_too_large', {
+    message: 'too many prepared statements or portals in this session',
+    hint: 'Close the ones that are no longer used.',
+  })
+}

@@ -1,0 +1,209 @@
+// The way from the upstream to the client: bytes go out as they came, and only headers are read,
+// except where an answer ends a statement, confirms a name, or is the error that a denial provoked,
+// whose place is taken by ours.
+// PostgreSQL documentation, "Message Flow"; docs/architecture.md, "One statement's way", steps 9, 10.
+
+import { Failure } from '../errors.ts'
+import {
+  backend,
+  decodeCommandTag,
+  decodeErrorFields,
+  decodeParameterStatus,
+  decodeStatus,
+  errorResponse,
+} from '../wire/backend.ts'
+import type { FrameHandler } from '../wire/frames.ts'
+import type { Result } from './execution.ts'
+import { commandEnded } from './execution.ts'
+import { Ranges } from './ranges.ts'
+import type { Session } from './session.ts'
+
+export class Replies implements FrameHandler {
+  readonly #session: Session
+  readonly #ranges = new Ranges()
+  /** The rest of an error whose place ours has taken. */
+  #dropping = false
+  #saidFatal = false
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  get saidFatal(): boolean {
+    return this.#saidFatal
+  }
+
+  begin(type: number, size: number, bytes: Buffer, start: number, end: number): void {
+    this.#dropping = false
+    switch (type) {
+      case backend.dataRow: {
+        const execution = this.#session.pipeline.head?.execution
+        if (execution !== undefined) {
+          execution.seen++
+          execution.bytes += size
+        }
+        break
+      }
+      case backend.copyData: {
+        const execution = this.#session.pipeline.head?.execution
+        if (execution !== undefined) execution.bytes += size
+        break
+      }
+      case backend.commandComplete:
+        this.#commandComplete(decodeCommandTag(bytes, start, end))
+        break
+      case backend.emptyQuery:
+        if (this.#session.pipeline.head?.kind === 'execute') this.#take('ok')
+        break
+      case backend.readyForQuery:
+        this.#ready(bytes, start, end)
+        break
+      case backend.error:
+        if (this.#error(bytes, start, end)) return
+        break
+      case backend.parseComplete:
+        this.#confirm('parse')
+        break
+      case backend.bindComplete:
+        this.#confirm('bind')
+        break
+      case backend.closeComplete:
+        this.#confirm('close')
+        break
+      case backend.noData:
+      case backend.rowDescription:
+        if (this.#session.pipeline.head?.kind === 'describe') this.#session.pipeline.take()
+        break
+      case backend.portalSuspended:
+        this.#suspended()
+        break
+      case backend.copyInResponse:
+        this.#session.pipeline.copyIn()
+        break
+      case backend.parameterStatus:
+        this.#checkPin(bytes, start, end)
+        break
+      case backend.copyBothResponse:
+      case backend.authentication:
+      case backend.backendKeyData:
+      case backend.negotiateProtocolVersion:
+        throw new Failure('upstream_lost', {
+          message: 'the target database sent a message that does not belong in a session',
+        })
+      default:
+        // CopyOutResponse, CopyDone, notices, notifications, descriptions of parameters.
+        break
+    }
+    this.#ranges.add(bytes, start, end)
+  }
+
+  rest(bytes: Buffer, start: number, end: number): void {
+    if (!this.#dropping) this.#ranges.add(bytes, start, end)
+  }
+
+  /** Sends what was collected. Call at the end of a chunk. */
+  flush(): void {
+    const buffers = this.#ranges.take()
+    if (buffers.length > 0) this.#session.options.port.toClient(buffers)
+  }
+
+  #commandComplete(tag: string): void {
+    const { head } = this.#session.pipeline
+    if (head === undefined) return
+    if (head.execution !== undefined) {
+      const change = head.sqlChanges[head.execution.commands]
+      commandEnded(head.execution, tag)
+      if (change !== undefined) this.#session.statements.confirm(change)
+    }
+    // DEALLOCATE ALL and DISCARD ALL name nothing and take everything.
+    if (tag === 'DEALLOCATE ALL' || tag === 'DISCARD ALL') this.#session.statements.clear()
+    if (head.kind === 'execute') this.#take('ok')
+  }
+
+  #suspended(): void {
+    const { head } = this.#session.pipeline
+    if (head?.kind !== 'execute') return
+    if (head.execution !== undefined) {
+      head.execution.rows += head.execution.seen
+      head.execution.seen = 0
+    }
+    if (head.portal !== undefined) head.portal.suspended = head.execution
+    this.#session.pipeline.take()
+  }
+
+  #ready(bytes: Buffer, start: number, end: number): void {
+    const { head } = this.#session.pipeline
+    this.#session.status = decodeStatus(bytes, start, end)
+    if (head?.kind === 'query' || head?.kind === 'sync' || head?.kind === 'call') {
+      this.#take('ok')
+      this.#session.confirm(head)
+      this.#session.forget(head)
+    }
+    if (this.#session.status === 'I') this.#session.portalsGone()
+  }
+
+  /** True when the error is not the client's to see and ours went out instead. */
+  #error(bytes: Buffer, start: number, end: number): boolean {
+    const fields = decodeErrorFields(bytes, start, end)
+    const severity = fields['V'] ?? fields['S']
+    const { pipeline, events } = this.#session
+    const { head } = pipeline
+    if (severity === 'FATAL' || severity === 'PANIC') {
+      this.#saidFatal = true
+      return false
+    }
+    if (head === undefined) return false
+    const { denial, execution } = head
+    if (execution !== undefined) {
+      head.execution = undefined
+      if (head.portal !== undefined) head.portal.suspended = undefined
+      events.ended(execution, 'error', fields['C'])
+    }
+    // A failed Parse of "" has destroyed the unnamed statement all the same.
+    if (head.kind === 'parse' && head.statementChange?.name === '') {
+      this.#session.statements.set('', undefined)
+    }
+    if (head.kind !== 'query') this.#session.forget(head)
+    pipeline.failed()
+    if (denial === undefined) return false
+    head.denial = undefined
+    this.#dropping = true
+    const answer = errorResponse(denial)
+    this.#ranges.add(answer, 0, answer.length)
+    return true
+  }
+
+  #confirm(kind: 'parse' | 'bind' | 'close'): void {
+    const { head } = this.#session.pipeline
+    if (head?.kind !== kind) return
+    this.#take('ok')
+    this.#session.confirm(head)
+  }
+
+  /** The head has been answered, and the run it stands for, if any, has ended. */
+  #take(result: Result): void {
+    const { head } = this.#session.pipeline
+    if (head === undefined) return
+    if (head.denial !== undefined) {
+      // What stood in for a denied message must fail. If ever it does not, nothing goes on.
+      throw new Failure('upstream_lost', { message: 'a denied statement was not refused upstream' })
+    }
+    if (head.execution !== undefined) {
+      if (head.portal !== undefined) head.portal.suspended = undefined
+      this.#session.events.ended(head.execution, result)
+    }
+    this.#session.pipeline.take()
+  }
+
+  /** A pinned setting that changed under us means that something got round the policy. */
+  #checkPin(bytes: Buffer, start: number, end: number): void {
+    const { name, value } = decodeParameterStatus(bytes, start, end)
+    const pinned = this.#session.options.pinned.get(name.toLowerCase())
+    if (pinned === undefined || pinned === value.toLowerCase()) return
+    throw new Failure('session_terminated', {
+      message: `terminating connection because the setting ${name} was changed`,
+      detail: 'pgwarden pins this setting for the session; something got round its policy.',
+      hint: 'Tell the people who run pgwarden what you ran.',
+    })
+  }
+}

@@ -1,0 +1,77 @@
+// Query string -> facts. Size and encoding are checked before the parser sees the text, then one walk
+// per statement collects everything (walk.ts). Ignorant of roles and rules.
+
+import { heaviest, tagOf } from './commands.ts'
+import type { Analysis, Statement, Unparsable } from './facts.ts'
+import { parse, type RawStatement } from './parser.ts'
+import { child, type Node, string } from './tree.ts'
+import { walk } from './walk.ts'
+
+export { loadParser } from './parser.ts'
+
+export interface Limits {
+  /** Longest text that is parsed, in bytes of UTF-8. */
+  readonly maxBytes: number
+}
+
+/** Never throws. `loadParser` must have been awaited once in the process. */
+export function analyse(text: string, limits: Limits): Analysis {
+  const bytes = Buffer.byteLength(text)
+  if (bytes > limits.maxBytes) return tooLarge(bytes, limits)
+  // The parser would stop reading at a NUL and call the rest harmless.
+  if (text.includes('\0')) return unparsable('invalid_text', 'null character not permitted')
+  if (/\p{Surrogate}/u.test(text)) return unparsable('invalid_text', 'text is not valid Unicode')
+  const tree = parse(text)
+  if (tree.type === 'unparsable') return tree
+  const textOf = slicer(text, bytes)
+  return {
+    type: 'parsed',
+    statements: tree.statements.map((raw) => describe(raw.node, textOf(raw))),
+  }
+}
+
+/** The analysis of a text that is over the limit, for whoever did not even keep it. */
+export function tooLarge(bytes: number, limits: Limits): Unparsable {
+  const message = `statement of ${bytes} bytes is longer than the limit of ${limits.maxBytes} bytes`
+  return unparsable('statement_too_large', message)
+}
+
+function describe(wrapper: Node, text: string): Statement {
+  const found = walk(wrapper)
+  const prepare = child(wrapper, 'PrepareStmt')
+  const prepared = prepare === undefined ? undefined : child(prepare, 'query')
+  return {
+    tag: tagOf(found.actions[0]?.command ?? 'UNKNOWN'),
+    class: heaviest(found.actions.map((action) => action.class)),
+    actions: found.actions,
+    functions: [...found.functions.values()],
+    settings: found.settings,
+    relations: [...found.relations.values()],
+    prepares:
+      prepare === undefined || prepared === undefined
+        ? undefined
+        : { name: string(prepare, 'name') ?? '', statement: describe(prepared, text) },
+    executes: found.executes,
+    deallocates: deallocates(wrapper),
+    opaque: found.opaque,
+    text,
+  }
+}
+
+function deallocates(wrapper: Node): string | undefined {
+  const deallocate = child(wrapper, 'DeallocateStmt')
+  if (deallocate !== undefined) return string(deallocate, 'name') ?? '*'
+  const discard = child(wrapper, 'DiscardStmt')
+  return discard !== undefined && string(discard, 'target') === 'DISCARD_ALL' ? '*' : undefined
+}
+
+// The parser counts bytes, JavaScript counts UTF-16 units; in an ASCII text they are the same.
+function slicer(text: string, bytes: number): (raw: RawStatement) => string {
+  if (bytes === text.length) return (raw) => text.slice(raw.start, raw.end).trim()
+  const encoded = Buffer.from(text)
+  return (raw) => encoded.toString('utf8', raw.start, raw.end).trim()
+}
+
+function unparsable(code: Unparsable['code'], message: string): Unparsable {
+  return { type: 'unparsable', code, message }
+}

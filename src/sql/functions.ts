@@ -1,0 +1,70 @@
+// The functions that a node calls, however the call is written. PostgreSQL runs `f(x)` also for `x.f`
+// and `(x).f` when x has no column f, so every such name is a possible call; whether it is one that
+// matters is for policy/ to say. Ignorant of what any function does.
+
+import type { FunctionUse } from './facts.ts'
+import { constant, list, type Node, names } from './tree.ts'
+
+/** Functions whose constant arguments decide what they do. */
+const tellingArguments: ReadonlySet<string> = new Set([
+  'lo_open',
+  'pg_input_is_valid',
+  'pg_input_error_info',
+])
+
+export function functionsOf(type: string | undefined, node: Node): readonly FunctionUse[] {
+  switch (type) {
+    case 'FuncCall':
+      return [called(list(node, 'funcname'), 'call', list(node, 'args'))]
+    case 'CreateTrigStmt':
+      return [called(list(node, 'funcname'), 'trigger', undefined)]
+    case 'RangeTableSample':
+      return [called(list(node, 'method'), 'tablesample', list(node, 'args'))]
+    case 'ColumnRef':
+      return attributes(list(node, 'fields').slice(1))
+    case 'A_Indirection':
+      return attributes(list(node, 'indirection'))
+    default:
+      return []
+  }
+}
+
+/** The last name of a FuncCall and its schema, as `set_config` must be recognised elsewhere too. */
+export function functionName(call: Node): {
+  readonly schema: string | undefined
+  readonly name: string
+} {
+  const path = names(list(call, 'funcname'))
+  return { schema: path.at(-2), name: path.at(-1) ?? '' }
+}
+
+function called(
+  path: readonly unknown[],
+  notation: FunctionUse['notation'],
+  args: readonly unknown[] | undefined,
+): FunctionUse {
+  const parts = names(path)
+  const name = parts.at(-1) ?? ''
+  return {
+    schema: parts.at(-2),
+    name,
+    notation,
+    arguments: args?.length,
+    constants: tellingArguments.has(name) && args !== undefined ? args.map(constant) : [],
+  }
+}
+
+function attributes(fields: readonly unknown[]): readonly FunctionUse[] {
+  return names(fields).map((name) => ({
+    schema: undefined,
+    name,
+    notation: 'attribute',
+    arguments: 1,
+    constants: [],
+  }))
+}
+
+/** Two uses with the same key are the same fact. */
+export function keyOf(use: FunctionUse): string {
+  return JSON.stringify([use.notation, use.schema, use.name, use.arguments, use.constants])
+}

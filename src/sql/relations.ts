@@ -1,0 +1,134 @@
+// The tables, views and sequences that a statement names, and which of them it writes. A name that a
+// WITH clause in scope defines is not a relation - but only there: `WITH pg_authid AS (...) UPDATE
+// pg_authid ...` writes the real one, and the scope ends with its query.
+// Visibility of WITH names: PostgreSQL documentation, SELECT, "WITH Clause".
+
+import { isSystemRelation, isUpdatableCatalog } from './catalogs.ts'
+import type { RelationUse } from './facts.ts'
+import { list, type Node, names, string, unwrap } from './tree.ts'
+
+/** The WITH names that are visible at a place, innermost first. */
+export interface Scope {
+  readonly names: ReadonlySet<string>
+  readonly outer: Scope | undefined
+}
+
+/** The field of each node type in which it names the relation that it changes. */
+const targets: Readonly<Record<string, string>> = {
+  InsertStmt: 'relation',
+  UpdateStmt: 'relation',
+  DeleteStmt: 'relation',
+  MergeStmt: 'relation',
+  TruncateStmt: 'relations',
+  CreateStmt: 'relation',
+  AlterTableStmt: 'relation',
+  IndexStmt: 'relation',
+  ViewStmt: 'view',
+  RuleStmt: 'relation',
+  CreateTrigStmt: 'relation',
+  CreateSeqStmt: 'sequence',
+  AlterSeqStmt: 'sequence',
+  CompositeTypeStmt: 'typevar',
+  RenameStmt: 'relation',
+  AlterObjectSchemaStmt: 'relation',
+  AlterObjectDependsStmt: 'relation',
+  RefreshMatViewStmt: 'relation',
+  ClusterStmt: 'relation',
+  ReindexStmt: 'relation',
+  CreatePolicyStmt: 'table',
+  AlterPolicyStmt: 'table',
+  PartitionCmd: 'name',
+  GrantStmt: 'objects',
+  // Fields that hold an unwrapped IntoClause or CreateStmt.
+  into: 'rel',
+  intoClause: 'rel',
+  base: 'relation',
+}
+
+/** True when a relation directly in `field` of a node of this type is one that the statement changes. */
+export function isTarget(type: string | undefined, field: string, node: Node): boolean {
+  if (type === 'CopyStmt') return field === 'relation' && node['is_from'] === true
+  return type !== undefined && targets[type] === field
+}
+
+/** What a RangeVar names; undefined for a name that a WITH clause defines. */
+export function relationOf(
+  rangeVar: Node,
+  access: RelationUse['access'],
+  scope: Scope | undefined,
+): RelationUse | undefined {
+  const schema = string(rangeVar, 'schemaname')
+  const name = string(rangeVar, 'relname') ?? ''
+  // The target of a write is never a WITH query, whatever its name.
+  if (access === 'read' && schema === undefined && isVisible(name, scope)) return undefined
+  return { schema, name, access }
+}
+
+/** DROP and COMMENT name what they change by lists of names, not by RangeVars. */
+export function relationsByName(type: string, node: Node): readonly RelationUse[] {
+  if (type !== 'DropStmt' && type !== 'CommentStmt') return []
+  const kind = string(node, 'removeType') ?? string(node, 'objtype') ?? ''
+  if (!/^OBJECT_(TABLE|VIEW|MATVIEW|INDEX|SEQUENCE|FOREIGN_TABLE)$/.test(kind)) return []
+  const objects = type === 'DropStmt' ? list(node, 'objects') : [node['object']]
+  return objects.flatMap((object) => written(list(unwrap(object, 'List') ?? {}, 'items')))
+}
+
+/**
+ * What a statement makes, moves or drops in the server's own schemas, where it would stand in for what
+ * is looked up there first. Types, domains and whole schemas count as relations here.
+ */
+export function intrusions(type: string, node: Node): readonly RelationUse[] {
+  const named = ['domainname', 'typeName', 'defnames'].flatMap((field) =>
+    written(list(node, field)),
+  )
+  const moved = type === 'AlterObjectSchemaStmt' ? string(node, 'newschema') : undefined
+  const renamed =
+    string(node, 'renameType') === 'OBJECT_SCHEMA' ? string(node, 'subname') : undefined
+  const dropped = string(node, 'removeType') === 'OBJECT_SCHEMA' ? names(list(node, 'objects')) : []
+  const schemas = [moved, renamed, ...dropped].filter((schema) => schema !== undefined)
+  const whole = schemas.map((schema): RelationUse => ({ schema, name: '*', access: 'write' }))
+  return [...named.filter((use) => use.schema !== undefined), ...whole].filter((use) =>
+    isSystemRelation(use.schema, use.name),
+  )
+}
+
+function written(path: readonly unknown[]): readonly RelationUse[] {
+  const parts = names(path)
+  const name = parts.at(-1)
+  return name === undefined ? [] : [{ schema: parts.at(-2), name, access: 'write' }]
+}
+
+/**
+ * A view of exactly one relation can be updated, and whoever updates it writes that relation. For the
+ * server's own tables, which nobody writes by accident, making such a view counts as a write.
+ */
+export function writableThroughView(type: string, node: Node): RelationUse | undefined {
+  if (type !== 'ViewStmt') return undefined
+  const sources = list(unwrap(node['query'], 'SelectStmt') ?? {}, 'fromClause')
+  const only = sources.length === 1 ? unwrap(sources[0], 'RangeVar') : undefined
+  const relation = only === undefined ? undefined : relationOf(only, 'write', undefined)
+  if (relation === undefined) return undefined
+  return isUpdatableCatalog(relation.schema, relation.name) ? relation : undefined
+}
+
+/** The scope inside a node with a WITH clause, and inside each of the clause's queries. */
+export function openScope(
+  withClause: Node,
+  outer: Scope | undefined,
+): { readonly body: Scope; readonly queries: readonly (Scope | undefined)[] } {
+  const defined = list(withClause, 'ctes').map(
+    (cte) => string(unwrap(cte, 'CommonTableExpr') ?? {}, 'ctename') ?? '',
+  )
+  const body = { names: new Set(defined), outer }
+  const queries = defined.map((_, index) => {
+    if (withClause['recursive'] === true) return body
+    // Without RECURSIVE a query sees only those before it, so its own name means the real table.
+    return index === 0 ? outer : { names: new Set(defined.slice(0, index)), outer }
+  })
+  return { body, queries }
+}
+
+function isVisible(name: string, scope: Scope | undefined): boolean {
+  for (let at = scope; at !== undefined; at = at.outer) if (at.names.has(name)) return true
+  return false
+}

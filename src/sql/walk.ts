@@ -1,0 +1,185 @@
+// One walk over everything in a statement's parse tree, with a stack of its own, because the depth of
+// the tree is the client's to choose. Every key is followed, whatever it is called: what is not
+// recognised is still looked into, and a statement node that is not recognised makes it all opaque.
+// Ignorant of roles and rules.
+
+import { commandClasses } from './commands.ts'
+import type { Action, FunctionUse, RelationUse, SettingChange } from './facts.ts'
+import { functionsOf, keyOf } from './functions.ts'
+import {
+  intrusions,
+  isTarget,
+  openScope,
+  relationOf,
+  relationsByName,
+  type Scope,
+  writableThroughView,
+} from './relations.ts'
+import { settingFromCatalog, settingsOf } from './settings.ts'
+import { commandsOf, isStatement, selectCommands } from './statements.ts'
+import { child, isNode, list, type Node, string } from './tree.ts'
+
+/** What a walk has found so far. */
+export interface Findings {
+  readonly actions: Action[]
+  readonly functions: Map<string, FunctionUse>
+  readonly settings: SettingChange[]
+  readonly relations: Map<string, RelationUse>
+  executes: string | undefined
+  opaque: string | undefined
+}
+
+interface Place {
+  /** For people: what the node is inside of. */
+  readonly where: string
+  readonly scope: Scope | undefined
+  /** What is done to the relation, should the node be one. */
+  readonly access: RelationUse['access']
+  /** True where a SELECT is a statement of its own rather than a sub-query. */
+  readonly standing: boolean
+}
+
+interface Visit extends Place {
+  readonly value: unknown
+  /** The node type; for a node without a wrapper the name of its field, which begins in lower case. */
+  readonly kind: string | undefined
+}
+
+/** Statements whose `query` is another statement, run or prepared as it stands. */
+const carriers: ReadonlySet<string> = new Set([
+  'ExplainStmt',
+  'PrepareStmt',
+  'DeclareCursorStmt',
+  'CopyStmt',
+  'CreateTableAsStmt',
+])
+
+/** What to call the inside of a node. */
+const insides: Readonly<Record<string, (node: Node) => string>> = {
+  CommonTableExpr: (node) => `common table expression "${string(node, 'ctename') ?? ''}"`,
+  SubLink: () => 'a sub-query',
+  RangeSubselect: () => 'a sub-query',
+  ExplainStmt: () => 'EXPLAIN',
+  PrepareStmt: (node) => `prepared statement "${string(node, 'name') ?? ''}"`,
+  DeclareCursorStmt: (node) => `cursor "${string(node, 'portalname') ?? ''}"`,
+  CopyStmt: () => 'COPY',
+  CreateTableAsStmt: () => 'CREATE TABLE AS',
+  CreateSchemaStmt: () => 'CREATE SCHEMA',
+  ViewStmt: () => 'CREATE VIEW',
+  RuleStmt: (node) => `rule "${string(node, 'rulename') ?? ''}"`,
+  CreateFunctionStmt: () => 'a function body',
+}
+
+export function walk(root: Node): Findings {
+  const found: Findings = {
+    actions: [],
+    functions: new Map(),
+    settings: [],
+    relations: new Map(),
+    executes: undefined,
+    opaque: undefined,
+  }
+  const constants = new Map<Node, SettingChange>()
+  const top: Place = { where: 'top level', scope: undefined, access: 'read', standing: true }
+  const stack: Visit[] = [{ ...top, value: root, kind: undefined }]
+  for (let visit = stack.pop(); visit !== undefined; visit = stack.pop()) {
+    const { value } = visit
+    if (Array.isArray(value)) {
+      for (const element of value.toReversed()) push(stack, element, undefined, visit)
+    } else if (isNode(value)) {
+      const kind = kindByShape(value) ?? visit.kind
+      if (kind !== undefined) note(found, constants, kind, value, visit)
+      pushChildren(stack, kind, value, visit)
+    }
+  }
+  return found
+}
+
+// Fields of one static type come without a wrapper. Those that matter are known by a field that only
+// they have and that is never left out, so that no list of such fields has to be complete.
+function kindByShape(node: Node): string | undefined {
+  if ('limitOption' in node) return 'SelectStmt'
+  if ('funcformat' in node) return 'FuncCall'
+  if ('relname' in node) return 'RangeVar'
+  if (string(node, 'kind')?.startsWith('VAR_') === true) return 'VariableSetStmt'
+  return undefined
+}
+
+function note(
+  found: Findings,
+  constants: Map<Node, SettingChange>,
+  kind: string,
+  node: Node,
+  place: Place,
+): void {
+  if (isStatement(kind)) noteStatement(found, kind, node, place)
+  if (kind === 'SelectStmt') {
+    for (const [call, change] of settingFromCatalog(node)) constants.set(call, change)
+  }
+  if (kind === 'ExecuteStmt') noteExecute(found, string(node, 'name') ?? '')
+  for (const use of functionsOf(kind, node)) found.functions.set(keyOf(use), use)
+  const constant = constants.get(node)
+  const by = found.actions[0]?.command ?? ''
+  found.settings.push(...(constant === undefined ? settingsOf(kind, node, by) : [constant]))
+  if (kind === 'RangeVar') noteRelation(found, relationOf(node, place.access, place.scope))
+  for (const relation of relationsByName(kind, node)) noteRelation(found, relation)
+  if (isStatement(kind)) {
+    for (const relation of intrusions(kind, node)) noteRelation(found, relation)
+  }
+  noteRelation(found, writableThroughView(kind, node))
+}
+
+function noteStatement(found: Findings, kind: string, node: Node, place: Place): void {
+  const select = kind === 'SelectStmt'
+  const commands = select ? selectCommands(node) : commandsOf(kind, node)
+  if (commands.length === 0 && !select) found.opaque ??= `unknown kind of statement (${kind})`
+  const named = commands.length === 0 && select && place.standing ? ['SELECT'] : commands
+  for (const command of named) {
+    const classified = commandClasses.get(command)
+    if (classified === undefined) found.opaque ??= `unknown command ${command}`
+    const action: Action = { command, class: classified ?? 'DDL', where: place.where }
+    const repeated = found.actions.some((a) => a.command === command && a.where === place.where)
+    if (!repeated) found.actions.push(action)
+  }
+}
+
+function noteExecute(found: Findings, name: string): void {
+  if (found.executes !== undefined && found.executes !== name) {
+    found.opaque ??= 'it executes more than one prepared statement'
+  }
+  found.executes = name
+}
+
+function noteRelation(found: Findings, relation: RelationUse | undefined): void {
+  if (relation === undefined) return
+  found.relations.set(JSON.stringify([relation.schema, relation.name, relation.access]), relation)
+}
+
+function pushChildren(stack: Visit[], kind: string | undefined, node: Node, place: Place): void {
+  const where = insides[kind ?? '']?.(node) ?? place.where
+  const withClause = child(node, 'withClause')
+  const scopes = withClause === undefined ? undefined : openScope(withClause, place.scope)
+  const scope = scopes?.body ?? place.scope
+  for (const [field, value] of Object.entries(node).reverse()) {
+    if (/^[A-Z]/.test(field)) {
+      // A wrapper: its content stands exactly where the wrapper stands.
+      push(stack, value, field, place)
+    } else if (field === 'withClause' && withClause !== undefined) {
+      for (const [index, cte] of [...list(withClause, 'ctes').entries()].reverse()) {
+        const inner = scopes?.queries[index]
+        push(stack, cte, undefined, { where, scope: inner, access: 'read', standing: false })
+      }
+    } else if (field !== 'lockedRels') {
+      // (The relations of FOR UPDATE OF are aliases of ones that are named elsewhere.)
+      const access = isTarget(kind, field, node) ? 'write' : 'read'
+      const standing = field === 'query' && carriers.has(kind ?? '')
+      push(stack, value, field, { where, scope, access, standing })
+    }
+  }
+}
+
+function push(stack: Visit[], value: unknown, kind: string | undefined, place: Place): void {
+  if (typeof value !== 'object' || value === null) return
+  const { where, scope, access, standing } = place
+  stack.push({ value, kind, where, scope, access, standing })
+}

@@ -1,0 +1,79 @@
+// The store: grants, access tokens and leases in PostgreSQL, shared by any number of processes.
+// One object for the composition root; the statements are in the files beside it, by subject.
+// Fits the ports of access/ and credentials/ by its shape.
+
+import type { Grant } from '../access/access.ts'
+import type { LeaseEngine, LeaseRecord } from '../access/lease.ts'
+import type { Redemption, StoredToken } from '../access/login.ts'
+import type { TokenRecord } from '../access/token.ts'
+import { Database, type DatabaseOptions } from './database.ts'
+import * as leases from './leases.ts'
+import { migrate } from './migrations.ts'
+import * as tokens from './tokens.ts'
+
+export class Store {
+  readonly #database: Database
+
+  private constructor(database: Database) {
+    this.#database = database
+  }
+
+  /**
+   * Brings the schema up to date and is ready for use.
+   * @throws Failure cannot_connect_now; invalid_configuration for an unusable URL or a later schema.
+   */
+  static async open(options: DatabaseOptions): Promise<Store> {
+    await migrate(options)
+    return new Store(new Database(options))
+  }
+
+  /** Waits for the statements that run. */
+  close(): Promise<void> {
+    return this.#database.close()
+  }
+
+  /** Resolves when the store answers. */
+  async ping(): Promise<void> {
+    await this.#database.run('select')
+  }
+
+  insertGrant(grant: Grant): Promise<void> {
+    return tokens.insertGrant(this.#database, grant)
+  }
+
+  insertToken(token: TokenRecord): Promise<void> {
+    return tokens.insertToken(this.#database, token)
+  }
+
+  findToken(id: string): Promise<StoredToken | undefined> {
+    return tokens.findToken(this.#database, id)
+  }
+
+  redeem(redemption: Redemption): Promise<boolean> {
+    return tokens.redeem(this.#database, redemption)
+  }
+
+  keepSittings(tokenIds: readonly string[], until: number): Promise<void> {
+    return tokens.keepSittings(this.#database, tokenIds, until)
+  }
+
+  insertLease(lease: LeaseRecord): Promise<boolean> {
+    return leases.insertLease(this.#database, lease)
+  }
+
+  renewLeases(ids: readonly string[], now: number): Promise<string[]> {
+    return leases.renewLeases(this.#database, ids, now)
+  }
+
+  endLease(id: string, now: number): Promise<void> {
+    return leases.endLease(this.#database, id, now)
+  }
+
+  openLeases(engine: LeaseEngine, grantId: string): Promise<LeaseRecord[]> {
+    return leases.openLeases(this.#database, engine, grantId)
+  }
+
+  staleLeases(engine: LeaseEngine, now: number, renewedSince: number): Promise<LeaseRecord[]> {
+    return leases.staleLeases(this.#database, engine, now, renewedSince)
+  }
+}

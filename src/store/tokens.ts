@@ -1,0 +1,150 @@
+// Grants and access tokens in the store. What a login may do is decided in one UPDATE, so that any
+// number of processes can share the tables. Ignorant of a token's text: only its hash comes here.
+
+import type { Grant, TokenKind } from '../access/access.ts'
+import type { Redemption, StoredToken } from '../access/login.ts'
+import type { TokenRecord } from '../access/token.ts'
+import type { Database } from './database.ts'
+
+export async function insertGrant(database: Database, grant: Grant): Promise<void> {
+  await database.run(
+    `insert into pgwarden.grants
+       (id, principal, target, role, starts_at, ends_at, revoked_at, reason, request_id)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+    [
+      grant.id,
+      grant.principal,
+      grant.target,
+      grant.role,
+      new Date(grant.startsAt),
+      new Date(grant.endsAt),
+      grant.revokedAt === undefined ? null : new Date(grant.revokedAt),
+      grant.reason,
+      grant.requestId ?? null,
+    ],
+  )
+}
+
+export async function insertToken(database: Database, token: TokenRecord): Promise<void> {
+  await database.run(
+    `insert into pgwarden.access_tokens (id, grant_id, kind, hash, issued_at, redeem_by)
+     values ($1, $2, $3, $4, $5, $6)`,
+    [
+      token.id,
+      token.grantId,
+      token.kind,
+      token.hash,
+      new Date(token.issuedAt),
+      new Date(token.redeemBy),
+    ],
+  )
+}
+
+interface TokenRow {
+  readonly id: string
+  readonly grant_id: string
+  readonly kind: TokenKind
+  readonly hash: Buffer
+  readonly issued_at: Date
+  readonly redeem_by: Date
+  readonly redeemed_at: Date | null
+  readonly token_revoked_at: Date | null
+  readonly sitting_address: string | null
+  readonly sitting_until: Date | null
+  readonly sitting_logins: number
+  readonly principal: string
+  readonly target: string
+  readonly role: string
+  readonly starts_at: Date
+  readonly ends_at: Date
+  readonly grant_revoked_at: Date | null
+  readonly reason: string
+  readonly request_id: string | null
+}
+
+export async function findToken(database: Database, id: string): Promise<StoredToken | undefined> {
+  const [row] = await database.rows<TokenRow>(
+    `select t.id, t.grant_id, t.kind, t.hash, t.issued_at, t.redeem_by, t.redeemed_at,
+            t.revoked_at as token_revoked_at, t.sitting_address, t.sitting_until, t.sitting_logins,
+            g.principal, g.target, g.role, g.starts_at, g.ends_at,
+            g.revoked_at as grant_revoked_at, g.reason, g.request_id
+       from pgwarden.access_tokens t join pgwarden.grants g on g.id = t.grant_id
+      where t.id = $1`,
+    [id],
+  )
+  return row && tokenOf(row)
+}
+
+/**
+ * The login itself. Of two at the same moment the second waits for the first one's row and then sees
+ * its result (READ COMMITTED re-evaluates the condition), so exactly one redeems a single-use token.
+ */
+export async function redeem(database: Database, login: Redemption): Promise<boolean> {
+  const counted = await database.run(
+    `update pgwarden.access_tokens t
+        set redeemed_at = coalesce(t.redeemed_at, $2),
+            sitting_address = case when t.kind = 'one-time' then $3 end,
+            sitting_until = case when t.kind = 'one-time' then greatest(t.sitting_until, $4) end,
+            sitting_logins = t.sitting_logins + case when t.kind = 'one-time' then 1 else 0 end
+       from pgwarden.grants g
+      where t.id = $1 and g.id = t.grant_id
+        and t.revoked_at is null 
+        and g.starts_at <= $2 and $2 < g.ends_at
+        and (t.kind = 'reusable'
+             or (t.redeemed_at is null and $2 < t.redeem_by)
+             or (t.kind = 'one-time' and t.sitting_address = $3
+                 and $2 < t.sitting_until and t.sitting_logins < $5))`,
+    [
+      login.tokenId,
+      new Date(login.now),
+      login.address,
+      new Date(login.sittingUntil),
+      login.sittingLogins,
+    ],
+  )
+  return counted > 0
+}
+
+export async function keepSittings(
+  database: Database,
+  tokenIds: readonly string[],
+  until: number,
+): Promise<void> {
+  await database.run(
+    `update pgwarden.access_tokens set sitting_until = $2
+      where id = any($1) and sitting_until < $2`,
+    [tokenIds, new Date(until)],
+  )
+}
+
+function tokenOf(row: TokenRow): StoredToken {
+  return {
+    id: row.id,
+    grantId: row.grant_id,
+    kind: row.kind,
+    hash: row.hash,
+    issuedAt: row.issued_at.getTime(),
+    redeemBy: row.redeem_by.getTime(),
+    redeemedAt: row.redeemed_at?.getTime(),
+    revokedAt: row.token_revoked_at?.getTime(),
+    sitting:
+      row.sitting_address === null || row.sitting_until === null
+        ? undefined
+        : {
+            address: row.sitting_address,
+            until: row.sitting_until.getTime(),
+            logins: row.sitting_logins,
+          },
+    grant: {
+      id: row.grant_id,
+      principal: row.principal,
+      target: row.target,
+      role: row.role,
+      startsAt: row.starts_at.getTime(),
+      endsAt: row.ends_at.getTime(),
+      revokedAt: row.grant_revoked_at?.getTime(),
+      reason: row.reason,
+      requestId: row.request_id ?? undefined,
+    },
+  }
+}

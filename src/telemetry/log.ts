@@ -1,0 +1,45 @@
+// The operations log: JSON lines by pino. No secret gets into it: a Secret prints itself as such, and
+// the finished line is gone over once more for fields that are named like one, for tokens and for
+// passwords in connection strings, at whatever depth of an error they stand. Statement text belongs
+// to the audit journal, not here.
+
+import { type DestinationStream, pino } from 'pino'
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** What the rest of the program logs with. `error` is for what somebody must mend now. */
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+  /** The same log with fields that every line of it carries. */
+  child(fields: Readonly<Record<string, unknown>>): Log
+}
+
+/** A field with such a name and a string in it, at any depth. */
+const secretField =
+  /"(password|secret|secret_?key|(?:access_?)?token|authorization|cookie|connection_?string)":"(?:[^"\\]|\\.)*"/gi
+/** pgw_<id>_<secret> in any sentence; the id may be shown. */
+const token = /\b(pgw_[A-Za-z0-9-]+_)[A-Za-z0-9_-]{40,}/g
+/** scheme://user:password@host. */
+const userInfo = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*:)[^\s/@"]+@/gi
+
+/** Writes to `destination`, standard output by default. */
+export function createLog(level: LogLevel, destination?: DestinationStream): Log {
+  return pino(
+    {
+      level,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      hooks: {
+        streamWrite: (line) =>
+          line
+            .replace(secretField, '"$1":"[redacted]"')
+            .replace(token, '$1[redacted]')
+            .replace(userInfo, '$1[redacted]@'),
+      },
+    },
+    destination ?? pino.destination(1),
+  )
+}

@@ -1,0 +1,145 @@
+// The catalogue of metrics: every name, label and bucket in one place, in a registry of its own. Label
+// values come from the configuration and from fixed lists only, never from what a client may choose:
+// a client could otherwise make series without end. Ignorant of who counts and of who scrapes.
+// Names: Prometheus' conventions for metric and label names.
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Tally } from './tally.ts'
+
+export interface Metrics {
+  /** What a client connection turned out to be. */
+  connection(result: 'login' | 'cancel' | 'rejected' | 'silent'): void
+  /** `reason` is one of access/'s reasons for refusing, or another word from a fixed list. */
+  login(result: 'ok' | 'refused' | 'failed', reason: string): void
+  sessionOpened(role: string, target: string): void
+  sessionClosed(role: string, target: string): void
+  /** `tag` is a command tag as the parser tells it, never the client's text. */
+  statement(role: string, tag: string, decision: 'allow' | 'deny'): void
+  /** From forwarding to the upstream's last word. */
+  statementEnded(role: string, seconds: number): void
+  cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
+  bytes(direction: 'to_client' | 'to_upstream', count: number): void
+  /** Fits the Journal's observer. */
+  readonly journal: {
+    wrote(records: number, bytes: number, ms: number): void
+    failed(records: number): void
+  }
+
+  readonly contentType: string
+  /** What a scrape answers. */
+  text(): Promise<string>
+}
+
+const statementBuckets = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
+]
+const journalBuckets = [
+  0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1,
+]
+
+export function createMetrics(version: string): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+
+  new Gauge({
+    name: 'pgwarden_build_info',
+    help: 'Always 1; the labels tell what is running.',
+    labelNames: ['version', 'node'],
+    registers,
+  }).set({ version, node: process.version }, 1)
+
+  const connections = new Tally(
+    registry,
+    'pgwarden_connections_total',
+    'Client connections by what they turned out to be.',
+    ['result'],
+  )
+  const logins = new Tally(
+    registry,
+    'pgwarden_logins_total',
+    'Logins by result and, where there was one, the true reason of a refusal.',
+    ['result', 'reason'],
+  )
+  const sessions = new Gauge({
+    name: 'pgwarden_sessions',
+    help: 'Sessions open now.',
+    labelNames: ['role', 'target'],
+    registers,
+  })
+  const statements = new Tally(
+    registry,
+    'pgwarden_statements_total',
+    'Statements decided, by command tag.',
+    ['role', 'tag', 'decision'],
+  )
+  const durations = new Histogram({
+    name: 'pgwarden_statement_duration_seconds',
+    help: 'From forwarding a statement to the end of its answer.',
+    labelNames: ['role'],
+    buckets: statementBuckets,
+    registers,
+  })
+  const cancels = new Tally(
+    registry,
+    'pgwarden_cancels_total',
+    'Cancel requests by what became of them.',
+    ['result'],
+  )
+  const bytes = new Tally(
+    registry,
+    'pgwarden_client_bytes_total',
+    'Bytes relayed between clients and upstreams.',
+    ['direction'],
+  )
+  const journalRecords = new Counter({
+    name: 'pgwarden_journal_records_total',
+    help: 'Audit records stored.',
+    registers,
+  })
+  const journalBytes = new Counter({
+    name: 'pgwarden_journal_bytes_total',
+    help: 'Bytes of audit records stored.',
+    registers,
+  })
+  const journalWrites = new Histogram({
+    name: 'pgwarden_journal_write_duration_seconds',
+    help: 'One write to the journal: everything that one turn of the event loop brought.',
+    buckets: journalBuckets,
+    registers,
+  })
+  const journalFailures = new Counter({
+    name: 'pgwarden_journal_failures_total',
+    help: 'Writes to the journal that failed; statements waiting for them were refused.',
+    registers,
+  })
+  const durationOf = new Map<string, Histogram.Internal<'role'>>()
+
+  return {
+    connection: (result) => connections.add(1, result),
+    login: (result, reason) => logins.add(1, result, reason),
+    sessionOpened: (role, target) => sessions.inc({ role, target }),
+    sessionClosed: (role, target) => sessions.dec({ role, target }),
+    statement: (role, tag, decision) => statements.add(1, role, tag, decision),
+    statementEnded: (role, seconds) => {
+      let duration = durationOf.get(role)
+      if (duration === undefined) {
+        duration = durations.labels(role)
+        durationOf.set(role, duration)
+      }
+      duration.observe(seconds)
+    },
+    cancel: (result) => cancels.add(1, result),
+    bytes: (direction, count) => bytes.add(count, direction),
+    journal: {
+      wrote: (records, length, ms) => {
+        journalRecords.inc(records)
+        journalBytes.inc(length)
+        journalWrites.observe(ms / 1000)
+      },
+      failed: () => journalFailures.inc(),
+    },
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+  }
+}

@@ -1,0 +1,421 @@
+// Backend messages (server to client): their frames, what they say, and their bytes.
+// PostgreSQL documentation, "Message Formats" and "Error and Notice Message Fields".
+
+import { Failure, type Severity } from '../errors.ts'
+import { Body } from './body.ts'
+import type { FrameTable } from './frames.ts'
+import { headerBytes } from './frames.ts'
+import { list } from './frontend.ts'
+import { MessageWriter } from './writer.ts'
+
+/** Type bytes by name, as in protocol.h. */
+export const backend = {
+  parseComplete: 0x31,
+  bindComplete: 0x32,
+  closeComplete: 0x33,
+  notification: 0x41,
+  commandComplete: 0x43,
+  dataRow: 0x44,
+  error: 0x45,
+  copyInResponse: 0x47,
+  copyOutResponse: 0x48,
+  emptyQuery: 0x49,
+  backendKeyData: 0x4b,
+  notice: 0x4e,
+  authentication: 0x52,
+  parameterStatus: 0x53,
+  rowDescription: 0x54,
+  functionCallResponse: 0x56,
+  copyBothResponse: 0x57,
+  readyForQuery: 0x5a,
+  copyDone: 0x63,
+  copyData: 0x64,
+  noData: 0x6e,
+  portalSuspended: 0x73,
+  parameterDescription: 0x74,
+  negotiateProtocolVersion: 0x76,
+} as const
+
+/** I: idle. T: in a transaction block. E: in a failed one. */
+export type TransactionStatus = 'I' | 'T' | 'E'
+
+export interface Column {
+  readonly name: string
+  readonly tableOid: number
+  readonly attribute: number
+  readonly typeOid: number
+  readonly typeSize: number
+  readonly typeModifier: number
+  readonly format: number
+}
+
+/** The fields of ErrorResponse and NoticeResponse by their one-letter code. */
+export type ErrorFields = Readonly<Record<string, string>>
+
+export type BackendMessage =
+  | { readonly type: 'authenticationOk' }
+  | { readonly type: 'authenticationCleartextPassword' }
+  | { readonly type: 'authenticationMD5Password'; readonly salt: Buffer }
+  | { readonly type: 'authenticationSASL'; readonly mechanisms: readonly string[] }
+  | { readonly type: 'authenticationSASLContinue'; readonly data: Buffer }
+  | { readonly type: 'authenticationSASLFinal'; readonly data: Buffer }
+  /** Kerberos, GSSAPI, SSPI and whatever comes: not spoken here. */
+  | { readonly type: 'authenticationOther'; readonly code: number }
+  | { readonly type: 'backendKeyData'; readonly processId: number; readonly secret: Buffer }
+  | { readonly type: 'parameterStatus'; readonly name: string; readonly value: string }
+  | { readonly type: 'readyForQuery'; readonly status: TransactionStatus }
+  | { readonly type: 'errorResponse'; readonly fields: ErrorFields }
+  | { readonly type: 'noticeResponse'; readonly fields: ErrorFields }
+  | {
+      readonly type: 'notificationResponse'
+      readonly processId: number
+      readonly channel: string
+      readonly payload: string
+    }
+  | { readonly type: 'rowDescription'; readonly columns: readonly Column[] }
+  | { readonly type: 'dataRow'; readonly values: readonly (Buffer | null)[] }
+  | { readonly type: 'parameterDescription'; readonly typeOids: readonly number[] }
+  | { readonly type: 'commandComplete'; readonly tag: string }
+  | { readonly type: 'functionCallResponse'; readonly value: Buffer | null }
+  | {
+      readonly type: 'copyInResponse' | 'copyOutResponse' | 'copyBothResponse'
+      readonly format: number
+      readonly columnFormats: readonly number[]
+    }
+  | {
+      readonly type: 'negotiateProtocolVersion'
+      readonly version: number
+      readonly unrecognised: readonly string[]
+    }
+  | { readonly type: 'copyData'; readonly data: Buffer }
+  | { readonly type: 'copyDone' }
+  | { readonly type: 'parseComplete' }
+  | { readonly type: 'bindComplete' }
+  | { readonly type: 'closeComplete' }
+  | { readonly type: 'emptyQueryResponse' }
+  | { readonly type: 'noData' }
+  | { readonly type: 'portalSuspended' }
+
+/** How much of an ErrorResponse or a ParameterStatus is gathered; SQLSTATE and names come early. */
+const gathered = 8 * 1024
+
+/**
+ * What an upstream may send in a session. Rows and COPY data are seen by their headers alone; small
+ * control messages are gathered. The server is trusted with sizes: they cost nothing here.
+ */
+export const upstreamFrames: FrameTable = {
+  need(type, size) {
+    switch (type) {
+      case backend.dataRow:
+      case backend.copyData:
+      case backend.rowDescription:
+      case backend.parameterDescription:
+      case backend.notification:
+      case backend.notice:
+      case backend.functionCallResponse:
+      case backend.copyInResponse:
+      case backend.copyOutResponse:
+      case backend.copyBothResponse:
+        return headerBytes
+      default:
+        return Math.min(size, gathered)
+    }
+  },
+}
+
+/** What an upstream may send while we log in: everything is gathered, nothing may be large. */
+export const upstreamLoginFrames: FrameTable = {
+  need(_type, size) {
+    if (size > 64 * 1024) {
+      throw new Failure('protocol_violation', { message: 'invalid message length from the target' })
+    }
+    return size
+  },
+}
+
+/** The command tag of a CommandComplete frame, e.g. `INSERT 0 5`; cut where the range ends. */
+export function decodeCommandTag(bytes: Buffer, start: number, end: number): string {
+  const nul = bytes.indexOf(0, start + headerBytes)
+  return bytes.toString('latin1', start + headerBytes, nul === -1 || nul > end ? end : nul)
+}
+
+export function decodeStatus(bytes: Buffer, start: number, end: number): TransactionStatus {
+  const body = new Body('ReadyForQuery', bytes, start + headerBytes, end)
+  const status = String.fromCharCode(body.byte())
+  body.done()
+  if (status === 'I' || status === 'T' || status === 'E') return status
+  throw body.bad('has an unknown transaction status')
+}
+
+export function decodeParameterStatus(
+  bytes: Buffer,
+  start: number,
+  end: number,
+): { readonly name: string; readonly value: string } {
+  const body = new Body('ParameterStatus', bytes, start + headerBytes, end)
+  return { name: body.string(), value: body.string() }
+}
+
+/**
+ * The fields of an ErrorResponse or NoticeResponse, as far as the range reaches: a server's message
+ * may be longer than what is gathered, and an error without a code must not be an error of ours.
+ */
+export function decodeErrorFields(bytes: Buffer, start: number, end: number): ErrorFields {
+  const fields: Record<string, string> = {}
+  let at = start + headerBytes
+  while (at < end && bytes[at] !== 0) {
+    const code = String.fromCharCode(bytes[at] ?? 0)
+    const nul = bytes.indexOf(0, at + 1)
+    const stop = nul === -1 || nul > end ? end : nul
+    fields[code] = bytes.toString('utf8', at + 1, stop)
+    at = stop + 1
+  }
+  return fields
+}
+
+/** Any backend message lying whole in `bytes[start, end)`. Throws a protocol_violation. */
+export function decodeBackend(bytes: Buffer, start: number, end: number): BackendMessage {
+  const type = bytes[start] ?? 0
+  const body = new Body(String.fromCharCode(type), bytes, start + headerBytes, end)
+  const message = readBody(type, body, bytes, start, end)
+  body.done()
+  return message
+}
+
+function readBody(
+  type: number,
+  body: Body,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): BackendMessage {
+  switch (type) {
+    case backend.authentication:
+      return readAuthentication(body)
+    case backend.backendKeyData: {
+      const processId = body.int32()
+      if (body.left < 4) throw body.bad('has no secret')
+      return { type: 'backendKeyData', processId, secret: body.bytes(body.left) }
+    }
+    case backend.parameterStatus:
+      return { type: 'parameterStatus', name: body.string(), value: body.string() }
+    case backend.readyForQuery:
+      body.byte()
+      return { type: 'readyForQuery', status: decodeStatus(bytes, start, end) }
+    case backend.error:
+    case backend.notice:
+      return {
+        type: type === backend.error ? 'errorResponse' : 'noticeResponse',
+        fields: readErrorFields(body),
+      }
+    case backend.notification:
+      return {
+        type: 'notificationResponse',
+        processId: body.int32(),
+        channel: body.string(),
+        payload: body.string(),
+      }
+    case backend.rowDescription:
+      return {
+        type: 'rowDescription',
+        columns: list(body.uint16(), () => ({
+          name: body.string(),
+          tableOid: body.uint32(),
+          attribute: body.int16(),
+          typeOid: body.uint32(),
+          typeSize: body.int16(),
+          typeModifier: body.int32(),
+          format: body.int16(),
+        })),
+      }
+    case backend.dataRow:
+      return { type: 'dataRow', values: list(body.uint16(), () => body.value()) }
+    case backend.parameterDescription:
+      return { type: 'parameterDescription', typeOids: list(body.uint16(), () => body.uint32()) }
+    case backend.commandComplete:
+      return { type: 'commandComplete', tag: body.string() }
+    case backend.functionCallResponse:
+      return { type: 'functionCallResponse', value: body.value() }
+    case backend.copyInResponse:
+      return { type: 'copyInResponse', ...readCopy(body) }
+    case backend.copyOutResponse:
+      return { type: 'copyOutResponse', ...readCopy(body) }
+    case backend.copyBothResponse:
+      return { type: 'copyBothResponse', ...readCopy(body) }
+    case backend.negotiateProtocolVersion:
+      return {
+        type: 'negotiateProtocolVersion',
+        version: body.int32(),
+        unrecognised: list(body.uint32(), () => body.string()),
+      }
+    case backend.copyData:
+      return { type: 'copyData', data: body.bytes(body.left) }
+    case backend.copyDone:
+      return { type: 'copyDone' }
+    case backend.parseComplete:
+      return { type: 'parseComplete' }
+    case backend.bindComplete:
+      return { type: 'bindComplete' }
+    case backend.closeComplete:
+      return { type: 'closeComplete' }
+    case backend.emptyQuery:
+      return { type: 'emptyQueryResponse' }
+    case backend.noData:
+      return { type: 'noData' }
+    case backend.portalSuspended:
+      return { type: 'portalSuspended' }
+    default:
+      throw new Failure('protocol_violation', { message: `invalid backend message type ${type}` })
+  }
+}
+
+function readAuthentication(body: Body): BackendMessage {
+  const code = body.int32()
+  switch (code) {
+    case 0:
+      return { type: 'authenticationOk' }
+    case 3:
+      return { type: 'authenticationCleartextPassword' }
+    case 5:
+      return { type: 'authenticationMD5Password', salt: body.bytes(4) }
+    case 10: {
+      const mechanisms: string[] = []
+      for (let name = body.string(); name !== ''; name = body.string()) mechanisms.push(name)
+      return { type: 'authenticationSASL', mechanisms }
+    }
+    case 11:
+      return { type: 'authenticationSASLContinue', data: body.bytes(body.left) }
+    case 12:
+      return { type: 'authenticationSASLFinal', data: body.bytes(body.left) }
+    default:
+      body.bytes(body.left)
+      return { type: 'authenticationOther', code }
+  }
+}
+
+function readErrorFields(body: Body): ErrorFields {
+  const fields: Record<string, string> = {}
+  for (let code = body.byte(); code !== 0; code = body.byte()) {
+    fields[String.fromCharCode(code)] = body.string()
+  }
+  return fields
+}
+
+function readCopy(body: Body): {
+  readonly format: number
+  readonly columnFormats: readonly number[]
+} {
+  return { format: body.byte(), columnFormats: list(body.uint16(), () => body.int16()) }
+}
+
+/** The bytes of a backend message; decodeBackend reads back the same message. */
+export function encodeBackend(message: BackendMessage): Buffer {
+  const out = new MessageWriter()
+  switch (message.type) {
+    case 'authenticationOk':
+      return out.begin('R').int32(0).end().take()
+    case 'authenticationCleartextPassword':
+      return out.begin('R').int32(3).end().take()
+    case 'authenticationMD5Password':
+      return out.begin('R').int32(5).bytes(message.salt).end().take()
+    case 'authenticationSASL':
+      out.begin('R').int32(10)
+      for (const mechanism of message.mechanisms) out.string(mechanism)
+      return out.byte(0).end().take()
+    case 'authenticationSASLContinue':
+      return out.begin('R').int32(11).bytes(message.data).end().take()
+    case 'authenticationSASLFinal':
+      return out.begin('R').int32(12).bytes(message.data).end().take()
+    case 'authenticationOther':
+      return out.begin('R').int32(message.code).end().take()
+    case 'backendKeyData':
+      return out.begin('K').int32(message.processId).bytes(message.secret).end().take()
+    case 'parameterStatus':
+      return out.begin('S').string(message.name).string(message.value).end().take()
+    case 'readyForQuery':
+      return out.begin('Z').byte(message.status.charCodeAt(0)).end().take()
+    case 'errorResponse':
+      return errorFields(out.begin('E'), message.fields)
+    case 'noticeResponse':
+      return errorFields(out.begin('N'), message.fields)
+    case 'notificationResponse':
+      out.begin('A').int32(message.processId).string(message.channel).string(message.payload)
+      return out.end().take()
+    case 'rowDescription':
+      out.begin('T').int16(message.columns.length)
+      for (const column of message.columns) {
+        out.string(column.name).int32(column.tableOid).int16(column.attribute)
+        out.int32(column.typeOid).int16(column.typeSize).int32(column.typeModifier)
+        out.int16(column.format)
+      }
+      return out.end().take()
+    case 'dataRow':
+      out.begin('D').int16(message.values.length)
+      for (const value of message.values) out.value(value)
+      return out.end().take()
+    case 'parameterDescription':
+      out.begin('t').int16(message.typeOids.length)
+      for (const oid of message.typeOids) out.int32(oid)
+      return out.end().take()
+    case 'commandComplete':
+      return out.begin('C').string(message.tag).end().take()
+    case 'functionCallResponse':
+      return out.begin('V').value(message.value).end().take()
+    case 'copyInResponse':
+      return copy(out.begin('G'), message)
+    case 'copyOutResponse':
+      return copy(out.begin('H'), message)
+    case 'copyBothResponse':
+      return copy(out.begin('W'), message)
+    case 'negotiateProtocolVersion':
+      out.begin('v').int32(message.version).int32(message.unrecognised.length)
+      for (const name of message.unrecognised) out.string(name)
+      return out.end().take()
+    case 'copyData':
+      return out.begin('d').bytes(message.data).end().take()
+    case 'copyDone':
+      return out.begin('c').end().take()
+    case 'parseComplete':
+      return out.begin('1').end().take()
+    case 'bindComplete':
+      return out.begin('2').end().take()
+    case 'closeComplete':
+      return out.begin('3').end().take()
+    case 'emptyQueryResponse':
+      return out.begin('I').end().take()
+    case 'noData':
+      return out.begin('n').end().take()
+    case 'portalSuspended':
+      return out.begin('s').end().take()
+  }
+}
+
+function errorFields(out: MessageWriter, fields: ErrorFields): Buffer {
+  for (const [code, value] of Object.entries(fields)) out.byte(code.charCodeAt(0)).string(value)
+  return out.byte(0).end().take()
+}
+
+function copy(
+  out: MessageWriter,
+  message: { readonly format: number; readonly columnFormats: readonly number[] },
+): Buffer {
+  out.byte(message.format).int16(message.columnFormats.length)
+  for (const format of message.columnFormats) out.int16(format)
+  return out.end().take()
+}
+
+/**
+ * A failure as the ErrorResponse that reports it: S, V, C, M always, D and H where there are any.
+ * The cause stays behind: it is for the log. Whatever ends a session goes out as FATAL.
+ */
+export function errorResponse(failure: Failure, severity: Severity = failure.severity): Buffer {
+  const fields: Record<string, string> = {
+    S: severity,
+    V: severity,
+    C: failure.sqlstate,
+    M: failure.message,
+  }
+  if (failure.detail !== undefined) fields['D'] = failure.detail
+  if (failure.hint !== undefined) fields['H'] = failure.hint
+  return encodeBackend({ type: 'errorResponse', fields })
+}

@@ -1,0 +1,81 @@
+import { inspect } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { newGrant } from '../../src/access/grant.ts'
+import { hashToken, issueToken, sameHash, tokenId } from '../../src/access/token.ts'
+
+const now = Date.UTC(2026, 0, 1)
+const minute = 60_000
+const rules = { redeemWithinMs: 10 * minute }
+const known = { roles: new Set(['read_only']), targets: new Set(['shop']) }
+const grant = newGrant(
+  {
+    principal: 'alice',
+    target: 'shop',
+    role: 'read_only',
+    startsAt: now,
+    durationMs: 60 * minute,
+    reason: 'report',
+  },
+  known,
+)
+
+describe('an access token', () => {
+  it('fits wherever a password fits: short, ASCII, nothing to quote', () => {
+    const text = issueToken(grant, 'one-time', now, rules).text.reveal()
+    expect(text).toMatch(/^pgw_[a-z2-7]{16}_[A-Za-z0-9_-]{43}$/)
+    expect(text.length).toBeLessThanOrEqual(80)
+  })
+
+  it('is known by its hash only, and never printed', () => {
+    const { record, text } = issueToken(grant, 'one-time', now, rules)
+    expect(sameHash(record.hash, hashToken(text.reveal()))).toBe(true)
+    expect(tokenId(text.reveal())).toBe(record.id)
+    const printed = inspect({ record, text }, { depth: 9 }) + JSON.stringify({ record, text })
+    expect(printed).not.toContain(text.reveal().slice(-43))
+  })
+
+  it('is another one each time', () => {
+    const ids = Array.from({ length: 100 }, () => issueToken(grant, 'one-time', now, rules))
+    expect(new Set(ids.map(({ text }) => text.reveal())).size).toBe(100)
+    expect(new Set(ids.map(({ record }) => record.id)).size).toBe(100)
+  })
+
+  it('waits for its first login as long as the rules say, or as the grant lasts', () => {
+    expect(issueToken(grant, 'one-time', now, rules).record.redeemBy).toBe(now + 10 * minute)
+    expect(issueToken(grant, 'single-use', now + 55 * minute, rules).record.redeemBy).toBe(
+      now + 60 * minute,
+    )
+    expect(issueToken(grant, 'reusable', now, rules).record.redeemBy).toBe(now + 60 * minute)
+  })
+
+  it('of a grant that starts later counts its time from that start', () => {
+    const { redeemBy } = issueToken(grant, 'one-time', now - 30 * minute, rules).record
+    expect(redeemBy).toBe(now + 10 * minute)
+  })
+
+  it.each([
+    '',
+    'hunter2',
+    'pgw__',
+    `pgw_${'a'.repeat(16)}_${'b'.repeat(42)}`,
+    `pgw_${'a'.repeat(16)}_${'b'.repeat(44)}`,
+    `pgw_${'A'.repeat(16)}_${'b'.repeat(43)}`,
+    ` pgw_${'a'.repeat(16)}_${'b'.repeat(43)}`,
+    `pgw_${'a'.repeat(16)}_${'b'.repeat(43)}\n`,
+    `pgw_${'a'.repeat(16)}_${'b'.repeat(42)}'`,
+    'x'.repeat(65_536),
+  ])('is not found in %j', (text) => {
+    expect(tokenId(text)).toBeUndefined()
+  })
+})
+
+describe('comparing hashes', () => {
+  it('tells one changed bit, and another length', () => {
+    const hash = hashToken('a')
+    const other = Buffer.from(hash)
+    other.writeUInt8(other.readUInt8(31) ^ 1, 31)
+    expect(sameHash(hash, Buffer.from(hash))).toBe(true)
+    expect(sameHash(hash, other)).toBe(false)
+    expect(sameHash(hash, hash.subarray(1))).toBe(false)
+  })
+})

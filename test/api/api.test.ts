@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest'
+import { createApi } from '../../src/api/api.ts'
+import type { ReadinessCheck } from '../../src/api/readiness.ts'
+import { Failure } from '../../src/errors.ts'
+
+function fixture(checks: readonly ReadinessCheck[] = []) {
+  const defects: unknown[] = []
+  const app = createApi({
+    checks,
+    metrics: { contentType: 'text/plain; version=0.0.4', text: async () => 'up 1\n' },
+    onDefect: (error) => defects.push(error),
+  })
+  return { app, defects }
+}
+
+const well = (name: string): ReadinessCheck => ({ name, check: async () => {}, limitMs: 1000 })
+
+function failing(name: string, error: Error): ReadinessCheck {
+  return { name, check: () => Promise.reject(error), limitMs: 1000 }
+}
+
+describe('the control plane', () => {
+  it('says that it is alive whatever else is not', async () => {
+    const { app } = fixture([failing('store', new Error('down'))])
+    const response = await app.request('/healthz')
+    expect(response.status).toBe(200)
+    expect(await response.json()).toEqual({ alive: true })
+  })
+
+  it('is ready when every check passes', async () => {
+    const { app } = fixture([well('store'), well('journal')])
+    const response = await app.request('/readyz')
+    expect(response.status).toBe(200)
+    expect(await response.json()).toEqual({
+      ready: true,
+      checks: { store: 'ok', journal: 'ok' },
+    })
+    expect(response.headers.get('cache-control')).toBe('no-store')
+  })
+
+  it('is not ready when one check fails, and says which and why', async () => {
+    const down = new Failure('journal_unavailable', { message: 'the journal cannot be written' })
+    const { app } = fixture([well('store'), failing('journal', down)])
+    const response = await app.request('/readyz')
+    expect(response.status).toBe(503)
+    expect(await response.json()).toEqual({
+      ready: false,
+      checks: { store: 'ok', journal: 'the journal cannot be written' },
+    })
+  })
+
+  it('shows nobody the text of an unexpected error, but passes it to the log', async () => {
+    const error = new Error('password of postgres://u:hunter2@db is wrong')
+    const { app, defects } = fixture([failing('store', error)])
+    const response = await app.request('/readyz')
+    expect(await response.json()).toEqual({ ready: false, checks: { store: 'failed' } })
+    expect(defects).toEqual([error])
+  })
+
+  it('answers in time when a check hangs, and does not begin it again', async () => {
+    let begun = 0
+    const hanging: ReadinessCheck = {
+      name: 'store',
+      check: () => {
+        begun += 1
+        return new Promise(() => {})
+      },
+      limitMs: 20,
+    }
+    const { app } = fixture([hanging])
+    for (let i = 0; i < 3; i += 1) {
+      const response = await app.request('/readyz')
+      expect(response.status).toBe(503)
+      expect(await response.json()).toMatchObject({ checks: { store: 'no answer within 20 ms' } })
+    }
+    expect(begun).toBe(1)
+  })
+
+  it('checks anew at each request', async () => {
+    let healthy = false
+    const changing: ReadinessCheck = {
+      name: 'journal',
+      check: async () => {
+        if (!healthy) throw new Failure('journal_unavailable', { message: 'no room' })
+      },
+      limitMs: 1000,
+    }
+    const { app } = fixture([changing])
+    expect((await app.request('/readyz')).status).toBe(503)
+    healthy = true
+    expect((await app.request('/readyz')).status).toBe(200)
+  })
+
+  it('serves the metrics with their content type', async () => {
+    const response = await fixture().app.request('/metrics')
+    expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4')
+    expect(await response.text()).toBe('up 1\n')
+  })
+
+  it('answers an unknown address with problem+json', async () => {
+    const response = await fixture().app.request('/nowhere')
+    expect(response.status).toBe(404)
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff')
+    expect(await response.json()).toEqual({
+      status: 404,
+      title: 'there is nothing at this address',
+    })
+  })
+
+  it('answers a Failure with its status, code and sentences', async () => {
+    const { app, defects } = fixture()
+    app.get('/fails', () => {
+      throw new Failure('not_found', { message: 'no such grant', hint: 'Look again.' })
+    })
+    const response = await app.request('/fails')
+    expect(response.status).toBe(404)
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+    expect(await response.json()).toEqual({
+      status: 404,
+      title: 'no such grant',
+      code: 'not_found',
+      hint: 'Look again.',
+    })
+    expect(defects).toEqual([])
+  })
+
+  it('answers a defect with no word of what it was', async () => {
+    const { app, defects } = fixture()
+    const error = new Error('secret detail')
+    app.get('/breaks', () => {
+      throw error
+    })
+    const response = await app.request('/breaks')
+    expect(response.status).toBe(500)
+    expect(await response.json()).toEqual({
+      status: 500,
+      title: 'something went wrong inside pgwarden',
+    })
+    expect(defects).toEqual([error])
+  })
+})

@@ -1,0 +1,70 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { Operations } from '../../src/cli/operations.ts'
+import { Policy } from '../../src/policy/policy.ts'
+import { predefinedRoles } from '../../src/policy/roles.ts'
+import { loadParser } from '../../src/sql/parser.ts'
+import { pgwarden } from '../support/command-line.ts'
+
+const operations: Partial<Operations> = {
+  policy: async () => new Policy(predefinedRoles, { maxBytes: 1_048_576 }),
+}
+const check = (stdin: string | Buffer, role = 'read_only') =>
+  pgwarden(['policy', 'check', '--role', role], operations, { stdin })
+
+beforeAll(() => loadParser())
+
+describe('policy check', () => {
+  it('answers each line in order, with status 0 when all are allowed', async () => {
+    const { status, stdout, stderr } = await check(
+      '{"id":"a","sql":"select 1"}\n\n{"id":"b","sql":"show timezone"}',
+    )
+    const answers = stdout.trim().split('\n')
+    expect(answers).toHaveLength(2)
+    expect(answers[0]).toMatch(/^\{"id":"a","decision":"allow","tags":\["SELECT"\],"rule":"/)
+    expect(answers[1]).toMatch(/^\{"id":"b","decision":"allow","tags":\["SHOW"\],"rule":"/)
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  })
+
+  it('ends with status 1 when one is denied, wherever it stands', async () => {
+    const { status, stdout } = await check(
+      '{"id":"a","sql":"delete from t"}\n{"id":"b","sql":"select 1"}\n',
+    )
+    expect(status).toBe(1)
+    expect(stdout).toContain('{"id":"a","decision":"deny","tags":["DELETE"]')
+    expect(stdout).toContain('{"id":"b","decision":"allow"')
+  })
+
+  it.each([
+    { input: '{"id":"a","sql":"delete from t"}\n{"id":"b"}\n', says: 'line 2 of the input' },
+    { input: 'select 1\n', says: 'line 1 of the input' },
+    { input: Buffer.from([0x7b, 0xff, 0x0a]), says: 'the input is not UTF-8' },
+    { input: Buffer.from([0x7b, 0x7d, 0x0a, 0xc3]), says: 'line 1 of the input' },
+  ])('ends with status 2 for input that it cannot read: $says', async ({ input, says }) => {
+    const { status, stderr } = await check(input)
+    expect(status).toBe(2)
+    expect(stderr).toContain(says)
+  })
+
+  it('judges a text with a line separator in it as one', async () => {
+    const { status, stdout } = await check(`{"id":"a","sql":"select '\u2028'; delete from t"}\n`)
+    expect(status).toBe(1)
+    expect(stdout).toContain('"tags":["SELECT","DELETE"]')
+  })
+
+  it('names the roles there are when asked for another', async () => {
+    const { status, stderr } = await check('', 'read_onyl')
+    expect(status).toBe(2)
+    expect(stderr).toContain('there is no role "read_onyl"')
+    expect(stderr).toContain('read_only, read_limited_write, read_full_write, admin')
+  })
+
+  it.each([
+    { sql: 'select 1', decision: 'allow', expected: 0 },
+    { sql: 'drop table t', decision: 'deny', expected: 1 },
+  ])('answers --sql "$sql" for people', async ({ sql, decision, expected }) => {
+    const words = ['policy', 'check', '--role', 'read_only', '--sql', sql]
+    const { status, stdout } = await pgwarden(words, operations)
+    expect(status).toBe(expected)
+    expect(stdout).toContain(`decision    ${decision}\n`)
+  })
+})

@@ -1,0 +1,249 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inspect } from 'node:util'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadConfig, parseConfig } from '../../src/config/config.ts'
+import { Failure } from '../../src/errors.ts'
+
+const example = 'config/pgwarden.example.yaml'
+const env = { PGWARDEN_STORE_URL: 'postgres://a:b@c/d', PGWARDEN_SHOP_BROKER_PASSWORD: 'hidden' }
+
+const minimal = `store:
+  url: postgres://pgwarden:hidden@db/pgwarden
+journal:
+  directory: journal
+targets:
+  shop:
+    host: db
+    database: shop
+    credentials:
+      broker:
+        user: broker
+        password: hidden
+        owned: drop
+        creation:
+          read_only: [GRANT reader TO {{name}}]
+`.replace(/\[(GRANT.*)\]/, "['$1']")
+
+/** The lines of what is said about a text; empty when there is nothing to say. */
+function complaints(text: string): string[] {
+  try {
+    parseConfig(text, 'pgwarden.yaml', env)
+    return []
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    expect(error.code).toBe('invalid_configuration')
+    return (error.detail ?? error.message).split('\n')
+  }
+}
+
+/** The minimal configuration with one line changed. */
+function changed(from: string | RegExp, to: string): string {
+  const text = minimal.replace(from, to)
+  expect(text).not.toBe(minimal)
+  return text
+}
+
+describe('a configuration', () => {
+  it('is the example file', () => {
+    const config = parseConfig(readFileSync(example, 'utf8'), example, env)
+    expect(config.targets.get('shop')?.credentials.broker.owned).toEqual({
+      reassignTo: 'shop_owner',
+    })
+    expect(config.roles.map(({ name }) => name)).toEqual([
+      'read_only',
+      'read_limited_write',
+      'read_full_write',
+      'admin',
+      'no_delete',
+    ])
+  })
+
+  it('shows in the example the defaults that a minimal one has', () => {
+    const { listen, http, log, limits, tokens, journal } = parseConfig(
+      readFileSync(example, 'utf8'),
+      example,
+      env,
+    )
+    const defaults = parseConfig(minimal, example, env)
+    const shop = defaults.targets.get('shop')
+    expect({ listen, http, log, limits, tokens, journal }).toEqual({
+      listen: defaults.listen,
+      http: defaults.http,
+      log: defaults.log,
+      limits: defaults.limits,
+      tokens: defaults.tokens,
+      journal: defaults.journal,
+    })
+    expect(shop).toMatchObject({ name: 'shop', port: 5432, connectTimeoutMs: 8_000 })
+  })
+
+  it('has durations in milliseconds and sizes in bytes', () => {
+    const config = parseConfig(
+      `${minimal}tokens: { redeemWithin: 1h30m }\nlimits: { statementBytes: 64KiB }\n`,
+      'pgwarden.yaml',
+      env,
+    )
+    expect(config.tokens.redeemWithinMs).toBe(5_400_000)
+    expect(config.limits.statementBytes).toBe(65_536)
+  })
+
+  it('is found relative to its own directory', () => {
+    const config = parseConfig(
+      `${minimal}listen: { tls: { certificate: tls/a.crt, key: /etc/a.key } }\n`,
+      '/etc/pgwarden/pgwarden.yaml',
+      env,
+    )
+    expect(config.journal.directory).toBe('/etc/pgwarden/journal')
+    expect(config.listen.tls).toEqual({
+      certificate: '/etc/pgwarden/tls/a.crt',
+      key: '/etc/a.key',
+    })
+  })
+
+  it('has no target that nobody wrote', () => {
+    expect(parseConfig(minimal, 'pgwarden.yaml', env).targets.get('constructor')).toBeUndefined()
+  })
+})
+
+describe('a secret', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pgwarden-config-'))
+  afterAll(() => rmSync(directory, { recursive: true }))
+
+  it('is never printed', () => {
+    const config = parseConfig(minimal, 'pgwarden.yaml', env)
+    expect(inspect(config, { depth: 9 }) + JSON.stringify(config)).not.toContain('hidden')
+  })
+
+  it('comes from the environment or from a file beside the configuration', async () => {
+    writeFileSync(join(directory, 'password'), 'from the file\n')
+    const text = minimal.replace('password: hidden', 'password: { file: password }')
+    const path = join(directory, 'pgwarden.yaml')
+    writeFileSync(path, text)
+    const broker = (await loadConfig(path)).targets.get('shop')?.credentials.broker
+    expect(broker?.password.reveal()).toBe('from the file')
+
+    const store = changed('postgres://pgwarden:hidden@db/pgwarden', '{ env: PGWARDEN_STORE_URL }')
+    expect(parseConfig(store, 'pgwarden.yaml', env).store.url.reveal()).toBe('postgres://a:b@c/d')
+  })
+
+  it.each([
+    ['{ env: NOWHERE }', 'the environment variable NOWHERE is not set'],
+    ['{ file: nowhere }', 'the file nowhere cannot be read (ENOENT)'],
+    ["''", 'the secret is empty'],
+    ['{ vault: x }', 'expected a secret: a text, { env: NAME } or { file: PATH }'],
+  ])('that is %s is refused', (value, sentence) => {
+    expect(complaints(changed('password: hidden', `password: ${value}`))).toEqual([
+      `pgwarden.yaml:12:19: targets.shop.credentials.broker.password: ${sentence}`,
+    ])
+  })
+})
+
+describe('a mistake in a configuration is named with file, line, column and path', () => {
+  const creation = 'targets.shop.credentials.broker.creation'
+
+  it.each([
+    [
+      'host: db\n',
+      'host: db\n    port: 70000\n',
+      '8:11: targets.shop.port: expected a number between 1 and 65535',
+    ],
+    [
+      'host: db\n',
+      "host: db\n    port: '5432'\n",
+      '8:11: targets.shop.port: expected a number between 1 and 65535',
+    ],
+    ['host: db\n', 'hots: db\n    host: db\n', '7:5: targets.shop.hots: unknown key'],
+    ['    host: db\n', '', '6:3: targets.shop.host: missing: expected a text'],
+    [
+      'host: db\n',
+      'host: db\n    connectTimeout: 5\n',
+      '8:21: targets.shop.connectTimeout: expected a duration from 1s to 1m, like 1s',
+    ],
+    [
+      'host: db\n',
+      'host: db\n    connectTimeout: 2d\n',
+      '8:21: targets.shop.connectTimeout: expected a duration from 1s to 1m, like 1s',
+    ],
+    [
+      'owned: drop',
+      'owned: keep',
+      '13:16: targets.shop.credentials.broker.owned: expected drop or { reassignTo: ROLE }',
+    ],
+    ['  shop:', '  sh op:', '6:3: targets.sh op: expected a name of letters, digits, and _ . -'],
+    ['read_only:', 'readonly:', `15:11: ${creation}.readonly: there is no such role`],
+    [
+      '{{name}}',
+      '{{role}}',
+      `15:23: ${creation}.read_only.0: unknown placeholder {{role}}; there are {{name}} and {{expiration}}`,
+    ],
+    [
+      '{{name}}',
+      '"{{name}}"',
+      `15:23: ${creation}.read_only.0: "{{name}}" is quoted already; write it without quotes`,
+    ],
+    [
+      /read_only: .*/,
+      'read_only: []',
+      `15:22: ${creation}.read_only: expected at least one statement`,
+    ],
+    [/targets:[\s\S]*/, 'targets: {}\n', '5:10: targets: expected at least one target'],
+    [/targets:[\s\S]*/, 'targets: none\n', '5:10: targets: expected a mapping'],
+    [/^/, 'listen: { address: ::1 }\n', undefined],
+    [
+      /^/,
+      'listen: { allowPlaintextFrom: [10.0.0.0/33] }\n',
+      '1:32: listen.allowPlaintextFrom.0: expected a network like 192.0.2.0/24 or ::1/128',
+    ],
+    [/^/, 'http: { port: 6432 }\n', '1:15: http.port: the same address and port as listen'],
+    [
+      /^/,
+      'roles:\n  robot: { commands: [SELEKT] }\n',
+      expect.stringMatching(/^pgwarden\.yaml:2:3: roles\.robot: .*SELEKT/),
+    ],
+    [
+      /^/,
+      'roles:\n  admin: { commands: [SELECT] }\n',
+      '2:3: roles.admin: this role is predefined; give yours another name',
+    ],
+  ])('%j -> %j', (from, to, expected) => {
+    const said = typeof expected === 'string' ? `pgwarden.yaml:${expected}` : expected
+    expect(complaints(changed(from, to))).toEqual(said === undefined ? [] : [said])
+  })
+
+  it('and so is broken YAML', () => {
+    expect(complaints('listen: {\n')[0]).toMatch(/^pgwarden\.yaml:2:1: /)
+    expect(complaints('store: {}\nstore: {}\n')[0]).toMatch(/^pgwarden\.yaml:2:1: .*unique/)
+    expect(complaints('')[0]).toMatch(/^pgwarden\.yaml:1:1: expected a mapping/)
+  })
+
+  it('and so are aliases that would fill the memory', () => {
+    const levels = Array.from({ length: 9 }, (_, i) => {
+      const below =
+        i === 0
+          ? 'x'
+          : Array(9)
+              .fill(`*a${i - 1}`)
+              .join(', ')
+      return `a${i}: &a${i} [${below}]\n`
+    })
+    expect(complaints(levels.join(''))[0]).toMatch(/^pgwarden\.yaml:1:1: .*alias/)
+  })
+
+  it('together with all the others', () => {
+    const text = changed('host: db\n', 'port: 0\n').replace('owned: drop', 'owned: 1')
+    expect(complaints(`${text}nonsense: 1\n`)).toHaveLength(4)
+  })
+
+  it('without the secret that stands beside it', () => {
+    const said = complaints(changed('password: hidden', 'password: [hidden]'))
+    expect(said.join()).not.toContain('hidden')
+  })
+
+  it('and a file that is not there, with what to do', async () => {
+    await expect(loadConfig('/nowhere/pgwarden.yaml')).rejects.toThrow(
+      '/nowhere/pgwarden.yaml: the configuration cannot be read',
+    )
+  })
+})

@@ -1,0 +1,407 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { Receipt } from '../../src/audit/journal.ts'
+import { loadParser } from '../../src/sql/analyse.ts'
+import {
+  bind,
+  complete,
+  execute,
+  failed,
+  parse,
+  ready,
+  row,
+  Script,
+  sql,
+  sync,
+} from '../support/scripted-session.ts'
+
+beforeAll(loadParser)
+
+const parsed = { type: 'parseComplete' } as const
+const bound = { type: 'bindComplete' } as const
+
+describe('a simple query', () => {
+  it('is recorded before it is forwarded, and forwarded as it came', () => {
+    const script = new Script()
+    script.sends(sql('SELECT 1'))
+    expect(script.gotUpstream()).toEqual([])
+    script.turn()
+    expect(script.gotUpstream()).toEqual([sql('SELECT 1')])
+    expect(script.clearances[0]).toBeInstanceOf(Receipt)
+    expect(script.records('statement')).toMatchObject([
+      { text: 'SELECT 1', tags: ['SELECT'], decision: 'allow', protocol: 'simple' },
+    ])
+  })
+
+  it('has an outcome with rows and tag when the server has answered', () => {
+    const script = new Script()
+    script.client(sql('SELECT 1; UPDATE orders SET status = 1'))
+    script.upstream(row, row, complete('SELECT 2'), complete('UPDATE 5'), ready())
+    expect(script.records('outcome')).toMatchObject([
+      { statement: 's1.1', result: 'ok', command: 'UPDATE 5', rows: 7 },
+    ])
+    expect(script.session.idle).toBe(true)
+  })
+
+  it('has an outcome with the SQLSTATE when it failed', () => {
+    const script = new Script()
+    script.client(sql('SELECT 1/0'))
+    expect(script.upstream(failed('22012'), ready())).toEqual([failed('22012'), ready()])
+    expect(script.records('outcome')).toMatchObject([{ result: 'error', sqlstate: '22012' }])
+  })
+
+  it('that is denied never leaves; the error of its substitute is answered with the denial', () => {
+    const script = new Script({ role: 'read_only' })
+    const forwarded = script.client(sql('DELETE FROM orders'))
+    expect(forwarded).toHaveLength(1)
+    expect(JSON.stringify(forwarded)).not.toContain('orders')
+    const answer = script.upstream(failed('42601'), ready('E'))
+    expect(answer).toMatchObject([
+      {
+        type: 'errorResponse',
+        fields: { S: 'ERROR', C: '42501', M: 'permission denied for role read_only: DELETE' },
+      },
+      ready('E'),
+    ])
+    expect(script.records('statement')).toMatchObject([
+      { text: 'DELETE FROM orders', decision: 'deny' },
+    ])
+    expect(script.records('outcome')).toEqual([])
+  })
+
+  it('denied beside an allowed one: each answer has its place', () => {
+    const script = new Script({ role: 'read_only' })
+    expect(script.client(sql('SELECT 1'), sql('DROP TABLE t'), sql('SELECT 2'))).toHaveLength(3)
+    const answer = script.upstream(
+      complete('SELECT 1'),
+      ready(),
+      failed('42601'),
+      ready(),
+      complete('SELECT 1'),
+      ready(),
+    )
+    expect(answer.map(({ type }) => type)).toEqual([
+      'commandComplete',
+      'readyForQuery',
+      'errorResponse',
+      'readyForQuery',
+      'commandComplete',
+      'readyForQuery',
+    ])
+    expect(answer[2]).toMatchObject({ fields: { C: '42501' } })
+  })
+
+  it('over the size limit is refused with 54000 and its bytes go nowhere', () => {
+    const script = new Script()
+    const huge = `SELECT '${'x'.repeat(2 * 1024 * 1024)}'`
+    const [forwarded] = script.client(sql(huge), sql('SELECT 1'))
+    expect(JSON.stringify(forwarded).length).toBeLessThan(2000)
+    const answer = script.upstream(failed('42601'), ready(), complete('SELECT 1'), ready())
+    expect(answer[0]).toMatchObject({ fields: { C: '54000', S: 'ERROR' } })
+    expect(script.records('statement')).toHaveLength(2)
+  })
+})
+
+describe('the extended protocol', () => {
+  it('has one event an execution: a statement prepared once and executed three times has three', () => {
+    const script = new Script()
+    script.client(parse('SELECT $1', 's'), sync)
+    script.upstream(parsed, ready())
+    for (let n = 0; n < 3; n++) {
+      script.client(bind('s'), execute(), sync)
+      script.upstream(bound, row, complete('SELECT 1'), ready())
+    }
+    expect(script.records('statement').map(({ text }) => text)).toEqual([
+      'SELECT $1',
+      'SELECT $1',
+      'SELECT $1',
+    ])
+    expect(script.records('outcome')).toHaveLength(3)
+  })
+
+  it('waits with Execute, and all behind it, until the record is stored', () => {
+    const script = new Script()
+    script.sends(parse('SELECT 1'), bind(), execute(), sync)
+    expect(script.gotUpstream().map(({ type }) => type)).toEqual([])
+    script.turn()
+    expect(script.gotUpstream().map(({ type }) => type)).toEqual([
+      'parse',
+      'bind',
+      'execute',
+      'sync',
+    ])
+  })
+
+  it('denies at Parse, under the same name, and the server skips the rest', () => {
+    const script = new Script({ role: 'read_only' })
+    const forwarded = script.client(parse('DELETE FROM t', 'd'), bind('d'), execute(), sync)
+    expect(forwarded[0]).toMatchObject({ type: 'parse', name: 'd' })
+    expect(forwarded.map(({ type }) => type)).toEqual(['parse', 'bind', 'execute', 'sync'])
+    expect(JSON.stringify(forwarded)).not.toContain('DELETE')
+    const answer = script.upstream(failed('42601'), ready())
+    expect(answer).toMatchObject([{ fields: { C: '42501' } }, ready()])
+    expect(script.session.idle).toBe(true)
+  })
+
+  it('a denied Parse of the unnamed statement leaves none behind', () => {
+    const script = new Script({ role: 'read_only' })
+    script.client(parse('SELECT 1'), sync)
+    script.upstream(parsed, ready())
+    script.client(parse('DELETE FROM t'), sync)
+    script.upstream(failed('42601'), ready())
+    script.client(bind(), execute(), sync)
+    const answer = script.upstream(failed('26000'), ready())
+    expect(answer).toMatchObject([{ fields: { C: '26000' } }, ready()])
+    expect(script.records('statement')).toHaveLength(1)
+  })
+
+  it('after an error skips everything up to Sync, a Query too, and says so in the outcomes', () => {
+    const script = new Script()
+    script.client(parse('SELECT 1/0'), bind(), execute(), sql('SELECT 2'), sync)
+    script.upstream(parsed, failed('22012'), ready())
+    expect(script.session.idle).toBe(true)
+    expect(script.records('outcome')).toMatchObject([{ result: 'skipped' }, { result: 'skipped' }])
+    script.client(sql('SELECT 3'))
+    script.upstream(complete('SELECT 1'), ready())
+    expect(script.records('outcome')[2]).toMatchObject({ statement: 's1.3', result: 'ok' })
+  })
+
+  it('skips what arrives after the error and before Sync', () => {
+    const script = new Script()
+    script.client(parse('SELECT 1', 'a'))
+    script.upstream(failed('42601'))
+    expect(script.session.idle).toBe(false)
+    script.client(parse('SELECT 2', 'b'), sync)
+    script.upstream(ready())
+    script.client(bind('b'), sync)
+    expect(script.upstream(failed('26000'), ready())).toMatchObject([
+      { fields: { C: '26000', M: 'prepared statement "b" does not exist' } },
+      ready(),
+    ])
+  })
+
+  it('keeps the old meaning of a name when a second Parse of it fails', () => {
+    const script = new Script()
+    script.client(parse('SELECT 1', 's'), sync)
+    script.upstream(parsed, ready())
+    script.client(parse('SELECT 2', 's'), sync)
+    script.upstream(failed('42P05'), ready())
+    script.client(bind('s'), execute(), sync)
+    expect(script.records('statement')).toMatchObject([{ text: 'SELECT 1' }])
+  })
+
+  it('goes on with one event when a portal is fetched in pieces', () => {
+    const script = new Script()
+    script.client(parse('SELECT 1'), bind('', 'p'), execute('p', 2), { type: 'flush' })
+    script.upstream(parsed, bound, row, row, { type: 'portalSuspended' })
+    script.client(execute('p', 2), sync)
+    script.upstream(row, complete('SELECT 1'), ready())
+    expect(script.records('statement')).toHaveLength(1)
+    expect(script.records('outcome')).toMatchObject([{ result: 'ok', rows: 3 }])
+  })
+
+  it('writes the outcome of a portal that is given up when the transaction ends', () => {
+    const script = new Script()
+    script.client(parse('SELECT 1'), bind('', 'p'), execute('p', 2), sync)
+    script.upstream(parsed, bound, row, row, { type: 'portalSuspended' }, ready())
+    expect(script.records('outcome')).toMatchObject([{ result: 'suspended', rows: 2 }])
+  })
+
+  it('refuses Execute of a portal it does not know', () => {
+    const script = new Script()
+    script.client(execute('cursor'), sync)
+    expect(script.upstream(failed('34000'), ready())).toMatchObject([
+      { fields: { C: '34000', M: 'portal "cursor" does not exist' } },
+      ready(),
+    ])
+  })
+
+  it('streams the parameters of a Bind larger than its head', () => {
+    const script = new Script()
+    script.client(parse('SELECT $1'), sync)
+    script.upstream(parsed, ready())
+    const large = { ...bind(), parameters: [Buffer.alloc(300_000, 1)] } as const
+    const forwarded = script.client(large, execute(), sync)
+    expect(forwarded[0]).toEqual(large)
+  })
+
+  it('knows statements made by SQL PREPARE and forgets them on DEALLOCATE', () => {
+    const script = new Script()
+    script.client(sql('PREPARE p AS SELECT 1'))
+    script.upstream(complete('PREPARE'), ready())
+    expect(script.client(sql('EXECUTE p'))).toEqual([sql('EXECUTE p')])
+    script.upstream(complete('SELECT 1'), ready())
+    script.client(sql('DEALLOCATE p'))
+    script.upstream(complete('DEALLOCATE'), ready())
+    script.client(sql('EXECUTE p'))
+    expect(script.upstream(failed('42601'), ready())).toMatchObject([
+      { fields: { C: '42501' } },
+      ready(),
+    ])
+  })
+})
+
+describe('function calls', () => {
+  it('are denied: they run any function by number', () => {
+    const script = new Script({ role: 'admin' })
+    const forwarded = script.client({
+      type: 'functionCall',
+      oid: 2078,
+      argumentFormats: [],
+      arguments: [Buffer.from('x')],
+      resultFormat: 0,
+    })
+    expect(forwarded).toMatchObject([{ type: 'functionCall', oid: 0, arguments: [] }])
+    expect(script.upstream(failed('42883'), ready())).toMatchObject([
+      { fields: { C: '42501' } },
+      ready(),
+    ])
+    expect(script.records('statement')).toMatchObject([{ decision: 'deny' }])
+  })
+})
+
+describe('COPY', () => {
+  const copyIn = { type: 'copyInResponse', format: 0, columnFormats: [0] } as const
+  const data = { type: 'copyData', data: Buffer.from('1\n') } as const
+
+  it('in: the Sync sent before the data is swallowed by the server', () => {
+    const script = new Script()
+    script.client(parse('COPY t FROM STDIN'), bind(), execute(), sync)
+    script.upstream(parsed, bound, copyIn)
+    expect(script.session.idle).toBe(false)
+    script.client(data, { type: 'copyDone' }, sync)
+    script.upstream(complete('COPY 1'), ready())
+    expect(script.session.idle).toBe(true)
+    expect(script.records('outcome')).toMatchObject([{ result: 'ok', rows: 1 }])
+  })
+
+  it('in: everything in one burst, as QGIS sends it', () => {
+    const script = new Script()
+    script.client(parse('COPY t FROM STDIN'), bind(), execute(), data, { type: 'copyDone' }, sync)
+    script.upstream(parsed, bound, copyIn, complete('COPY 1'), ready())
+    expect(script.session.idle).toBe(true)
+  })
+
+  it('in: when it fails before it begins, the Sync counts', () => {
+    const script = new Script()
+    script.client(parse('COPY t FROM STDIN'), bind(), execute(), sync, data, {
+      type: 'copyDone',
+    })
+    script.upstream(parsed, bound, failed('42P01'), ready())
+    expect(script.session.idle).toBe(true)
+  })
+
+  it('in by simple query, twice in one string', () => {
+    const script = new Script()
+    script.client(sql('COPY t FROM STDIN; COPY t FROM STDIN'))
+    script.upstream(copyIn)
+    script.client(data, { type: 'copyDone' })
+    script.upstream(complete('COPY 1'), copyIn)
+    script.client(data, { type: 'copyDone' })
+    script.upstream(complete('COPY 1'), ready())
+    expect(script.records('outcome')).toMatchObject([{ result: 'ok', rows: 2 }])
+    expect(script.session.idle).toBe(true)
+  })
+
+  it('in: any other message is a protocol violation', () => {
+    const script = new Script()
+    script.client(sql('COPY t FROM STDIN'))
+    script.upstream(copyIn)
+    expect(() => script.sends(sql('SELECT 1'))).toThrow(
+      'unexpected message type 0x51 during COPY from stdin',
+    )
+  })
+
+  it('out: counts the rows by the tag and the bytes by what passed', () => {
+    const script = new Script()
+    script.client(sql('COPY t TO STDOUT'))
+    script.upstream({ type: 'copyOutResponse', format: 0, columnFormats: [0] }, data, data, {
+      type: 'copyDone',
+    })
+    script.upstream(complete('COPY 2'), ready())
+    expect(script.records('outcome')).toMatchObject([{ rows: 2, bytes: 14 }])
+  })
+})
+
+describe('when the journal cannot be written', () => {
+  it('nothing is forwarded, and each statement fails with 58030 in its place', () => {
+    let broken = true
+    const script = new Script({
+      storage: {
+        write: () => {
+          if (broken) throw new Error('no space left on device')
+        },
+      },
+    })
+    const forwarded = script.client(parse('INSERT INTO t VALUES (1)'), bind(), execute(), sync)
+    expect(forwarded.map(({ type }) => type)).toEqual(['parse', 'bind', 'execute', 'sync'])
+    expect(forwarded[2]).not.toMatchObject({ portal: '' })
+    expect(script.clearances.some((clearance) => clearance instanceof Receipt)).toBe(false)
+    const answer = script.upstream(parsed, bound, failed('34000'), ready())
+    expect(answer[2]).toMatchObject({ fields: { C: '58030', S: 'ERROR' } })
+
+    broken = false
+    expect(script.client(sql('SELECT 1'))).toEqual([sql('SELECT 1')])
+  })
+})
+
+describe('the end of a session', () => {
+  it('comes with the next statement once the grant is over', () => {
+    const script = new Script()
+    script.now = 3_000_000
+    expect(() => script.sends(sql('SELECT 1'))).toThrow(
+      expect.objectContaining({ sqlstate: '57P01' }),
+    )
+  })
+
+  it('writes an unknown outcome for what was still running', () => {
+    const script = new Script()
+    script.client(sql('SELECT pg_sleep(100)'))
+    script.session.close()
+    expect(script.records('outcome')).toMatchObject([{ result: 'unknown' }])
+  })
+
+  it('comes when a pinned setting is reported with another value', () => {
+    const script = new Script({ pinned: new Map([['default_transaction_read_only', 'on']]) })
+    expect(() =>
+      script.upstream({
+        type: 'parameterStatus',
+        name: 'default_transaction_read_only',
+        value: 'off',
+      }),
+    ).toThrow(expect.objectContaining({ sqlstate: '57P01' }))
+  })
+
+  it('comes when the upstream answers a denied statement with success', () => {
+    const script = new Script({ role: 'read_only' })
+    script.client(sql('DELETE FROM t'))
+    expect(() => script.upstream(complete('DELETE 1'), ready())).toThrow('not refused upstream')
+  })
+
+  it('is announced by Terminate, which is forwarded', () => {
+    const script = new Script()
+    script.client({ type: 'terminate' })
+    expect(script.terminated).toBe(true)
+  })
+})
+
+describe('bytes that arrive in pieces', () => {
+  it('are the same session, cut anywhere, both ways', () => {
+    const whole = new Script({ role: 'read_only' })
+    whole.sends(sql('SELECT 1'), parse('DELETE FROM t'), bind(), execute(), sync)
+    whole.turn()
+    const expected = whole.gotUpstream()
+    for (const step of [1, 2, 3, 5, 7]) {
+      const script = new Script({ role: 'read_only' })
+      const { session } = script
+      const push = session.fromClient.bind(session)
+      session.fromClient = (chunk: Buffer) => {
+        for (let at = 0; at < chunk.length; at += step) {
+          push(Buffer.from(chunk.subarray(at, at + step)))
+        }
+      }
+      script.sends(sql('SELECT 1'), parse('DELETE FROM t'), bind(), execute(), sync)
+      script.turn()
+      expect(script.gotUpstream()).toEqual(expected)
+    }
+  })
+})

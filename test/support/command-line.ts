@@ -1,0 +1,70 @@
+// The command line with everything around it played: streams that remember, signals that a test
+// sends, operations of which a test gives the ones it needs.
+
+import { EventEmitter } from 'node:events'
+import { PassThrough, Readable } from 'node:stream'
+import type { Operations } from '../../src/cli/operations.ts'
+import { run } from '../../src/cli/run.ts'
+
+const unexpected = (): never => {
+  throw new Error('this test expects no such operation')
+}
+
+const none: Operations = {
+  serve: unexpected,
+  checkConfig: unexpected,
+  issueToken: unexpected,
+  policy: unexpected,
+  verifyJournal: unexpected,
+  tailJournal: unexpected,
+  demo: unexpected,
+}
+
+export interface Surroundings {
+  readonly stdin?: string | Buffer
+  readonly env?: Readonly<Record<string, string>>
+  /** Whether stdout and stderr are a terminal. */
+  readonly tty?: boolean
+  readonly signals?: EventEmitter
+  readonly exit?: (status: number) => void
+}
+
+export interface Ended {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs `pgwarden ...words`. */
+export async function pgwarden(
+  words: readonly string[],
+  operations: Partial<Operations> = {},
+  surroundings: Surroundings = {},
+): Promise<Ended> {
+  const tty = surroundings.tty === true
+  const stdout = Object.assign(new PassThrough(), { isTTY: tty })
+  const stderr = Object.assign(new PassThrough(), { isTTY: tty })
+  const printed = [collected(stdout), collected(stderr)] as const
+  const status = await run(
+    ['node', 'pgwarden', ...words],
+    { ...none, ...operations },
+    {
+      stdin: Readable.from([Buffer.from(surroundings.stdin ?? '')]),
+      stdout,
+      stderr,
+      env: surroundings.env ?? {},
+      signals: surroundings.signals ?? new EventEmitter(),
+      self: 'pgwarden',
+      exit: surroundings.exit ?? unexpected,
+    },
+  )
+  stdout.end()
+  stderr.end()
+  return { status, stdout: await printed[0], stderr: await printed[1] }
+}
+
+async function collected(stream: PassThrough): Promise<string> {
+  let text = ''
+  for await (const chunk of stream) text += String(chunk)
+  return text
+}

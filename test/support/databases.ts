@@ -1,0 +1,35 @@
+// A database of its own for each test file, on the one server that all of them share.
+
+import { randomBytes } from 'node:crypto'
+import { Client } from 'pg'
+
+export interface FreshDatabase {
+  readonly name: string
+  /** Connection string of the superuser. */
+  readonly url: string
+  /** Ends what is still connected, and removes it. */
+  drop(): Promise<void>
+}
+
+/** `name` says whose it is; a suffix keeps two runs on one server apart. */
+export async function freshDatabase(adminUrl: string, name: string): Promise<FreshDatabase> {
+  const unique = `${name}_${randomBytes(4).toString('hex')}`
+  await administer(adminUrl, `create database "${unique}" encoding 'UTF8' template template0`)
+  const url = new URL(adminUrl)
+  url.pathname = `/${unique}`
+  return {
+    name: unique,
+    url: url.href,
+    drop: () => administer(adminUrl, `drop database if exists "${unique}" with (force)`),
+  }
+}
+
+async function administer(adminUrl: string, statement: string): Promise<void> {
+  const client = new Client({ connectionString: adminUrl })
+  await client.connect()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}

@@ -1,0 +1,57 @@
+// The program as its users run it: built into dist/, in a process of its own.
+
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Brings dist/ up to date. Incremental: quick when it is already. */
+export async function build(): Promise<void> {
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  await promisify(execFile)(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
+    cwd: root,
+  })
+}
+
+/** A run of `node dist/main.js ...words`. */
+export class Run {
+  readonly process: ChildProcessByStdio<null, Readable, Readable>
+  stdout = ''
+  stderr = ''
+  readonly #ended: Promise<unknown>
+
+  constructor(...words: readonly string[]) {
+    this.process = spawn(process.execPath, [join(root, 'dist', 'main.js'), ...words], {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.process.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text
+    })
+    this.process.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text
+    })
+    this.#ended = once(this.process, 'close')
+  }
+
+  /** Resolves when stdout contains `text`; rejects when the process ends first. */
+  async prints(text: string, limitMs = 30_000): Promise<void> {
+    for (let waited = 0; !this.stdout.includes(text); waited += 20) {
+      if (this.process.exitCode !== null || waited > limitMs) {
+        throw new Error(`it never printed "${text}", but:\n${this.stdout}\n${this.stderr}`)
+      }
+      await sleep(20)
+    }
+  }
+
+  /** The exit status, once it has ended; the signal's name where one killed it. */
+  async ended(): Promise<number | string | null> {
+    await this.#ended
+    return this.process.exitCode ?? this.process.signalCode
+  }
+}

@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { Secret } from '../../src/secret.ts'
+import { createLog, type LogLevel } from '../../src/telemetry/log.ts'
+import { parseLine } from '../support/memory-journal.ts'
+
+function fixture(level: LogLevel = 'debug') {
+  const written: string[] = []
+  const log = createLog(level, { write: (line: string) => void written.push(line) })
+  return { log, written }
+}
+
+const value = randomBytes(32).toString('base64url')
+const token = `pgw_abcdefghijklmnop_${value}`
+
+describe('the log', () => {
+  it('is one JSON object a line, with level, time and message', () => {
+    const { log, written } = fixture()
+    log.info({ session: 's1' }, 'session opened')
+    expect(written).toHaveLength(1)
+    const line = parseLine(written[0] ?? '')
+    expect(line).toMatchObject({ level: 'info', session: 's1', msg: 'session opened' })
+    expect(line['time']).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
+  })
+
+  it('says nothing below its level', () => {
+    const { log, written } = fixture('warn')
+    log.debug({}, 'a')
+    log.info({}, 'b')
+    log.warn({}, 'c')
+    log.error({}, 'd')
+    expect(written.map(parseLine)).toMatchObject([
+      { level: 'warn', msg: 'c' },
+      { level: 'error', msg: 'd' },
+    ])
+  })
+
+  it('gives a child the fields of its parent', () => {
+    const { log, written } = fixture()
+    log.child({ session: 's1' }).child({ target: 'shop' }).info({ n: 1 }, 'm')
+    expect(parseLine(written[0] ?? '')).toMatchObject({ session: 's1', target: 'shop', n: 1 })
+  })
+
+  it.each<[string, object, string]>([
+    ['a Secret', { lease: new Secret(value) }, ''],
+    ['a Secret deep inside', { a: { b: { c: [new Secret(value)] } } }, ''],
+    ['a Secret in a sentence', {}, `it is ${new Secret(value)}`],
+    ['a field called password', { password: value }, ''],
+    ['a password one level down', { user: { password: value } }, ''],
+    ['a password two levels down', { target: { admin: { password: value } } }, ''],
+    ['a password with quotes in it', { password: `"${value}\\"${value}` }, ''],
+    ['a token in a field', { given: token }, ''],
+    ['a token in the message', {}, `login with ${token} failed`],
+    ['a token in an error', { err: new Error(`bad password ${token}`) }, ''],
+    ['a token in the cause of an error', { err: new Error('x', { cause: new Error(token) }) }, ''],
+    ['a password in a connection string', { store: `postgres://pgwarden:${value}@db/x` }, ''],
+    ['a password in an error', { err: new Error(`cannot reach postgres://u:${value}@db`) }, ''],
+    ['an Authorization header', { headers: { authorization: `Bearer ${value}` } }, ''],
+  ])('never prints %s', (_, fields, message) => {
+    const { log, written } = fixture()
+    log.error(fields, message)
+    log.child({ fields }).error({}, message)
+    expect(written).toHaveLength(2)
+    expect(written.join('')).not.toContain(value)
+    expect(written.join('')).toContain('[redacted]')
+    for (const line of written) expect(() => parseLine(line)).not.toThrow()
+  })
+
+  it('keeps the id of a token, by which it is found in the audit', () => {
+    const { log, written } = fixture()
+    log.info({}, `login with ${token}`)
+    expect(written[0]).toContain('pgw_abcdefghijklmnop_[redacted]')
+  })
+})

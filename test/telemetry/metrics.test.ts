@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+
+/** The samples of a scrape as name{labels} -> value. */
+async function scrape(metrics: ReturnType<typeof createMetrics>): Promise<Map<string, number>> {
+  const samples = new Map<string, number>()
+  for (const line of (await metrics.text()).split('\n')) {
+    if (line === '' || line.startsWith('#')) continue
+    const space = line.lastIndexOf(' ')
+    samples.set(line.slice(0, space), Number(line.slice(space + 1)))
+  }
+  return samples
+}
+
+describe('the metrics', () => {
+  it('are in the text format of Prometheus, with help for each', async () => {
+    const metrics = createMetrics('1.2.3')
+    expect(metrics.contentType).toContain('text/plain; version=0.0.4')
+    const text = await metrics.text()
+    const described = [...text.matchAll(/^# HELP (\S+) \S/gm)].map(([, name]) => name)
+    const typed = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name)
+    expect(described).toEqual(typed)
+    expect(described).toContain('process_resident_memory_bytes')
+    expect(described).toContain('nodejs_eventloop_lag_seconds')
+    expect(described.filter((name) => name?.startsWith('pgwarden_')).sort()).toEqual([
+      'pgwarden_build_info',
+      'pgwarden_cancels_total',
+      'pgwarden_client_bytes_total',
+      'pgwarden_connections_total',
+      'pgwarden_journal_bytes_total',
+      'pgwarden_journal_failures_total',
+      'pgwarden_journal_records_total',
+      'pgwarden_journal_write_duration_seconds',
+      'pgwarden_logins_total',
+      'pgwarden_sessions',
+      'pgwarden_statement_duration_seconds',
+      'pgwarden_statements_total',
+    ])
+  })
+
+  it('say what is running', async () => {
+    const samples = await scrape(createMetrics('1.2.3'))
+    expect(samples.get(`pgwarden_build_info{version="1.2.3",node="${process.version}"}`)).toBe(1)
+  })
+
+  it('count sessions that are open now', async () => {
+    const metrics = createMetrics('1')
+    metrics.sessionOpened('read_only', 'shop')
+    metrics.sessionOpened('read_only', 'shop')
+    metrics.sessionClosed('read_only', 'shop')
+    const samples = await scrape(metrics)
+    expect(samples.get('pgwarden_sessions{role="read_only",target="shop"}')).toBe(1)
+  })
+
+  it('count statements by role, tag and decision, each once however often they are scraped', async () => {
+    const metrics = createMetrics('1')
+    for (let i = 0; i < 1000; i += 1) metrics.statement('read_only', 'SELECT', 'allow')
+    metrics.statement('read_only', 'DELETE', 'deny')
+    await scrape(metrics)
+    metrics.statement('read_only', 'DELETE', 'deny')
+    const samples = await scrape(metrics)
+    const of = (tag: string, decision: string): number | undefined =>
+      samples.get(`pgwarden_statements_total{role="read_only",tag="${tag}",decision="${decision}"}`)
+    expect(of('SELECT', 'allow')).toBe(1000)
+    expect(of('DELETE', 'deny')).toBe(2)
+    expect(of('DELETE', 'allow')).toBeUndefined()
+  })
+
+  it('count logins, connections, cancels and bytes', async () => {
+    const metrics = createMetrics('1')
+    metrics.login('refused', 'token_spent')
+    metrics.connection('login')
+    metrics.cancel('sent')
+    metrics.bytes('to_client', 100)
+    metrics.bytes('to_client', 50)
+    metrics.bytes('to_upstream', 7)
+    const samples = await scrape(metrics)
+    expect(samples.get('pgwarden_logins_total{result="refused",reason="token_spent"}')).toBe(1)
+    expect(samples.get('pgwarden_connections_total{result="login"}')).toBe(1)
+    expect(samples.get('pgwarden_cancels_total{result="sent"}')).toBe(1)
+    expect(samples.get('pgwarden_client_bytes_total{direction="to_client"}')).toBe(150)
+    expect(samples.get('pgwarden_client_bytes_total{direction="to_upstream"}')).toBe(7)
+  })
+
+  it('measure statements and journal writes in seconds', async () => {
+    const metrics = createMetrics('1')
+    metrics.statementEnded('admin', 0.004)
+    metrics.journal.wrote(3, 900, 2)
+    metrics.journal.failed(3)
+    const samples = await scrape(metrics)
+    const statement = 'pgwarden_statement_duration_seconds'
+    expect(samples.get(`${statement}_bucket{le="0.0025",role="admin"}`)).toBe(0)
+    expect(samples.get(`${statement}_bucket{le="0.005",role="admin"}`)).toBe(1)
+    expect(samples.get('pgwarden_journal_write_duration_seconds_sum')).toBe(0.002)
+    expect(samples.get('pgwarden_journal_records_total')).toBe(3)
+    expect(samples.get('pgwarden_journal_bytes_total')).toBe(900)
+    expect(samples.get('pgwarden_journal_failures_total')).toBe(1)
+  })
+
+  it('show a journal failure counter before anything failed, so that an alert can watch it', async () => {
+    const samples = await scrape(createMetrics('1'))
+    expect(samples.get('pgwarden_journal_failures_total')).toBe(0)
+  })
+})
