@@ -6,7 +6,10 @@ const room = (name, may) => ({
   name: `${name}-imports-only-what-it-may`,
   severity: 'error',
   from: { path: `^src/${name}/` },
-  to: { path: '^src/', pathNot: `^src/(errors|secret|clock|version)[.]ts$|^src/(${[name, ...may].join('|')})/` },
+  to: {
+    path: '^src/',
+    pathNot: `^src/(errors|secret|clock|version)[.]ts$|^src/(${[name, ...may].join('|')})/`,
+  },
 })
 
 const only = (pkg, ...rooms) => ({
@@ -19,7 +22,12 @@ const only = (pkg, ...rooms) => ({
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
-    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/', pathNot: '[.]d[.]ts$' }, to: {} },
+    {
+      name: 'no-orphans',
+      severity: 'error',
+      from: { orphan: true, path: '^src/', pathNot: '[.]d[.]ts$' },
+      to: {},
+    },
     {
       name: 'core-does-no-io',
       severity: 'error',
@@ -54,7 +62,12 @@ module.exports = {
       from: { path: '^src/', pathNot: '^src/main[.]ts$' },
       to: { path: '^src/(server|main)[.]ts$' },
     },
-    { name: 'src-never-imports-test', severity: 'error', from: { path: '^src/' }, to: { path: '^(test|bench)/' } },
+    {
+      name: 'src-never-imports-test',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^(test|bench)/' },
+    },
     only('libpg-query', 'sql'),
     only('pg', 'store', 'credentials', 'demo'),
     only('umzug', 'store'),

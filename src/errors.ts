@@ -62,6 +62,8 @@ export interface FailureText {
   readonly detail?: string
   /** Full sentences: what the reader can do. */
   readonly hint?: string
+  /** Where in the query string, counted in characters from 1. */
+  readonly position?: number
 }
 
 export class Failure extends Error {
@@ -72,6 +74,7 @@ export class Failure extends Error {
   readonly status: number
   readonly detail: string | undefined
   readonly hint: string | undefined
+  readonly position: number | undefined
 
   /** `cause` is for the log; it is never shown to a client. */
   constructor(code: FailureCode, text: FailureText, options?: { readonly cause?: unknown }) {
@@ -83,5 +86,6 @@ export class Failure extends Error {
     this.status = kind.status
     this.detail = text.detail
     this.hint = text.hint
+    this.position = text.position
   }
 }

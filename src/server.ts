@@ -14,6 +14,7 @@ import { createApi } from './api/api.ts'
 import { serveApi } from './api/serve.ts'
 import { Journal } from './audit/journal.ts'
 import {
+  journalCheckRecord,
   journalCloseRecord,
   proxyStartRecord,
   proxyStopRecord,
@@ -53,7 +54,7 @@ export const operations: Operations = {
     await tlsFiles(config)
   },
 
-  issueToken: async (request) => await issue(await loadConfig(request.configFile), request),
+  issueToken: async (request) => issue(await loadConfig(request.configFile), request),
 
   policy: async ({ configFile }) => {
     await loadParser()
@@ -167,7 +168,7 @@ async function start(
     instance: randomUUID(),
     onProblem: problem('broker'),
   })
-  await broker.start()
+  broker.start()
   started('broker', () => broker.stop())
 
   const sittings = new SittingKeeper(store, clock, config.tokens, problem('sittings'))
@@ -271,9 +272,9 @@ async function recordIssue(config: Config, clock: Clock, fields: string): Promis
   }
 }
 
+/** After a failed write only another write can show that all is well, and traffic may stay away. */
 async function journalWorks(journal: Journal): Promise<void> {
-  if (journal.healthy) return
-  throw new Failure('journal_unavailable', { message: 'the audit journal cannot be written' })
+  if (!journal.healthy) await journal.record(journalCheckRecord())
 }
 
 /** The PEM texts. Throws a Failure that names the file which cannot be read. */

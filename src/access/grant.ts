@@ -6,7 +6,7 @@ import type { Grant } from './access.ts'
 import { randomId } from './id.ts'
 
 const day = 24 * 60 * 60 * 1000
-export const longestGrant = 30 * day
+const longestGrant = 30 * day
 
 /** What a grant is asked for. Times in milliseconds. */
 export interface GrantTerms {
@@ -72,4 +72,13 @@ function isPlainName(name: string): boolean {
 
 function refuse(message: string): never {
   throw new Failure('invalid_parameter', { message })
+}
+
+/** The failure that ends a session whose grant is over. */
+export function grantEnded(): Failure {
+  return new Failure('session_terminated', {
+    message: 'terminating connection because the grant has ended',
+    detail: 'The access that was granted is over or has been revoked.',
+    hint: 'Ask for a new grant and connect again with its token.',
+  })
 }

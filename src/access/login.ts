@@ -12,7 +12,7 @@ import { standing } from './grant.ts'
 import { hashToken, sameHash, type TokenRecord, type TokenRules, tokenId } from './token.ts'
 
 /** The one place and time in which a one-time token is good. */
-export interface Sitting {
+interface Sitting {
   readonly address: string
   /** It ends by itself unless somebody who has a session of it open keeps moving this. */
   readonly until: number

@@ -198,6 +198,11 @@ export function journalCloseRecord(): string {
   return '"type":"journal.close"'
 }
 
+/** Written after a failed write, to see whether the journal can be written again. */
+export function journalCheckRecord(): string {
+  return '"type":"journal.check"'
+}
+
 export function proxyStartRecord(version: string): string {
   return `"type":"proxy.start","version":${quote(version)}`
 }

@@ -110,7 +110,7 @@ export interface ChainReport {
   readonly notes: readonly string[]
 }
 
-export interface ChainFault {
+interface ChainFault {
   readonly file: string
   readonly line: number
   /** Lower-case start, no full stop. */

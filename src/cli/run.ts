@@ -1,9 +1,9 @@
 // The command line as a function: arguments and a terminal in, exit status out. Says in plain words
 // what went wrong. Status 0: done; 1: it failed, or something was denied; 2: the command was wrong.
 
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { Failure } from '../errors.ts'
+import { packageVersion } from '../version.ts'
 import { addAudit } from './audit-command.ts'
 import { addDemo } from './demo-command.ts'
 import type { Operations } from './operations.ts'
@@ -64,13 +64,6 @@ function buildProgram(context: Context): Command {
   examples(program, 'pgwarden demo', 'pgwarden serve --config pgwarden.yaml')
   for (const add of [addDemo, addServe, addToken, addPolicy, addAudit]) add(program, context)
   return program
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  const manifest: unknown = JSON.parse(text)
-  const known = typeof manifest === 'object' && manifest !== null && 'version' in manifest
-  return known ? String(manifest.version) : 'unknown'
 }
 
 function report(error: unknown, { stderr, env }: Terminal, debug: boolean): void {

@@ -6,7 +6,7 @@ import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type LineCounte
 import type { z } from 'zod'
 import { Failure } from '../errors.ts'
 
-export type Path = readonly PropertyKey[]
+type Path = readonly PropertyKey[]
 
 export interface Problem {
   readonly path: Path
@@ -56,7 +56,7 @@ export function invalid(source: Source, problems: readonly Problem[]): Failure {
 }
 
 /** `file:line:column: `, the beginning of every message. */
-export function place(source: Omit<Source, 'document'>, offset: number): string {
+export function place(source: Source, offset: number): string {
   const { line, col } = source.lines.linePos(offset)
   return `${source.fileName}:${Math.max(line, 1)}:${Math.max(col, 1)}: `
 }

@@ -103,10 +103,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     journal: keys({ directory: path, segmentSize: size('64KiB', '4GiB').prefault('64MiB') }),
     log: keys({
       level: z
-        .enum(
-          ['debug', 'info', 'warn', 'error'],
-          'expected debug, info, warn or error',
-        )
+        .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')
         .default('info'),
     }).prefault({}),
     limits: keys({ statementBytes: size('1KiB', '64MiB').prefault('1MiB') }).prefault({}),

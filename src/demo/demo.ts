@@ -27,7 +27,7 @@ export interface DemoOptions {
 }
 
 /** Somebody who is to have a grant. */
-export interface Person {
+interface Person {
   readonly principal: string
   readonly occupation: string
   readonly role: string

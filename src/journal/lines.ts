@@ -35,9 +35,9 @@ export function lastLines(path: string, count: number): LastLines {
       tail = Buffer.concat([block, tail])
     }
     const length = tail.lastIndexOf(lineFeed) + 1
+    // Where reading stopped short of the file's start, the first piece is half a line: one more line
+    // feed than `count` was found, so it is never among those returned.
     const lines = splitLines(tail.subarray(0, length))
-    // Unless the file's start was reached, the first piece is the end of a longer line.
-    if (from > 0) lines.shift()
     return {
       lines: lines.slice(Math.max(0, lines.length - count)),
       end: from + length,

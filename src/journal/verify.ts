@@ -7,7 +7,7 @@ import type { Tip } from '../audit/journal.ts'
 import { readLines } from './lines.ts'
 import { findSegments, type Segment } from './segments.ts'
 
-export interface VerifyProblem {
+interface VerifyProblem {
   readonly file: string
   /** Counted from 1. */
   readonly line: number
@@ -16,7 +16,7 @@ export interface VerifyProblem {
   readonly message: string
 }
 
-export interface ChainReport {
+interface ChainReport {
   readonly chain: string
   readonly segments: number
   /** Records found good. */

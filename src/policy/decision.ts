@@ -3,7 +3,7 @@
 import type { Failure } from '../errors.ts'
 import type { Analysis, StatementClass } from '../sql/facts.ts'
 
-export interface Allow {
+interface Allow {
   readonly outcome: 'allow'
   /** The rule that decided, e.g. `read_only/commands`. */
   readonly rule: string

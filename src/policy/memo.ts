@@ -2,7 +2,7 @@
 // not asked for during a whole generation is dropped with it, at no cost per lookup.
 // Ignorant of what it remembers.
 
-export interface MemoLimits {
+interface MemoLimits {
   readonly bytes: number
   readonly entries: number
 }

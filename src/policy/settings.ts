@@ -68,8 +68,7 @@ const pins: ReadonlyMap<string, Condition> = new Map<string, Condition>([
   ['backslash_quote', () => false],
 ])
 
-/** Names that a role's list of settings may have, besides settings and prefixes. */
-export const settingGroups: ReadonlySet<string> = new Set(groups.map((group) => group.name))
+const groupNames: ReadonlySet<string> = new Set(groups.map((group) => group.name))
 
 /** Whether the change would make the server read text in another way: forbidden to every role. */
 export function breaksReading(change: SettingChange): boolean {
@@ -87,7 +86,7 @@ export function allowsSetting(entries: ReadonlySet<string>, change: SettingChang
     if (named && (group.only === undefined || group.only(change))) return true
   }
   for (const entry of entries) {
-    if (!settingGroups.has(entry) && matches(entry, change.name)) return true
+    if (!groupNames.has(entry) && matches(entry, change.name)) return true
   }
   return false
 }

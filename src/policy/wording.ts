@@ -2,8 +2,9 @@
 // rule and what met it as DETAIL, the way to more as HINT. One place, so that the sentences agree.
 // Style: PostgreSQL documentation, "Error Message Style Guide".
 
-import { Failure, type FailureCode } from '../errors.ts'
+import { Failure, type FailureCode, type FailureText } from '../errors.ts'
 import type { SettingChange, Unparsable } from '../sql/facts.ts'
+import { unknownSetting } from '../sql/settings.ts'
 import type { Deny } from './decision.ts'
 import type { Objection } from './judge.ts'
 
@@ -88,8 +89,7 @@ export function unreadable(role: string, analysis: Unparsable): Deny {
     reason: analysis.message,
     failure: new Failure(analysis.code, {
       message: analysis.message,
-      detail: `Rule ${rule}: only what pgwarden can read as a whole is forwarded, so this was not.`,
-      hint: hintFor(analysis.code),
+      ...adviceOn(analysis),
     }),
   }
 }
@@ -141,21 +141,24 @@ function wayToMore(least: string | undefined): string {
   return `Ask for a grant with role ${least}, which allows it: pgwarden token issue --role ${least} ...`
 }
 
-function hintFor(code: Unparsable['code']): string {
-  switch (code) {
+/** A typing error is answered as PostgreSQL answers it: message and place. The rest is ours to explain. */
+function adviceOn(analysis: Unparsable): Partial<FailureText> {
+  switch (analysis.code) {
     case 'syntax_error':
-      return 'Correct the statement; if PostgreSQL itself accepts it, report it as a bug of pgwarden.'
+      return analysis.position === undefined ? {} : { position: analysis.position }
     case 'statement_too_large':
-      return 'Split the statement, load the data with COPY, or have an operator raise the limit.'
+      return {
+        hint: 'Split the statement, load the data with COPY, or have an operator raise the limit.',
+      }
     case 'statement_too_complex':
-      return 'Write the statement with less nesting, for example with IN or VALUES lists.'
+      return { hint: 'Write the statement with less nesting, for example with IN or VALUES lists.' }
     case 'invalid_text':
-      return 'Send the statement as valid UTF-8 (client_encoding UTF8).'
+      return { hint: 'Send the statement as valid UTF-8 (client_encoding UTF8).' }
   }
 }
 
 function settingSubject(change: SettingChange): string {
-  return change.name === '?' ? 'with a name that is not a constant' : change.name
+  return change.name === unknownSetting ? 'with a name that is not a constant' : change.name
 }
 
 function described(change: SettingChange): string {

@@ -48,7 +48,7 @@ export class Intake {
   async #more(): Promise<boolean> {
     const stream = this.#stream
     if (stream.readableEnded || stream.destroyed) return false
-    return await new Promise((resolve) => {
+    return new Promise((resolve) => {
       const settle = (more: boolean) => (): void => {
         stream.off('readable', readable)
         stream.off('end', ended)

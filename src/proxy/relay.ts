@@ -7,13 +7,14 @@ import { Failure } from '../errors.ts'
 import type { Judgement } from '../policy/decision.ts'
 import type { Execution, Result } from '../session/execution.ts'
 import type { SessionPort } from '../session/port.ts'
-import { Session, type SessionOptions } from '../session/session.ts'
+import { Session } from '../session/session.ts'
+import type { SessionOptions } from '../session/state.ts'
 import { errorResponse } from '../wire/backend.ts'
 import type { Meter } from './ports.ts'
 
 /** How a session came to its end, for the audit. */
 export interface Ending {
-  readonly reason: 'terminated' | 'client_gone' | 'upstream_gone' | 'ended'
+  readonly reason: 'client_terminated' | 'client_gone' | 'upstream_gone' | 'ended'
   readonly failure: Failure | undefined
 }
 
@@ -98,7 +99,9 @@ export class Relay implements SessionPort {
 
   terminated(): void {
     this.#terminating = true
-    this.#deadline(terminateMs, () => this.#finish({ reason: 'terminated', failure: undefined }))
+    this.#deadline(terminateMs, () =>
+      this.#finish({ reason: 'client_terminated', failure: undefined }),
+    )
   }
 
   /** Ends the session for a reason of ours: the client is told, what runs is cancelled. */
@@ -146,7 +149,7 @@ export class Relay implements SessionPort {
     // After Terminate the statement that is still running is allowed to finish.
     if (this.#terminating && !this.#client.destroyed) return
     this.#finish({
-      reason: this.#terminating ? 'terminated' : 'client_gone',
+      reason: this.#terminating ? 'client_terminated' : 'client_gone',
       failure: undefined,
     })
   }
@@ -154,7 +157,7 @@ export class Relay implements SessionPort {
   #upstreamGone(): void {
     if (this.#over) return
     if (this.#terminating) {
-      this.#finish({ reason: 'terminated', failure: undefined })
+      this.#finish({ reason: 'client_terminated', failure: undefined })
       return
     }
     const failure = new Failure('upstream_lost', {

@@ -195,7 +195,7 @@ function startRelay(
         journal.append(
           sessionEndRecord(context, {
             reason: describe(ending),
-            statements: relay.session.events.count,
+            statements: relay.session.statements,
             durationMs: clock.elapsed() - startedAt,
             bytesFromClient: toUpstream,
             bytesToClient: toClient,

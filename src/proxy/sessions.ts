@@ -2,9 +2,9 @@
 // coarse timer looks at all of them; none has a timer of its own.
 
 import type { Authorization } from '../access/authorization.ts'
+import { grantEnded } from '../access/grant.ts'
 import type { Clock } from '../clock.ts'
 import type { Failure } from '../errors.ts'
-import { grantEnded } from '../session/gate.ts'
 
 export interface LiveSession {
   readonly authorization: Authorization

@@ -68,7 +68,7 @@ export class StatementEvents {
     this.#journal.append(
       outcomeRecord(this.#context, execution.number, {
         result,
-        command: execution.tag,
+        command: execution.tag?.replace(/[ 0-9]+$/, ''),
         rows: execution.rows + execution.seen,
         bytes: execution.bytes,
         durationMs,

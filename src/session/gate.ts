@@ -2,6 +2,7 @@
 // been judged and recorded, or replaced by one that fails. Frames that carry no meaning here stream
 // through. docs/architecture.md, "One statement's way", steps 3 to 8.
 
+import { grantEnded } from '../access/grant.ts'
 import type { JournalWaiter, Receipt } from '../audit/journal.ts'
 import type { StatementProtocol } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
@@ -24,24 +25,34 @@ import type { Change } from './names.ts'
 import { Outbox } from './outbox.ts'
 import type { Expectation } from './pipeline.ts'
 import { nothingToRecord } from './port.ts'
-import type { Session } from './session.ts'
+import type { SessionState } from './state.ts'
 
 /** Names a session may hold; a client that never closes its statements must not fill our memory. */
 const maxNames = 65_536
 
 export class Gate implements FrameHandler, JournalWaiter {
-  readonly #session: Session
+  readonly #state: SessionState
   readonly #outbox = new Outbox()
   /** Whether the rest of the frame last begun is forwarded or dropped. */
   #dropping = false
+  #terminated = false
 
-  constructor(session: Session) {
-    this.#session = session
+  constructor(state: SessionState) {
+    this.#state = state
+  }
+
+  /** The client has said Terminate; nothing it says behind that counts. */
+  get terminated(): boolean {
+    return this.#terminated
   }
 
   begin(type: number, size: number, bytes: Buffer, start: number, end: number): void {
+    if (this.#terminated) {
+      this.#dropping = true
+      return
+    }
     this.#dropping = false
-    if (this.#session.pipeline.copyingIn) allowInCopy(type)
+    if (this.#state.pipeline.copyingIn) allowInCopy(type)
     switch (type) {
       case frontend.query:
         this.#query(size, bytes, start, end)
@@ -77,8 +88,8 @@ export class Gate implements FrameHandler, JournalWaiter {
       case frontend.terminate:
         decodeEmpty(bytes, start, end)
         this.#outbox.add(bytes, start, end)
-        this.#session.stopReading()
-        this.#session.options.port.terminated()
+        this.#terminated = true
+        this.#state.options.port.terminated()
         break
       default:
         // CopyData and Flush: nothing is expected, nothing runs.
@@ -94,20 +105,20 @@ export class Gate implements FrameHandler, JournalWaiter {
   flush(): void {
     if (this.#outbox.waiting) return
     const buffers = this.#outbox.take()
-    if (buffers.length > 0) this.#session.options.port.toUpstream(buffers, nothingToRecord)
+    if (buffers.length > 0) this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
 
   /** The journal has stored everything that the outbox waits for. */
   stored(receipt: Receipt): void {
-    this.#session.options.port.toUpstream(this.#outbox.take(), receipt)
+    this.#state.options.port.toUpstream(this.#outbox.take(), receipt)
   }
 
   refused(failure: Failure): void {
-    this.#session.options.port.toUpstream(this.#outbox.takeRefused(failure), nothingToRecord)
+    this.#state.options.port.toUpstream(this.#outbox.takeRefused(failure), nothingToRecord)
   }
 
   #query(size: number, bytes: Buffer, start: number, end: number): void {
-    const { statements, portals } = this.#session
+    const { statements, portals } = this.#state
     const judgement = this.#judge(size, bytes, start, end, decodeQuery)
     // A Query destroys the unnamed statement and portal, whatever becomes of it.
     const expectation = expect('query', {
@@ -122,7 +133,7 @@ export class Gate implements FrameHandler, JournalWaiter {
   }
 
   #parse(size: number, bytes: Buffer, start: number, end: number): void {
-    const { statements } = this.#session
+    const { statements } = this.#state
     let name = ''
     const judgement = this.#judge(size, bytes, start, end, (frame, from, to) => {
       const message = decodeParse(frame, from, to)
@@ -139,7 +150,7 @@ export class Gate implements FrameHandler, JournalWaiter {
   }
 
   #bind(size: number, bytes: Buffer, start: number, end: number): void {
-    const { statements, portals } = this.#session
+    const { statements, portals } = this.#state
     const { portal, statement } = decodeBindHead(bytes, start, end, end - start === size)
     const prepared = statements.get(statement)
     const expectation = expect('bind', {
@@ -163,7 +174,7 @@ export class Gate implements FrameHandler, JournalWaiter {
 
   #execute(bytes: Buffer, start: number, end: number): void {
     const message = decodeExecute(bytes, start, end)
-    const portal = this.#session.portals.get(message.portal)
+    const portal = this.#state.portals.get(message.portal)
     const expectation = expect('execute', {
       portal,
       sqlChanges: portal === undefined ? none : this.#sqlChanges(portal.prepared.judgement),
@@ -192,7 +203,7 @@ export class Gate implements FrameHandler, JournalWaiter {
   }
 
   #close(bytes: Buffer, start: number, end: number): void {
-    const { statements, portals } = this.#session
+    const { statements, portals } = this.#state
     const { target, name } = decodeTarget(bytes, start, end)
     const expectation =
       target === 'statement'
@@ -203,7 +214,7 @@ export class Gate implements FrameHandler, JournalWaiter {
 
   /** Runs any function by its OID, with no SQL to judge. */
   #functionCall(): void {
-    const { options } = this.#session
+    const { options } = this.#state
     const judgement = options.policy.functionCall(options.authorization.grant.role)
     this.#deny(expect('call'), 'call', '', judgement, judgement.decision, 'functionCall')
   }
@@ -216,7 +227,7 @@ export class Gate implements FrameHandler, JournalWaiter {
     end: number,
     decode: (bytes: Buffer, start: number, end: number) => Buffer,
   ): Judgement {
-    const { policy, authorization } = this.#session.options
+    const { policy, authorization } = this.#state.options
     const { role } = authorization.grant
     if (end - start < size) return policy.tooLarge(role, size)
     return policy.judge(role, decode(bytes, start, end))
@@ -225,10 +236,10 @@ export class Gate implements FrameHandler, JournalWaiter {
   /** The decision to deny by, if the statement may not run now. */
   #refusal({ decision, executes }: Judgement): Deny | undefined {
     if (decision.outcome === 'deny') return decision
-    const { authorization, clock, policy } = this.#session.options
+    const { authorization, clock, policy } = this.#state.options
     if (!authorization.inForceAt(clock.now())) throw grantEnded()
     for (const name of executes) {
-      if (this.#session.statements.get(name) === undefined) {
+      if (this.#state.statements.get(name) === undefined) {
         return policy.unknownPrepared(authorization.grant.role, name)
       }
     }
@@ -242,10 +253,10 @@ export class Gate implements FrameHandler, JournalWaiter {
     if (!analysis.statements.some(({ prepares, deallocates }) => prepares ?? deallocates)) return []
     return analysis.statements.map(({ prepares, deallocates }) => {
       if (prepares !== undefined) {
-        return this.#session.statements.announce(prepares.name, preparedBySql(judgement, prepares))
+        return this.#state.statements.announce(prepares.name, preparedBySql(judgement, prepares))
       }
       if (deallocates === undefined || deallocates === '*') return undefined
-      return this.#session.statements.announce(deallocates, undefined)
+      return this.#state.statements.announce(deallocates, undefined)
     })
   }
 
@@ -259,9 +270,9 @@ export class Gate implements FrameHandler, JournalWaiter {
     start: number,
     end: number,
   ): void {
-    expectation.execution = this.#session.events.accepted(judgement, protocol, this)
+    expectation.execution = this.#state.events.accepted(judgement, protocol, this)
     this.#outbox.add(bytes, start, end, { kind, name: '', expectation })
-    this.#session.pipeline.sent(expectation)
+    this.#state.pipeline.sent(expectation)
   }
 
   /** Denies with a record. */
@@ -273,7 +284,7 @@ export class Gate implements FrameHandler, JournalWaiter {
     decision: Deny,
     protocol: StatementProtocol,
   ): void {
-    this.#session.events.denied(judgement, decision, protocol, this)
+    this.#state.events.denied(judgement, decision, protocol, this)
     this.#substitute(expectation, kind, name, decision.failure, true)
   }
 
@@ -293,12 +304,12 @@ export class Gate implements FrameHandler, JournalWaiter {
     expectation.denial = failure
     const frame = failingSubstitute(kind, name)
     this.#outbox.add(frame, 0, frame.length, recorded ? { kind, name, expectation } : undefined)
-    this.#session.pipeline.sent(expectation)
+    this.#state.pipeline.sent(expectation)
   }
 
   #forward(expectation: Expectation, bytes: Buffer, start: number, end: number): void {
     this.#outbox.add(bytes, start, end)
-    this.#session.pipeline.sent(expectation)
+    this.#state.pipeline.sent(expectation)
   }
 }
 
@@ -349,15 +360,6 @@ function preparedBySql(outer: Judgement, prepares: NonNullable<Statement['prepar
       executes: [],
     },
   }
-}
-
-/** The failure that ends a session whose grant is over. */
-export function grantEnded(): Failure {
-  return new Failure('session_terminated', {
-    message: 'terminating connection because the grant has ended',
-    detail: 'The access that was granted is over or has been revoked.',
-    hint: 'Ask for a new grant and connect again with its token.',
-  })
 }
 
 function tooManyNames(): Failure {

@@ -16,17 +16,17 @@ import type { FrameHandler } from '../wire/frames.ts'
 import type { Result } from './execution.ts'
 import { commandEnded } from './execution.ts'
 import { Ranges } from './ranges.ts'
-import type { Session } from './session.ts'
+import type { SessionState } from './state.ts'
 
 export class Replies implements FrameHandler {
-  readonly #session: Session
+  readonly #state: SessionState
   readonly #ranges = new Ranges()
   /** The rest of an error whose place ours has taken. */
   #dropping = false
   #saidFatal = false
 
-  constructor(session: Session) {
-    this.#session = session
+  constructor(state: SessionState) {
+    this.#state = state
   }
 
   get saidFatal(): boolean {
@@ -37,7 +37,7 @@ export class Replies implements FrameHandler {
     this.#dropping = false
     switch (type) {
       case backend.dataRow: {
-        const execution = this.#session.pipeline.head?.execution
+        const execution = this.#state.pipeline.head?.execution
         if (execution !== undefined) {
           execution.seen++
           execution.bytes += size
@@ -45,7 +45,7 @@ export class Replies implements FrameHandler {
         break
       }
       case backend.copyData: {
-        const execution = this.#session.pipeline.head?.execution
+        const execution = this.#state.pipeline.head?.execution
         if (execution !== undefined) execution.bytes += size
         break
       }
@@ -53,7 +53,7 @@ export class Replies implements FrameHandler {
         this.#commandComplete(decodeCommandTag(bytes, start, end))
         break
       case backend.emptyQuery:
-        if (this.#session.pipeline.head?.kind === 'execute') this.#take('ok')
+        if (this.#state.pipeline.head?.kind === 'execute') this.#take('ok')
         break
       case backend.readyForQuery:
         this.#ready(bytes, start, end)
@@ -72,13 +72,13 @@ export class Replies implements FrameHandler {
         break
       case backend.noData:
       case backend.rowDescription:
-        if (this.#session.pipeline.head?.kind === 'describe') this.#session.pipeline.take()
+        if (this.#state.pipeline.head?.kind === 'describe') this.#state.pipeline.take()
         break
       case backend.portalSuspended:
         this.#suspended()
         break
       case backend.copyInResponse:
-        this.#session.pipeline.copyIn()
+        this.#state.pipeline.copyIn()
         break
       case backend.parameterStatus:
         this.#checkPin(bytes, start, end)
@@ -104,49 +104,49 @@ export class Replies implements FrameHandler {
   /** Sends what was collected. Call at the end of a chunk. */
   flush(): void {
     const buffers = this.#ranges.take()
-    if (buffers.length > 0) this.#session.options.port.toClient(buffers)
+    if (buffers.length > 0) this.#state.options.port.toClient(buffers)
   }
 
   #commandComplete(tag: string): void {
-    const { head } = this.#session.pipeline
+    const { head } = this.#state.pipeline
     if (head === undefined) return
     if (head.execution !== undefined) {
       const change = head.sqlChanges[head.execution.commands]
       commandEnded(head.execution, tag)
-      if (change !== undefined) this.#session.statements.confirm(change)
+      if (change !== undefined) this.#state.statements.confirm(change)
     }
     // DEALLOCATE ALL and DISCARD ALL name nothing and take everything.
-    if (tag === 'DEALLOCATE ALL' || tag === 'DISCARD ALL') this.#session.statements.clear()
+    if (tag === 'DEALLOCATE ALL' || tag === 'DISCARD ALL') this.#state.statements.clear()
     if (head.kind === 'execute') this.#take('ok')
   }
 
   #suspended(): void {
-    const { head } = this.#session.pipeline
+    const { head } = this.#state.pipeline
     if (head?.kind !== 'execute') return
     if (head.execution !== undefined) {
       head.execution.rows += head.execution.seen
       head.execution.seen = 0
     }
     if (head.portal !== undefined) head.portal.suspended = head.execution
-    this.#session.pipeline.take()
+    this.#state.pipeline.take()
   }
 
   #ready(bytes: Buffer, start: number, end: number): void {
-    const { head } = this.#session.pipeline
-    this.#session.status = decodeStatus(bytes, start, end)
+    const { head } = this.#state.pipeline
+    this.#state.status = decodeStatus(bytes, start, end)
     if (head?.kind === 'query' || head?.kind === 'sync' || head?.kind === 'call') {
       this.#take('ok')
-      this.#session.confirm(head)
-      this.#session.forget(head)
+      this.#state.confirm(head)
+      this.#state.forget(head)
     }
-    if (this.#session.status === 'I') this.#session.portalsGone()
+    if (this.#state.status === 'I') this.#state.portalsGone()
   }
 
   /** True when the error is not the client's to see and ours went out instead. */
   #error(bytes: Buffer, start: number, end: number): boolean {
     const fields = decodeErrorFields(bytes, start, end)
     const severity = fields['V'] ?? fields['S']
-    const { pipeline, events } = this.#session
+    const { pipeline, events } = this.#state
     const { head } = pipeline
     if (severity === 'FATAL' || severity === 'PANIC') {
       this.#saidFatal = true
@@ -161,9 +161,9 @@ export class Replies implements FrameHandler {
     }
     // A failed Parse of "" has destroyed the unnamed statement all the same.
     if (head.kind === 'parse' && head.statementChange?.name === '') {
-      this.#session.statements.set('', undefined)
+      this.#state.statements.set('', undefined)
     }
-    if (head.kind !== 'query') this.#session.forget(head)
+    if (head.kind !== 'query') this.#state.forget(head)
     pipeline.failed()
     if (denial === undefined) return false
     head.denial = undefined
@@ -174,15 +174,15 @@ export class Replies implements FrameHandler {
   }
 
   #confirm(kind: 'parse' | 'bind' | 'close'): void {
-    const { head } = this.#session.pipeline
+    const { head } = this.#state.pipeline
     if (head?.kind !== kind) return
     this.#take('ok')
-    this.#session.confirm(head)
+    this.#state.confirm(head)
   }
 
   /** The head has been answered, and the run it stands for, if any, has ended. */
   #take(result: Result): void {
-    const { head } = this.#session.pipeline
+    const { head } = this.#state.pipeline
     if (head === undefined) return
     if (head.denial !== undefined) {
       // What stood in for a denied message must fail. If ever it does not, nothing goes on.
@@ -190,15 +190,15 @@ export class Replies implements FrameHandler {
     }
     if (head.execution !== undefined) {
       if (head.portal !== undefined) head.portal.suspended = undefined
-      this.#session.events.ended(head.execution, result)
+      this.#state.events.ended(head.execution, result)
     }
-    this.#session.pipeline.take()
+    this.#state.pipeline.take()
   }
 
   /** A pinned setting that changed under us means that something got round the policy. */
   #checkPin(bytes: Buffer, start: number, end: number): void {
     const { name, value } = decodeParameterStatus(bytes, start, end)
-    const pinned = this.#session.options.pinned.get(name.toLowerCase())
+    const pinned = this.#state.options.pinned.get(name.toLowerCase())
     if (pinned === undefined || pinned === value.toLowerCase()) return
     throw new Failure('session_terminated', {
       message: `terminating connection because the setting ${name} was changed`,

@@ -88,6 +88,8 @@ export interface Unparsable {
   readonly code: 'syntax_error' | 'statement_too_large' | 'statement_too_complex' | 'invalid_text'
   /** The parser's own sentence, e.g. `syntax error at or near "FROM"`. */
   readonly message: string
+  /** Where in the text, counted in characters from 1, when the parser can tell. */
+  readonly position?: number
 }
 
 export type Analysis = Parsed | Unparsable

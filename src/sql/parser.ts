@@ -63,12 +63,14 @@ function parseWith(instance: LibPgQuery, text: string): Tree | Unparsable {
   const tree = instance.getValue(result, 'i32')
   const error = instance.getValue(result + 8, 'i32')
   const message = error === 0 ? undefined : instance.UTF8ToString(instance.getValue(error, 'i32'))
+  const position = error === 0 ? 0 : instance.getValue(error + 16, 'i32')
   const json = message === undefined ? instance.UTF8ToString(tree) : ''
   instance._wasm_free_parse_result(result)
   instance._free(input)
   if (message !== undefined) {
     if (message.startsWith('memory exhausted')) return tooComplex('statement is too deeply nested')
-    return { type: 'unparsable', code: 'syntax_error', message }
+    const place = position > 0 ? { position } : {}
+    return { type: 'unparsable', code: 'syntax_error', message, ...place }
   }
   return { type: 'tree', statements: rawStatements(JSON.parse(json)) }
 }

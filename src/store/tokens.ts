@@ -88,7 +88,7 @@ export async function redeem(database: Database, login: Redemption): Promise<boo
             sitting_logins = t.sitting_logins + case when t.kind = 'one-time' then 1 else 0 end
        from pgwarden.grants g
       where t.id = $1 and g.id = t.grant_id
-        and t.revoked_at is null 
+        and t.revoked_at is null and g.revoked_at is null
         and g.starts_at <= $2 and $2 < g.ends_at
         and (t.kind = 'reusable'
              or (t.redeemed_at is null and $2 < t.redeem_by)

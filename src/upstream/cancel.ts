@@ -13,7 +13,7 @@ export async function cancelUpstream(
   cancelKey: Buffer,
   timeoutMs: number,
 ): Promise<boolean> {
-  return await new Promise((resolve) => {
+  return new Promise((resolve) => {
     const socket = net.connect({ host: address.host, port: address.port, noDelay: true })
     const finish = (taken: boolean): void => {
       clearTimeout(timer)

@@ -49,7 +49,7 @@ export async function connectUpstream(options: UpstreamOptions): Promise<Upstrea
     keepAliveInitialDelay: 60_000,
     allowHalfOpen: true,
   })
-  return await new Promise<Upstream>((resolve, reject) => {
+  return new Promise<Upstream>((resolve, reject) => {
     const login = new Login(options, socket)
     let settled = false
     const settle = (): void => {

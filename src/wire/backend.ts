@@ -39,7 +39,7 @@ export const backend = {
 /** I: idle. T: in a transaction block. E: in a failed one. */
 export type TransactionStatus = 'I' | 'T' | 'E'
 
-export interface Column {
+interface Column {
   readonly name: string
   readonly tableOid: number
   readonly attribute: number
@@ -417,5 +417,6 @@ export function errorResponse(failure: Failure, severity: Severity = failure.sev
   }
   if (failure.detail !== undefined) fields['D'] = failure.detail
   if (failure.hint !== undefined) fields['H'] = failure.hint
+  if (failure.position !== undefined) fields['P'] = String(failure.position)
   return encodeBackend({ type: 'errorResponse', fields })
 }

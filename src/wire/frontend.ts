@@ -70,7 +70,7 @@ const smallFrame = 10_001
  * How much of a Bind is read before it goes on its way: its two names. Parameters may be a gigabyte
  * and stream through.
  */
-export const bindHeadBytes = 16 * 1024
+const bindHeadBytes = 16 * 1024
 
 /**
  * What a client may send once it is logged in. A Query or Parse larger than `maxStatementFrame` bytes

@@ -26,7 +26,7 @@ export function saltedPassword(
   })
 }
 
-export function hmac(key: Buffer, text: string | Buffer): Buffer {
+function hmac(key: Buffer, text: string | Buffer): Buffer {
   return createHmac('sha256', key).update(text).digest()
 }
 

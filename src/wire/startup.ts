@@ -7,7 +7,7 @@ import { Body } from './body.ts'
 import { MessageWriter } from './writer.ts'
 
 /** PostgreSQL's MAX_STARTUP_PACKET_LENGTH. */
-export const maxStartupBytes = 10_000
+const maxStartupBytes = 10_000
 
 /** Protocol 3.0, the version spoken. */
 export const protocolVersion = 0x00030000

@@ -69,6 +69,19 @@ describe('tail', () => {
     expect(found).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
   })
 
+  it('shows a line once, however long it waits for the next in the same segment', async () => {
+    const journal = openJournal()
+    const stop = new AbortController()
+    const found: string[] = []
+    setTimeout(() => journal.add(1), 20)
+    setTimeout(() => stop.abort(), 700)
+    for await (const line of tailDirectory(directory, { follow: true, lines: 0 }, stop.signal)) {
+      found.push(line)
+    }
+    journal.close()
+    expect(found.map(numberOf)).toEqual([1])
+  })
+
   it('stops at once while it waits', async () => {
     const journal = openJournal()
     const stop = new AbortController()

@@ -1,12 +1,55 @@
-// The real psql, where this machine has one.
+// PostgreSQL's own programs, where this machine has them.
 
-import { accessSync, constants } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { accessSync, constants, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
+
+/** Where Debian keeps the programs that belong to a server's version. */
+const debian = '/usr/lib/postgresql'
 
 /** Its full path; undefined where it is not installed. */
 export function findPsql(): string | undefined {
+  return find('psql')
+}
+
+export function findPgbench(): string | undefined {
+  return find('pgbench')
+}
+
+/** Runs a program with `input` on its standard input, and lets it fail. */
+export async function runProgram(
+  program: string,
+  words: readonly string[],
+  options: { readonly env?: Readonly<Record<string, string>>; readonly input?: string } = {},
+): Promise<{ readonly stdout: string; readonly stderr: string; readonly status: number }> {
+  const run = promisify(execFile)(program, words, {
+    env: { ...process.env, ...options.env },
+    maxBuffer: 256 * 1024 * 1024,
+  })
+  run.child.stdin?.end(options.input ?? '')
+  try {
+    return { ...(await run), status: 0 }
+  } catch (error) {
+    if (error instanceof Error && 'stdout' in error && 'stderr' in error && 'code' in error) {
+      const { stdout, stderr, code } = error
+      return { stdout: String(stdout), stderr: String(stderr), status: Number(code) }
+    }
+    throw error
+  }
+}
+
+function find(program: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
-  return folders.map((folder) => join(folder, 'psql')).find(isExecutable)
+  return [...folders, ...versionFolders()].map((folder) => join(folder, program)).find(isExecutable)
+}
+
+function versionFolders(): string[] {
+  try {
+    return readdirSync(debian).map((version) => join(debian, version, 'bin'))
+  } catch {
+    return []
+  }
 }
 
 function isExecutable(file: string): boolean {

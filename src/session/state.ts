@@ -1,0 +1,93 @@
+// What one session knows after login: the names, the pipeline of owed answers, the audit events of its
+// statements. Both directions work on it: the gate announces, the replies confirm. Does no IO.
+
+import type { Authorization } from '../access/authorization.ts'
+import type { Journal } from '../audit/journal.ts'
+import type { SessionContext } from '../audit/record.ts'
+import type { Clock } from '../clock.ts'
+import type { Policy } from '../policy/policy.ts'
+import type { TransactionStatus } from '../wire/backend.ts'
+import { StatementEvents } from './events.ts'
+import type { Portal, Prepared } from './execution.ts'
+import { Names } from './names.ts'
+import type { Expectation } from './pipeline.ts'
+import { Pipeline } from './pipeline.ts'
+import type { SessionPort } from './port.ts'
+
+export interface SessionOptions {
+  readonly authorization: Authorization
+  /** Who, where, as what: goes into each audit record. */
+  readonly context: SessionContext
+  readonly policy: Policy
+  readonly journal: Journal
+  readonly clock: Clock
+  readonly port: SessionPort
+  /** Largest query string that is parsed, in bytes. */
+  readonly maxStatementBytes: number
+  /** Settings that the upstream must go on reporting with these values (lower-case names). */
+  readonly pinned: ReadonlyMap<string, string>
+}
+
+export class SessionState {
+  readonly options: SessionOptions
+  readonly statements = new Names<Prepared>()
+  readonly portals = new Names<Portal>()
+  readonly pipeline: Pipeline
+  readonly events: StatementEvents
+  /** As the upstream's last ReadyForQuery said. */
+  status: TransactionStatus = 'I'
+
+  constructor(options: SessionOptions) {
+    this.options = options
+    this.events = new StatementEvents(options)
+    this.pipeline = new Pipeline((expectation) => this.dropped(expectation))
+  }
+
+  /** Closes the books on whatever has not been answered. */
+  close(): void {
+    for (const { execution, portal } of this.pipeline.drain()) {
+      if (portal !== undefined) portal.suspended = undefined
+      if (execution !== undefined) this.events.ended(execution, 'unknown')
+    }
+    this.portalsGone()
+  }
+
+  /** The transaction is over, and its portals with it. */
+  portalsGone(): void {
+    for (const portal of this.portals.values()) this.portalGone(portal)
+    this.portals.clear()
+  }
+
+  portalGone(portal: Portal): void {
+    if (portal.suspended === undefined) return
+    this.events.ended(portal.suspended, 'suspended')
+    portal.suspended = undefined
+  }
+
+  /** The server ignores the message: what it would have made never comes to be. */
+  dropped(expectation: Expectation): void {
+    this.forget(expectation)
+    const { execution, portal } = expectation
+    if (execution !== undefined && portal?.suspended !== execution) {
+      this.events.ended(execution, 'skipped')
+    }
+  }
+
+  /** The server has done what the message asked: what it made of names is fact now. */
+  confirm({ statementChange, portalChange }: Expectation): void {
+    if (statementChange !== undefined) this.statements.confirm(statementChange)
+    if (portalChange === undefined) return
+    const old = this.portals.fact(portalChange.name)
+    if (old !== undefined) this.portalGone(old)
+    this.portals.confirm(portalChange)
+  }
+
+  /** Drops what the message announced and the server did not do. */
+  forget(expectation: Expectation): void {
+    if (expectation.statementChange !== undefined) this.statements.drop(expectation.statementChange)
+    if (expectation.portalChange !== undefined) this.portals.drop(expectation.portalChange)
+    for (const change of expectation.sqlChanges) {
+      if (change !== undefined) this.statements.drop(change)
+    }
+  }
+}

@@ -1,0 +1,343 @@
+// What strangers, broken clients and broken servers get: a clear error where one can still be heard,
+// nothing lost, nothing left running.
+
+import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { encodeFrontend } from '../../src/wire/frontend.ts'
+import { encodeGssEncRequest, encodeSslRequest, encodeStartup } from '../../src/wire/startup.ts'
+import { Warden } from '../support/warden.ts'
+import { WireClient } from '../support/wire-client.ts'
+
+let warden: Warden
+
+beforeAll(async () => {
+  warden = await Warden.start(inject('adminUrl'), {
+    schema: 'create table items as select n as id from generate_series(1, 10) n',
+    listen: ['startupTimeout: 1s'],
+  })
+})
+afterAll(() => warden.stop())
+
+/** Sends bytes on a fresh connection and answers with all that comes back until it is closed. */
+async function provoke(...pieces: readonly (Buffer | string)[]): Promise<Buffer> {
+  const socket = net.connect({ host: '127.0.0.1', port: warden.port })
+  const answer: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => answer.push(chunk))
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  socket.on('error', () => undefined)
+  for (const piece of pieces) {
+    socket.write(piece)
+    await sleep(20)
+  }
+  await closed
+  return Buffer.concat(answer)
+}
+
+async function backendsRunning(text: string): Promise<number> {
+  return warden.asSuperuser(async (client) => {
+    const { rowCount } = await client.query(
+      "select from pg_stat_activity where query like $1 and state = 'active' and pid <> pg_backend_pid()",
+      [`%${text}%`],
+    )
+    return rowCount ?? 0
+  })
+}
+
+async function eventually(check: () => Promise<boolean>, limitMs = 10_000): Promise<void> {
+  const deadline = Date.now() + limitMs
+  while (!(await check())) {
+    if (Date.now() > deadline) throw new Error('it never came true')
+    await sleep(50)
+  }
+}
+
+describe('before the login', () => {
+  it.each([
+    ['an HTTP request', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['a length of zero', Buffer.alloc(8)],
+    [
+      'a startup packet of 10,001 bytes',
+      Buffer.concat([Buffer.from([0, 0, 0x27, 0x11]), Buffer.alloc(10_000)]),
+    ],
+    [
+      'bytes behind the terminator',
+      Buffer.concat([encodeStartup([['user', 'x']]).fill(20, 3, 4), Buffer.from('more!')]),
+    ],
+    ['protocol 2.0', Buffer.from([0, 0, 0, 8, 0, 2, 0, 0])],
+    ['no user', encodeStartup([['database', 'shop']])],
+    [
+      'a replication connection',
+      encodeStartup([
+        ['user', 'x'],
+        ['replication', 'true'],
+      ]),
+    ],
+  ])('answers %s with FATAL and closes', async (_, bytes) => {
+    const answer = await provoke(bytes)
+    expect(answer.toString('latin1')).toMatch(/^E.{4}SFATAL\0VFATAL\0C(08P01|0A000|28000)\0M/s)
+  })
+
+  it('refuses bytes smuggled behind an SSLRequest', async () => {
+    const answer = await provoke(
+      Buffer.concat([encodeSslRequest(), encodeStartup([['user', 'x']])]),
+    )
+    expect(answer.toString('latin1')).toContain('received unencrypted data')
+  })
+
+  it('answers N to GSSENCRequest and SSLRequest in either order, and goes on', async () => {
+    for (const order of [
+      [encodeGssEncRequest(), encodeSslRequest()],
+      [encodeSslRequest(), encodeGssEncRequest()],
+    ]) {
+      const socket = net.connect({ host: '127.0.0.1', port: warden.port })
+      const answers: string[] = []
+      for (const request of [...order, encodeStartup([['user', 'x']])]) {
+        const answered = new Promise<Buffer>((resolve) => socket.once('data', resolve))
+        socket.write(request)
+        answers.push((await answered).toString('latin1').charAt(0))
+      }
+      expect(answers).toEqual(['N', 'N', 'R'])
+      socket.destroy()
+    }
+  })
+
+  it('tells a client that dribbles its startup packet that time is up', async () => {
+    const startedAt = Date.now()
+    const answer = await provoke(encodeStartup([['user', 'x']]).subarray(0, 6))
+    expect(answer.toString('latin1')).toContain('canceling authentication due to timeout')
+    expect(Date.now() - startedAt).toBeLessThan(5_000)
+  })
+
+  it('closes a connection on which nothing was ever said, silently', async () => {
+    expect(await provoke()).toHaveLength(0)
+  })
+
+  it('negotiates a newer protocol down, once, before anything else', async () => {
+    const packet = encodeStartup([
+      ['user', 'x'],
+      ['_pq_.test', '1'],
+    ])
+    packet.writeInt32BE(0x0003270f, 4)
+    const client = await WireClient.dial(warden.port)
+    client.socket.write(packet)
+    const heard = await client.hears('authenticationCleartextPassword')
+    expect(heard[0]).toEqual({
+      type: 'negotiateProtocolVersion',
+      version: 0x30000,
+      unrecognised: ['_pq_.test'],
+    })
+    client.close()
+  })
+
+  it('gives one and the same answer for every bad token', async () => {
+    const good = await warden.login('read_only')
+    const other = `${good.password.slice(0, -2)}xy`
+    const answers = new Set<string>()
+    for (const [user, database, password] of [
+      [good.user, 'shop', other],
+      [good.user, 'shop', 'pgw_unknown_token'],
+      [good.user, 'shop', 'hunter2'],
+      [good.user, 'nowhere', good.password],
+      [good.user, 'shop', ''],
+    ] as const) {
+      const client = await WireClient.dial(warden.port)
+      client.startup({ user, database })
+      await client.hears('authenticationCleartextPassword')
+      client.says({ type: 'password', data: Buffer.from(`${password}\0`) })
+      answers.add(JSON.stringify(await client.hearsTheEnd()))
+    }
+    expect([...answers]).toEqual([
+      JSON.stringify([
+        {
+          type: 'errorResponse',
+          fields: {
+            S: 'FATAL',
+            V: 'FATAL',
+            C: '28P01',
+            M: `password authentication failed for user "${good.user}"`,
+          },
+        },
+      ]),
+    ])
+    const reasons = (await warden.journal('login')).map(({ reason }) => reason)
+    expect(reasons).toEqual(expect.arrayContaining(['wrong_secret', 'malformed', 'wrong_target']))
+  })
+
+  it('refuses a startup parameter that the role may not set, by name', async () => {
+    const login = await warden.login('read_only')
+    for (const parameters of [
+      { session_replication_role: 'replica' },
+      { options: '-c default_transaction_read_only=off' },
+      { options: '-c role=postgres' },
+      { client_encoding: 'SJIS' },
+    ]) {
+      const client = await WireClient.dial(warden.port)
+      client.startup({ user: login.user, database: 'shop', ...parameters })
+      await client.hears('authenticationCleartextPassword')
+      client.says({ type: 'password', data: Buffer.from(`${login.password}\0`) })
+      expect(await client.hearsTheEnd()).toMatchObject([
+        { type: 'errorResponse', fields: { S: 'FATAL', C: '42501' } },
+      ])
+    }
+  })
+})
+
+describe('in a session', () => {
+  it('ends it with 08P01 for a message that is not the protocol', async () => {
+    const login = await warden.login('read_only')
+    for (const bytes of [
+      Buffer.from('z\0\0\0\x04', 'latin1'),
+      Buffer.from('Q\0\0\0\x03', 'latin1'),
+      Buffer.from('S\0\0\0\x05!', 'latin1'),
+      encodeFrontend({ type: 'query', text: Buffer.from('SELECT 1\0; DELETE FROM items') }),
+      encodeFrontend({ type: 'password', data: Buffer.from('again\0') }),
+    ]) {
+      const client = await WireClient.logIn(warden.port, login)
+      client.socket.write(bytes)
+      expect(await client.hearsTheEnd()).toMatchObject([
+        { type: 'errorResponse', fields: { S: 'FATAL', C: '08P01' } },
+      ])
+    }
+  })
+
+  it('goes on after a statement over the limit, which gets 54000', async () => {
+    const client = await warden.connect('read_only')
+    const huge = `SELECT '${'x'.repeat(3 * 1024 * 1024)}'`
+    await expect(client.query(huge)).rejects.toMatchObject({ code: '54000' })
+    expect((await client.query('SELECT 1 AS n')).rows).toEqual([{ n: 1 }])
+    await client.end()
+  })
+
+  it('goes on after text that is not UTF-8, which gets 22021', async () => {
+    const client = await WireClient.logIn(warden.port, await warden.login('read_only'))
+    client.says({ type: 'query', text: Buffer.from([0x53, 0x45, 0x4c, 0x27, 0xff, 0x27]) })
+    expect((await client.hears('readyForQuery'))[0]).toMatchObject({ fields: { C: '22021' } })
+    client.query('SELECT 1')
+    expect(await client.hears('readyForQuery')).toHaveLength(4)
+    client.close()
+  })
+
+  it('cancels and closes the upstream when the client vanishes in the middle of a statement', async () => {
+    const gone = await WireClient.logIn(warden.port, await warden.login('read_only'))
+    gone.query('SELECT pg_sleep(300) /* vanishing */')
+    await eventually(async () => (await backendsRunning('/* vanishing */')) === 1)
+    gone.socket.resetAndDestroy()
+    await eventually(async () => (await backendsRunning('/* vanishing */')) === 0)
+    const ends = await warden.journal('session.end')
+    expect(ends.at(-1)).toMatchObject({ reason: 'client_gone' })
+  })
+
+  it('does the same for a client that closes without a word', async () => {
+    const gone = await WireClient.logIn(warden.port, await warden.login('read_only'))
+    gone.query('SELECT pg_sleep(300) /* silent */')
+    await eventually(async () => (await backendsRunning('/* silent */')) === 1)
+    gone.socket.end()
+    await eventually(async () => (await backendsRunning('/* silent */')) === 0)
+  })
+
+  it('answers a client that has shut down its side and waits', async () => {
+    const client = await WireClient.logIn(warden.port, await warden.login('read_only'))
+    client.query('SELECT count(*) FROM items')
+    client.socket.end()
+    expect(await client.hears('readyForQuery')).toContainEqual({
+      type: 'commandComplete',
+      tag: 'SELECT 1',
+    })
+  })
+
+  it('finishes what was asked before Terminate', async () => {
+    const client = await WireClient.logIn(warden.port, await warden.login('read_only'))
+    client.says(
+      { type: 'query', text: Buffer.from('SELECT count(*) FROM items, pg_sleep(0.3)') },
+      { type: 'terminate' },
+    )
+    expect(await client.hears('readyForQuery')).toContainEqual({
+      type: 'commandComplete',
+      tag: 'SELECT 1',
+    })
+    await client.hearsTheEnd()
+  })
+
+  it('passes the server’s own FATAL on when the upstream is terminated', async () => {
+    const client = await warden.connect('read_only')
+    const died = new Promise<unknown>((resolve) => client.once('error', resolve))
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+    await warden.asSuperuser((su) => su.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid]))
+    expect(await died).toMatchObject({ code: '57P01', severity: 'FATAL' })
+  })
+
+  it('ends with FATAL 57P01 and a sentence when its grant is over', async () => {
+    const login = await warden.login('read_only', { forMs: 1_500 })
+    const client = await WireClient.logIn(warden.port, login)
+    client.query('SELECT pg_sleep(300) /* over */')
+    const heard = await client.hearsTheEnd(8_000)
+    expect(heard.at(-1)).toMatchObject({
+      type: 'errorResponse',
+      fields: { S: 'FATAL', C: '57P01', M: expect.stringContaining('grant has ended') as unknown },
+    })
+    await eventually(async () => (await backendsRunning('/* over */')) === 0)
+    await eventually(async () =>
+      warden.asSuperuser(async (su) => {
+        const role = (await warden.journal('session.start')).at(-1)?.['databaseRole']
+        const { rowCount } = await su.query('select from pg_roles where rolname = $1', [role])
+        return rowCount === 0
+      }),
+    )
+  })
+})
+
+describe('when the upstream', () => {
+  /** A server in front of the target's that can be told to misbehave. */
+  async function behindProxy(
+    misbehave: (upstream: net.Socket, client: net.Socket) => void,
+  ): Promise<{ readonly warden: Warden; readonly stop: () => Promise<void> }> {
+    const admin = new URL(inject('adminUrl'))
+    const server = net.createServer((client) => {
+      const upstream = net.connect({ host: admin.hostname, port: Number(admin.port || 5432) })
+      client.on('error', () => upstream.destroy())
+      upstream.on('error', () => client.destroy())
+      client.pipe(upstream).pipe(client)
+      misbehave(upstream, client)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const address = server.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    const behind = await Warden.start(inject('adminUrl'), { targetPort: port })
+    const stop = async (): Promise<void> => {
+      await behind.stop()
+      server.close()
+    }
+    return { warden: behind, stop }
+  }
+
+  it('vanishes without a word, the client gets FATAL 08006 with a sentence', async () => {
+    const connections: net.Socket[] = []
+    const { warden: behind, stop } = await behindProxy((_, client) => connections.push(client))
+    const client = await WireClient.logIn(behind.port, await behind.login('read_only'))
+    client.query('SELECT pg_sleep(300)')
+    await sleep(200)
+    connections.at(-1)?.destroy()
+    expect((await client.hearsTheEnd()).at(-1)).toMatchObject({
+      fields: { S: 'FATAL', C: '08006', M: 'server closed the connection unexpectedly' },
+    })
+    expect(await behind.journal('outcome')).toMatchObject([{ result: 'unknown' }])
+    await stop()
+  })
+
+  it('cannot be reached, the client gets FATAL 08001 and the audit says so', async () => {
+    const { warden: behind, stop } = await behindProxy(() => undefined)
+    const warm = await behind.connect('read_only')
+    await warm.end()
+    await stop()
+    const lost = await Warden.start(inject('adminUrl'), { targetPort: 1 })
+    const client = new Client(await lost.login('read_only'))
+    await expect(client.connect()).rejects.toMatchObject({
+      severity: 'FATAL',
+      code: expect.stringMatching(/^(08001|57P03)$/) as unknown,
+    })
+    expect((await lost.journal('login')).at(-1)).toMatchObject({ result: 'refused' })
+    await lost.stop()
+  })
+})

@@ -1,0 +1,204 @@
+// A running pgwarden in front of a fresh database, as an operator would set it up: a configuration
+// file, a store, the built-in broker. In this process, or in one of its own that can be killed.
+
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client, type ClientConfig } from 'pg'
+import type { TokenKind } from '../../src/access/access.ts'
+import { operations } from '../../src/server.ts'
+import { type FreshDatabase, freshDatabase } from './databases.ts'
+import { Run } from './executable.ts'
+import { freePort } from './ports.ts'
+
+export interface WardenOptions {
+  /** Run it as `node dist/main.js serve`; `build()` must have been called. */
+  readonly ownProcess?: boolean
+  /** YAML lines for the top level of the configuration. */
+  readonly config?: readonly string[]
+  /** YAML lines below `listen:`. */
+  readonly listen?: readonly string[]
+  /** Run once on the target database, as superuser. */
+  readonly schema?: string
+  /** Another server to reach the target through: a fake in front of the real one. */
+  readonly targetPort?: number
+}
+
+/** A line of the journal. */
+export type JournalRecord = Readonly<Record<string, unknown>>
+
+export class Warden {
+  readonly port: number
+  readonly httpPort: number
+  readonly directory: string
+  readonly configFile: string
+  readonly journalDirectory: string
+  readonly target: FreshDatabase
+  readonly #store: FreshDatabase
+  #stopping: AbortController | undefined
+  #serving: Promise<void> | undefined
+  run: Run | undefined
+
+  private constructor(
+    ports: readonly [number, number],
+    directory: string,
+    target: FreshDatabase,
+    store: FreshDatabase,
+  ) {
+    ;[this.port, this.httpPort] = ports
+    this.directory = directory
+    this.configFile = join(directory, 'pgwarden.yaml')
+    this.journalDirectory = join(directory, 'journal')
+    this.target = target
+    this.#store = store
+  }
+
+  static async start(adminUrl: string, options: WardenOptions = {}): Promise<Warden> {
+    const directory = await mkdtemp(join(tmpdir(), 'pgwarden-run-'))
+    const target = await freshDatabase(adminUrl, 'shop')
+    const store = await freshDatabase(adminUrl, 'store')
+    const ports: [number, number] = [await freePort(), await freePort()]
+    const warden = new Warden(ports, directory, target, store)
+    await warden.asSuperuser((client) => client.query(options.schema ?? ''))
+    await writeFile(warden.configFile, warden.#config(adminUrl, options))
+    await warden.serve(options.ownProcess === true)
+    return warden
+  }
+
+  /** Starts (again) on the same configuration. */
+  async serve(ownProcess: boolean): Promise<void> {
+    if (ownProcess) {
+      this.run = new Run('serve', '--config', this.configFile)
+      await this.run.prints(String(this.port))
+      return
+    }
+    const stopping = new AbortController()
+    await new Promise<void>((resolve, reject) => {
+      this.#stopping = stopping
+      this.#serving = operations.serve({
+        configFile: this.configFile,
+        signal: stopping.signal,
+        onReady: () => resolve(),
+      })
+      this.#serving.catch(reject)
+    })
+  }
+
+  /** Ends pgwarden and leaves everything else, as a restart would. */
+  async halt(): Promise<void> {
+    this.#stopping?.abort()
+    await this.#serving
+    if (this.run !== undefined && this.run.process.exitCode === null) {
+      this.run.process.kill('SIGTERM')
+      await this.run.ended()
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.halt()
+    await this.target.drop()
+    await this.#store.drop()
+    await rm(this.directory, { recursive: true, force: true })
+  }
+
+  /** Connection settings for the pg driver, with a new token. */
+  async login(
+    role: string,
+    more: { readonly kind?: TokenKind; readonly user?: string; readonly forMs?: number } = {},
+  ): Promise<ClientConfig & { readonly user: string; readonly password: string }> {
+    const user = more.user ?? `user_${role}`
+    const { token } = await operations.issueToken({
+      configFile: this.configFile,
+      principal: user,
+      target: 'shop',
+      role,
+      forMs: more.forMs ?? 3_600_000,
+      kind: more.kind ?? 'reusable',
+      reason: 'integration test',
+    })
+    return {
+      host: '127.0.0.1',
+      port: this.port,
+      database: 'shop',
+      user,
+      password: token.reveal(),
+      connectionTimeoutMillis: 10_000,
+    }
+  }
+
+  /** An open connection of the pg driver through the proxy. */
+  async connect(role: string): Promise<Client> {
+    const client = new Client(await this.login(role))
+    // A session ended by the server is an event too; the test that expects it listens itself.
+    client.on('error', () => undefined)
+    await client.connect()
+    return client
+  }
+
+  /** A libpq connection string. */
+  async conninfo(role: string, more?: { readonly kind?: TokenKind }): Promise<string> {
+    const { user, password } = await this.login(role, more)
+    return `host=127.0.0.1 port=${this.port} dbname=shop user=${user} password=${password} sslmode=disable`
+  }
+
+  /** Directly at the target, past pgwarden. */
+  async asSuperuser<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    const client = new Client({ connectionString: this.target.url })
+    await client.connect()
+    try {
+      return await work(client)
+    } finally {
+      await client.end()
+    }
+  }
+
+  /** The proxy's chain so far. */
+  async journal(...types: readonly string[]): Promise<readonly JournalRecord[]> {
+    const files = (await readdir(this.journalDirectory)).filter((name) =>
+      /^main-.*jsonl$/.test(name),
+    )
+    const texts = await Promise.all(
+      files.sort().map((name) => readFile(join(this.journalDirectory, name), 'utf8')),
+    )
+    return texts
+      .join('')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as JournalRecord)
+      .filter((record) => types.length === 0 || types.includes(String(record['type'])))
+  }
+
+  #config(adminUrl: string, options: WardenOptions): string {
+    const admin = new URL(adminUrl)
+    const quote = JSON.stringify
+    return [
+      'listen:',
+      '  address: 127.0.0.1',
+      `  port: ${this.port}`,
+      ...(options.listen ?? []).map((line) => `  ${line}`),
+      'http:',
+      `  port: ${this.httpPort}`,
+      `store: { url: ${quote(this.#store.url)} }`,
+      'journal: { directory: ./journal }',
+      // In this process the log would mix with the test runner's output.
+      options.ownProcess === true ? 'log: { level: info }' : 'log: { level: error }',
+      'targets:',
+      '  shop:',
+      `    host: ${admin.hostname}`,
+      `    port: ${options.targetPort ?? (admin.port || 5432)}`,
+      `    database: ${this.target.name}`,
+      '    credentials:',
+      '      broker:',
+      `        user: ${quote(decodeURIComponent(admin.username))}`,
+      `        password: ${quote(decodeURIComponent(admin.password))}`,
+      `        owned: { reassignTo: ${quote(decodeURIComponent(admin.username))} }`,
+      '        creation:',
+      // A superuser upstream: what holds here is pgwarden alone.
+      ...['read_only', 'read_limited_write', 'read_full_write', 'admin'].map(
+        (role) => `          ${role}: ['ALTER ROLE {{name}} SUPERUSER']`,
+      ),
+      ...(options.config ?? []),
+      '',
+    ].join('\n')
+  }
+}

@@ -1,0 +1,102 @@
+// A client that says exactly what a test tells it to, byte for byte, and hears everything.
+
+import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type BackendMessage, decodeBackend } from '../../src/wire/backend.ts'
+import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
+import { encodeStartup } from '../../src/wire/startup.ts'
+
+export class WireClient {
+  readonly socket: net.Socket
+  readonly heard: BackendMessage[] = []
+  ended = false
+  #bytes = Buffer.alloc(0)
+
+  private constructor(socket: net.Socket) {
+    this.socket = socket
+    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    socket.on('end', () => {
+      this.ended = true
+    })
+    socket.on('error', () => {
+      this.ended = true
+    })
+    socket.on('close', () => {
+      this.ended = true
+    })
+  }
+
+  /** A TCP connection on which nothing has been said. */
+  static async dial(port: number): Promise<WireClient> {
+    const socket = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true })
+    await new Promise((resolve, reject) => {
+      socket.once('connect', resolve)
+      socket.once('error', reject)
+    })
+    return new WireClient(socket)
+  }
+
+  /** Logged in, with the greeting heard. */
+  static async logIn(
+    port: number,
+    login: { readonly user: string; readonly password: string },
+    parameters: Readonly<Record<string, string>> = {},
+  ): Promise<WireClient> {
+    const client = await WireClient.dial(port)
+    client.startup({ user: login.user, database: 'shop', ...parameters })
+    await client.hears('authenticationCleartextPassword')
+    client.says({ type: 'password', data: Buffer.from(`${login.password}\0`) })
+    await client.hears('readyForQuery')
+    return client
+  }
+
+  startup(parameters: Readonly<Record<string, string>>): void {
+    this.socket.write(encodeStartup(Object.entries(parameters)))
+  }
+
+  says(...messages: readonly FrontendMessage[]): void {
+    this.socket.write(Buffer.concat(messages.map(encodeFrontend)))
+  }
+
+  query(text: string): void {
+    this.says({ type: 'query', text: Buffer.from(text) })
+  }
+
+  /** All up to the first message of this type; throws when the connection ends or time runs out. */
+  async hears(type: BackendMessage['type'], limitMs = 10_000): Promise<readonly BackendMessage[]> {
+    const deadline = Date.now() + limitMs
+    for (;;) {
+      const at = this.heard.findIndex((message) => message.type === type)
+      if (at >= 0) return this.heard.splice(0, at + 1)
+      if (this.ended) throw new Error(`ended, having said ${JSON.stringify(this.heard)}`)
+      if (Date.now() > deadline) throw new Error(`no ${type}, only ${JSON.stringify(this.heard)}`)
+      await sleep(5)
+    }
+  }
+
+  /** Everything until the other side ends the connection. */
+  async hearsTheEnd(limitMs = 15_000): Promise<readonly BackendMessage[]> {
+    const deadline = Date.now() + limitMs
+    while (!this.ended) {
+      if (Date.now() > deadline) throw new Error('the connection was not ended')
+      await sleep(5)
+    }
+    return this.heard.splice(0)
+  }
+
+  close(): void {
+    this.socket.destroy()
+  }
+
+  #read(chunk: Buffer): void {
+    this.#bytes = Buffer.concat([this.#bytes, chunk])
+    let at = 0
+    while (this.#bytes.length - at >= 5) {
+      const end = at + 1 + this.#bytes.readInt32BE(at + 1)
+      if (this.#bytes.length < end) break
+      this.heard.push(decodeBackend(Buffer.from(this.#bytes.subarray(at, end)), 0, end - at))
+      at = end
+    }
+    this.#bytes = this.#bytes.subarray(at)
+  }
+}
