@@ -44,7 +44,7 @@ export interface BenchDatabase {
 /** `started` is told how to undo each step. */
 export async function prepareDatabase(
   scratch: string,
-  started: (stop: () => Promise<void>) => void,
+  started: (stop: () => Promise<unknown>) => void,
 ): Promise<BenchDatabase> {
   const given = process.env['BENCH_DATABASE_URL'] ?? ''
   const adminUrl = given === '' ? await startEmbedded(scratch, started) : given
@@ -67,9 +67,7 @@ export async function prepareDatabase(
   }
   const version = await asAdmin(admin, async (client) => {
     await client.query(`create role ${login.user} login password '${login.password}'`)
-    started(() =>
-      asAdmin(adminOf(adminUrl, admin), (last) => last.query(`drop role ${login.user}`)),
-    )
+    started(() => asAdmin(admin, (again) => again.query(`drop role ${login.user}`)))
     await client.query(`grant ${memberships} to ${login.user}`)
     await client.query(tables)
     await client.query('vacuum analyze')
@@ -84,5 +82,24 @@ export async function prepareDatabase(
     direct: { ...admin, ...login },
     admin,
     storeUrl: store.url,
+  }
+}
+
+async function startEmbedded(
+  scratch: string,
+  started: (stop: () => Promise<void>) => void,
+): Promise<string> {
+  const server = await startEmbeddedPostgres({ directory: join(scratch, 'postgres') })
+  started(() => server.stop())
+  return server.url('postgres').reveal()
+}
+
+async function asAdmin<T>(admin: Connection, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client(admin)
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
   }
 }

@@ -28,10 +28,10 @@ afterAll(async () => {
 })
 
 const demo = (...more: readonly string[]) =>
-  new Run(
+  new Run([
     ...['demo', '--data', directory, '--port', String(ports[0]), '--http-port', String(ports[1])],
     ...more,
-  )
+  ])
 const ready = 'Ctrl-C stops everything.'
 
 async function postgresProcess(): Promise<number> {
@@ -117,7 +117,7 @@ it('says which port is busy and how to choose another', async () => {
 })
 
 it('does not mind a reader that goes away', async () => {
-  const run = new Run('audit', 'tail', '--follow', join(directory, 'journal'))
+  const run = new Run(['audit', 'tail', '--follow', join(directory, 'journal')])
   run.process.stdout.destroy()
   expect(await run.ended()).toBe(0)
   expect(run.stderr).toBe('')

@@ -18,6 +18,9 @@ export async function build(): Promise<void> {
   })
 }
 
+/** `node dist/main.js`, as it is or unable to make any file larger than `$0`. */
+const limited = 'trap \'\' XFSZ; ulimit -f $0; exec "$@"'
+
 /** A run of `node dist/main.js ...words`. */
 export class Run {
   readonly process: ChildProcessByStdio<null, Readable, Readable>
@@ -25,8 +28,12 @@ export class Run {
   stderr = ''
   readonly #ended: Promise<unknown>
 
-  constructor(...words: readonly string[]) {
-    this.process = spawn(process.execPath, [join(root, 'dist', 'main.js'), ...words], {
+  /** `largestFile` in blocks of 512 bytes. */
+  constructor(words: readonly string[], largestFile?: number) {
+    const program = [process.execPath, join(root, 'dist', 'main.js'), ...words]
+    const limits = largestFile === undefined ? [] : ['sh', '-c', limited, String(largestFile)]
+    const [command = '', ...rest] = [...limits, ...program]
+    this.process = spawn(command, rest, {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
     })

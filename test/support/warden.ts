@@ -14,8 +14,12 @@ import { freePort } from './ports.ts'
 export interface WardenOptions {
   /** Run it as `node dist/main.js serve`; `build()` must have been called. */
   readonly ownProcess?: boolean
-  /** YAML lines for the top level of the configuration. */
-  readonly config?: readonly string[]
+  /** Of its own process. Default info. */
+  readonly logLevel?: string
+  /** Its own process may make no file larger than this many blocks of 512 bytes. */
+  readonly largestFile?: number
+  /** Files beside the configuration, by name. */
+  readonly files?: Readonly<Record<string, string>>
   /** YAML lines below `listen:`. */
   readonly listen?: readonly string[]
   /** Run once on the target database, as superuser. */
@@ -37,6 +41,7 @@ export class Warden {
   readonly #store: FreshDatabase
   #stopping: AbortController | undefined
   #serving: Promise<void> | undefined
+  #largestFile: number | undefined
   run: Run | undefined
 
   private constructor(
@@ -61,6 +66,10 @@ export class Warden {
     const warden = new Warden(ports, directory, target, store)
     await warden.asSuperuser((client) => client.query(options.schema ?? ''))
     await writeFile(warden.configFile, warden.#config(adminUrl, options))
+    for (const [name, text] of Object.entries(options.files ?? {})) {
+      await writeFile(join(directory, name), text)
+    }
+    warden.#largestFile = options.largestFile
     await warden.serve(options.ownProcess === true)
     return warden
   }
@@ -68,7 +77,7 @@ export class Warden {
   /** Starts (again) on the same configuration. */
   async serve(ownProcess: boolean): Promise<void> {
     if (ownProcess) {
-      this.run = new Run('serve', '--config', this.configFile)
+      this.run = new Run(['serve', '--config', this.configFile], this.#largestFile)
       await this.run.prints(String(this.port))
       return
     }
@@ -152,6 +161,17 @@ export class Warden {
     }
   }
 
+  /** In the store's database. */
+  async inStore<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    const client = new Client({ connectionString: this.#store.url })
+    await client.connect()
+    try {
+      return await work(client)
+    } finally {
+      await client.end()
+    }
+  }
+
   /** The proxy's chain so far. */
   async journal(...types: readonly string[]): Promise<readonly JournalRecord[]> {
     const files = (await readdir(this.journalDirectory)).filter((name) =>
@@ -181,7 +201,9 @@ export class Warden {
       `store: { url: ${quote(this.#store.url)} }`,
       'journal: { directory: ./journal }',
       // In this process the log would mix with the test runner's output.
-      options.ownProcess === true ? 'log: { level: info }' : 'log: { level: error }',
+      options.ownProcess === true
+        ? `log: { level: ${options.logLevel ?? 'info'} }`
+        : 'log: { level: error }',
       'targets:',
       '  shop:',
       `    host: ${admin.hostname}`,
@@ -197,7 +219,6 @@ export class Warden {
       ...['read_only', 'read_limited_write', 'read_full_write', 'admin'].map(
         (role) => `          ${role}: ['ALTER ROLE {{name}} SUPERUSER']`,
       ),
-      ...(options.config ?? []),
       '',
     ].join('\n')
   }

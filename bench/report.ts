@@ -1,0 +1,87 @@
+// Medians of what was measured, as a Markdown table that also reads well in a terminal. Pure.
+
+import { type Load, type Measurement, quantile } from './load.ts'
+
+/** One measurement of one contender. */
+export interface Sample extends Measurement {
+  readonly load: Load
+  readonly contender: string
+  /** CPU time of the proxy's process for each transaction. */
+  readonly cpuUs: number | undefined
+}
+
+const columns = [
+  'load',
+  'through',
+  'tps',
+  'x PgBouncer',
+  'x direct',
+  'p50 ms',
+  'p99 ms',
+  'CPU us/tx',
+] as const
+
+export function loadName({ script, protocol, clients }: Load): string {
+  return `${script} ${protocol}, ${clients} ${clients === 1 ? 'client' : 'clients'}`
+}
+
+/** One row for each load and contender, in the order of their first samples. */
+export function report(samples: readonly Sample[]): string {
+  const rows = [...grouped(samples, ({ load }) => loadName(load))].flatMap(([name, ofLoad]) => {
+    const contenders = [...grouped(ofLoad, ({ contender }) => contender)]
+    const rate = (contender: string): number =>
+      median((contenders.find(([key]) => key === contender)?.[1] ?? []).map(({ tps }) => tps))
+    return contenders.map(([contender, its], index) => [
+      index === 0 ? name : '',
+      contender,
+      number(rate(contender), 0),
+      number(rate(contender) / rate('PgBouncer'), 2),
+      number(rate(contender) / rate('direct'), 2),
+      number(median(its.map(({ p50Us }) => p50Us)) / 1000, 2),
+      number(median(its.map(({ p99Us }) => p99Us)) / 1000, 2),
+      number(median(its.flatMap(({ cpuUs }) => cpuUs ?? [])), 1),
+    ])
+  })
+  return table([columns, ...rows])
+}
+
+function median(values: readonly number[]): number {
+  return quantile(values, 0.5)
+}
+
+/** A dash for what was not measured: a ratio to a PgBouncer that is not installed, for one. */
+function number(value: number, digits: number): string {
+  if (Number.isNaN(value)) return '-'
+  const format = { minimumFractionDigits: digits, maximumFractionDigits: digits }
+  return value.toLocaleString('en-US', format)
+}
+
+function grouped<T>(items: readonly T[], key: (item: T) => string): Map<string, readonly T[]> {
+  const groups = new Map<string, T[]>()
+  for (const item of items) {
+    const group = groups.get(key(item))
+    if (group === undefined) groups.set(key(item), [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = columns.map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  )
+  const isText = (column: number): boolean => column < 2
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`
+  const rule = widths.map((width, column) =>
+    isText(column) ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`,
+  )
+  const [head, ...body] = rows.map((row) =>
+    line(
+      widths.map((width, column) => {
+        const cell = row[column] ?? ''
+        return isText(column) ? cell.padEnd(width) : cell.padStart(width)
+      }),
+    ),
+  )
+  return `${head ?? ''}${line(rule)}${body.join('')}`
+}
