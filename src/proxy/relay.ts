@@ -73,12 +73,14 @@ export class Relay implements SessionPort {
     client.on('end', () => this.#clientEnded())
     client.on('error', () => this.#clientGone())
     client.on('close', () => this.#clientGone())
-    client.on('drain', () => this.#resume(upstream))
+    client.on('drain', () => {
+      if (!this.#over) upstream.resume()
+    })
     upstream.on('data', (chunk: Buffer) => this.#fromUpstream(chunk))
     upstream.on('end', () => this.#upstreamGone())
     upstream.on('error', () => this.#upstreamGone())
     upstream.on('close', () => this.#upstreamGone())
-    upstream.on('drain', () => this.#resume(client))
+    upstream.on('drain', () => this.#resumeClient())
     if (rest.length > 0) this.#fromUpstream(rest)
     client.resume()
     upstream.resume()
@@ -113,7 +115,7 @@ export class Relay implements SessionPort {
 
   statementDenied(judgement: Judgement): void {
     for (const tag of judgement.tags) this.#meter.statement(this.#role, tag, 'deny')
-    if (judgement.tags.length === 0) this.#meter.statement(this.#role, '', 'deny')
+    if (judgement.tags.length === 0) this.#meter.statement(this.#role, 'none', 'deny')
   }
 
   statementEnded(execution: Execution, _result: Result, durationMs: number): void {
@@ -124,6 +126,7 @@ export class Relay implements SessionPort {
   #fromClient(chunk: Buffer): void {
     try {
       this.session.fromClient(chunk)
+      if (this.session.congested) this.#client.pause()
     } catch (error) {
       this.end(unexpected(error))
     }
@@ -132,6 +135,7 @@ export class Relay implements SessionPort {
   #fromUpstream(chunk: Buffer): void {
     try {
       this.session.fromUpstream(chunk)
+      if (this.#client.isPaused()) this.#resumeClient()
     } catch (error) {
       this.end(unexpected(error))
     }
@@ -192,8 +196,10 @@ export class Relay implements SessionPort {
     this.#timer.unref()
   }
 
-  #resume(side: Socket): void {
-    if (!this.#over) side.resume()
+  /** Reads from the client again, unless something still holds it back. */
+  #resumeClient(): void {
+    if (this.#over || this.session.congested || this.#upstream.writableNeedDrain) return
+    this.#client.resume()
   }
 }
 

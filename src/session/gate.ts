@@ -27,8 +27,8 @@ import type { Expectation } from './pipeline.ts'
 import { nothingToRecord } from './port.ts'
 import type { SessionState } from './state.ts'
 
-/** Names a session may hold; a client that never closes its statements must not fill our memory. */
-const maxNames = 65_536
+/** What a session's names may keep; a client that never closes its statements must not fill our memory. */
+const maxNameWeight = 64 * 1024 * 1024
 
 export class Gate implements FrameHandler, JournalWaiter {
   readonly #state: SessionState
@@ -145,7 +145,8 @@ export class Gate implements FrameHandler, JournalWaiter {
       statementChange: statements.announce(name, denied === undefined ? { judgement } : undefined),
     })
     if (denied !== undefined) this.#deny(expectation, 'parse', name, judgement, denied, 'extended')
-    else if (statements.size > maxNames) this.#fail(expectation, 'parse', name, tooManyNames())
+    else if (statements.weight > maxNameWeight)
+      this.#fail(expectation, 'parse', name, tooManyNames())
     else this.#forward(expectation, bytes, start, end)
   }
 
@@ -168,7 +169,8 @@ export class Gate implements FrameHandler, JournalWaiter {
               : `prepared statement "${statement}" does not exist`,
         }),
       )
-    } else if (portals.size > maxNames) this.#fail(expectation, 'bind', portal, tooManyNames())
+    } else if (portals.weight > maxNameWeight)
+      this.#fail(expectation, 'bind', portal, tooManyNames())
     else this.#forward(expectation, bytes, start, end)
   }
 

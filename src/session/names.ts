@@ -12,6 +12,13 @@ export interface Change<T> {
 export class Names<T> {
   readonly #facts = new Map<string, T>()
   readonly #announced = new Map<string, Change<T>[]>()
+  readonly #weigh: (value: T) => number
+  #weight = 0
+
+  /** `weigh` tells the memory that a value keeps, in bytes or so. */
+  constructor(weigh: (value: T) => number) {
+    this.#weigh = weigh
+  }
 
   /** What the name stands for once everything forwarded so far has succeeded. */
   get(name: string): T | undefined {
@@ -27,6 +34,7 @@ export class Names<T> {
 
   announce(name: string, value: T | undefined): Change<T> {
     const change = { name, value }
+    this.#weight += this.#weightOf(value)
     const changes = this.#announced.get(name)
     if (changes === undefined) this.#announced.set(name, [change])
     else changes.push(change)
@@ -42,18 +50,21 @@ export class Names<T> {
     const changes = this.#announced.get(change.name)
     const at = changes?.indexOf(change) ?? -1
     if (changes === undefined || at === -1) return
+    this.#weight -= this.#weightOf(change.value)
     if (changes.length === 1) this.#announced.delete(change.name)
     else changes.splice(at, 1)
   }
 
   /** A fact without an announcement. */
   set(name: string, value: T | undefined): void {
+    this.#weight += this.#weightOf(value) - this.#weightOf(this.#facts.get(name))
     if (value === undefined) this.#facts.delete(name)
     else this.#facts.set(name, value)
   }
 
   /** Forgets all facts; what is announced stays announced. */
   clear(): void {
+    for (const value of this.#facts.values()) this.#weight -= this.#weightOf(value)
     this.#facts.clear()
   }
 
@@ -62,8 +73,12 @@ export class Names<T> {
     return this.#facts.values()
   }
 
-  /** Names known or announced: what a client can make grow. */
-  get size(): number {
-    return this.#facts.size + this.#announced.size
+  /** What all that is known or announced keeps: what a client can make grow. */
+  get weight(): number {
+    return this.#weight
+  }
+
+  #weightOf(value: T | undefined): number {
+    return value === undefined ? 0 : this.#weigh(value)
   }
 }

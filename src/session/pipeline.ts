@@ -52,6 +52,11 @@ export class Pipeline {
     return this.head === undefined && !this.#skipping
   }
 
+  /** Answers owed: what a client that never reads can make grow. */
+  get length(): number {
+    return this.#queue.length - this.#head
+  }
+
   get copyingIn(): boolean {
     return this.#copyingIn
   }

@@ -8,6 +8,13 @@ import { Gate } from './gate.ts'
 import { Replies } from './replies.ts'
 import { type SessionOptions, SessionState } from './state.ts'
 
+/**
+ * A chunk of the client's is read to its end, so the queue can grow beyond it by a chunk's messages.
+ * It must be more than the server may hold back without a Flush: its 8 KiB buffer holds at most 1,638
+ * answers of 5 bytes, and a client made to wait for those would wait for ever.
+ */
+const maxOwed = 8_192
+
 export class Session {
   readonly #state: SessionState
   readonly #gate: Gate
@@ -41,6 +48,11 @@ export class Session {
   /** Nothing is owed: what a late cancel and a client's silent end ask for. */
   get idle(): boolean {
     return this.#state.pipeline.idle
+  }
+
+  /** So many answers are owed that the client must wait before it asks for more. */
+  get congested(): boolean {
+    return this.#state.pipeline.length > maxOwed
   }
 
   /** Statements accepted or denied so far. */

@@ -28,10 +28,13 @@ export interface SessionOptions {
   readonly pinned: ReadonlyMap<string, string>
 }
 
+/** About what a name costs without its text. */
+const nameWeight = 256
+
 export class SessionState {
   readonly options: SessionOptions
-  readonly statements = new Names<Prepared>()
-  readonly portals = new Names<Portal>()
+  readonly statements = new Names<Prepared>(({ judgement }) => nameWeight + judgement.text.length)
+  readonly portals = new Names<Portal>(() => nameWeight)
   readonly pipeline: Pipeline
   readonly events: StatementEvents
   /** As the upstream's last ReadyForQuery said. */

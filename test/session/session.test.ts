@@ -240,6 +240,34 @@ describe('the extended protocol', () => {
   })
 })
 
+describe('a session’s memory', () => {
+  it('does not grow with prepared statements without end', () => {
+    const script = new Script()
+    const text = `SELECT '${'x'.repeat(1_000_000)}'`
+    let refused = 0
+    for (let n = 0; n < 80; n++) {
+      const [forwarded] = script.client(parse(text, `s${n}`))
+      if (JSON.stringify(forwarded).length < 1_000) {
+        refused++
+        script.upstream(failed('42601'))
+        script.client(sync)
+        script.upstream(ready())
+      } else script.upstream(parsed)
+    }
+    expect(refused).toBeGreaterThan(10)
+    expect(refused).toBeLessThan(30)
+  })
+
+  it('makes a client wait that asks for more than it takes answers for', () => {
+    const script = new Script()
+    for (let n = 0; n < 10_000; n++) script.client(sync)
+    expect(script.session.congested).toBe(true)
+    for (let n = 0; n < 10_000; n++) script.upstream(ready())
+    expect(script.session.congested).toBe(false)
+    expect(script.session.idle).toBe(true)
+  })
+})
+
 describe('function calls', () => {
   it('are denied: they run any function by number', () => {
     const script = new Script({ role: 'admin' })
