@@ -28,21 +28,27 @@ export function loadName({ script, protocol, clients }: Load): string {
 /** One row for each load and contender, in the order of their first samples. */
 export function report(samples: readonly Sample[]): string {
   const rows = [...grouped(samples, ({ load }) => loadName(load))].flatMap(([name, ofLoad]) => {
-    const contenders = [...grouped(ofLoad, ({ contender }) => contender)]
-    const rate = (contender: string): number =>
-      median((contenders.find(([key]) => key === contender)?.[1] ?? []).map(({ tps }) => tps))
-    return contenders.map(([contender, its], index) => [
+    const contenders = grouped(ofLoad, ({ contender }) => contender)
+    return [...contenders].map(([contender, its], index) => [
       index === 0 ? name : '',
       contender,
-      number(rate(contender), 0),
-      number(rate(contender) / rate('PgBouncer'), 2),
-      number(rate(contender) / rate('direct'), 2),
+      number(median(its.map(({ tps }) => tps)), 0),
+      number(ratio(its, contenders.get('PgBouncer')), 2),
+      number(ratio(its, contenders.get('direct')), 2),
       number(median(its.map(({ p50Us }) => p50Us)) / 1000, 2),
       number(median(its.map(({ p99Us }) => p99Us)) / 1000, 2),
       number(median(its.flatMap(({ cpuUs }) => cpuUs ?? [])), 1),
     ])
   })
   return table([columns, ...rows])
+}
+
+/**
+ * Round by round, then the median: two measurements of one round were taken seconds apart and met the
+ * same machine, those of different rounds may not have.
+ */
+function ratio(samples: readonly Sample[], others: readonly Sample[] | undefined): number {
+  return median(samples.map(({ tps }, round) => tps / (others?.[round]?.tps ?? Number.NaN)))
 }
 
 function median(values: readonly number[]): number {

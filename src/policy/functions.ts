@@ -90,7 +90,8 @@ function reserved(use: FunctionUse): boolean {
 }
 
 function isBuiltInType(written: string | undefined): boolean {
-  if (written === undefined) return false
+  // No type's name is that long, and the expression below takes quadratic time.
+  if (written === undefined || written.length > 128) return false
   const base = written
     .toLowerCase()
     .replace(/\([\d, ]*\)|(\[\d*\])+$/g, '')

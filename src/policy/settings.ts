@@ -117,7 +117,8 @@ function keepsNamesSafe(change: SettingChange): boolean {
   if (change.values === undefined) return false
   const path = change.values
     .flatMap((value) => value.split(','))
-    .map((schema) => schema.replace(/^[\s"']+|[\s"']+$/g, '').toLowerCase())
+    // Spaces and quotes go wherever they stand: a trimming expression would take quadratic time.
+    .map((schema) => schema.replace(/[\s"']/g, '').toLowerCase())
   return path.every((schema, index) => {
     if (schema === 'pg_catalog') return index === 0
     return !schema.startsWith('pg_temp') && !schema.startsWith('pg_toast')

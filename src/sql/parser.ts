@@ -20,20 +20,90 @@ export interface Tree {
   readonly statements: readonly RawStatement[]
 }
 
-let current: LibPgQuery | undefined
-let spare: LibPgQuery | undefined
-let refilling = false
+/**
+ * Instances of the parser for one kind of text, so that a text which breaks one is in nobody's way but
+ * its like's.
+ */
+class Lane {
+  #current: LibPgQuery | undefined
+  #spare: LibPgQuery | undefined
+  #refilling = false
+
+  get instance(): LibPgQuery | undefined {
+    if (this.#current === undefined) this.#refill()
+    return this.#current
+  }
+
+  async load(): Promise<void> {
+    this.#current ??= await createLibPgQuery()
+    this.#spare ??= await createLibPgQuery()
+  }
+
+  /** The instance was left half-way and is not to be used again. */
+  discard(): void {
+    this.#current = this.#spare
+    this.#spare = undefined
+    this.#refill()
+  }
+
+  #refill(): void {
+    if (this.#refilling) return
+    this.#refilling = true
+    createLibPgQuery().then(
+      (instance) => {
+        this.#refilling = false
+        if (this.#current === undefined) this.#current = instance
+        else this.#spare = instance
+        if (this.#spare === undefined) this.#refill()
+      },
+      // Out of memory, say. The next text that finds no parser tries again; until then all are denied.
+      () => {
+        this.#refilling = false
+      },
+    )
+  }
+}
+
+/**
+ * In characters. The stack holds some 7,400 levels of nesting, and a level takes at least two
+ * characters (`+1`): no text of this length can break its parser, and so none can deny everybody
+ * theirs.
+ */
+const longestSafe = 6 * 1024
+
+const safeTexts = new Lane()
+const longTexts = new Lane()
+
+function laneOf(text: string): Lane {
+  return text.length > longestSafe ? longTexts : safeTexts
+}
 
 /** Loads the parser; nothing can be parsed before. A second call changes nothing. */
 export async function loadParser(): Promise<void> {
-  current ??= await createLibPgQuery()
-  spare ??= await createLibPgQuery()
+  await safeTexts.load()
+  await longTexts.load()
 }
+
+/**
+ * In characters. libpg_query's scanner takes time in proportion to tokens times length: this many cost
+ * some ten milliseconds, a megabyte a quarter of an hour in which nobody is served.
+ */
+const longestScanned = 4 * 1024
+
+/**
+ * libpg_query's lexer takes about a nanosecond for each comment and each character of the text: a
+ * megabyte of empty comments, four minutes. This allows about a third of a second.
+ */
+const mostCommentWork = 300_000_000
 
 /** Never throws: what cannot be parsed, for whatever reason, is Unparsable. */
 export function parse(text: string): Tree | Unparsable {
+  if (commentStarts(text) * text.length > mostCommentWork) {
+    return tooComplex('statement has too many comments for its length')
+  }
   const first = attempt(text)
   if (first.type === 'tree' || first.code !== 'syntax_error') return first
+  if (text.length > longestScanned || !/--|\/\*/.test(text)) return first
   // libpg_query hands comments to the grammar as tokens, which breaks legal SQL such as
   // `NOT /* c */ IN`. The server sees comments as white space, so that is what is tried next; bytes
   // keep their places.
@@ -43,16 +113,21 @@ export function parse(text: string): Tree | Unparsable {
   return second.type === 'tree' ? second : first
 }
 
+/** Also counts what stands in string constants, which does no harm but to very odd data. */
+function commentStarts(text: string): number {
+  let count = 0
+  for (let at = text.indexOf('/*'); at >= 0; at = text.indexOf('/*', at + 2)) count++
+  return count
+}
+
 function attempt(text: string): Tree | Unparsable {
-  const instance = current
-  if (instance === undefined) {
-    refill()
-    return tooComplex('the parser is being restarted, try again')
-  }
+  const lane = laneOf(text)
+  const { instance } = lane
+  if (instance === undefined) return tooComplex('the parser is being restarted, try again')
   try {
     return parseWith(instance, text)
   } catch {
-    discard()
+    lane.discard()
     return tooComplex('statement is too deeply nested')
   }
 }
@@ -106,7 +181,8 @@ function blankComments(text: string): string | undefined {
 }
 
 function scan(text: string): readonly unknown[] {
-  const instance = current
+  const lane = laneOf(text)
+  const { instance } = lane
   if (instance === undefined) return []
   try {
     const input = write(instance, text)
@@ -118,7 +194,7 @@ function scan(text: string): readonly unknown[] {
     const scanned: unknown = JSON.parse(json)
     return isNode(scanned) ? list(scanned, 'tokens') : []
   } catch {
-    discard()
+    lane.discard()
     return []
   }
 }
@@ -128,29 +204,6 @@ function write(instance: LibPgQuery, text: string): number {
   const pointer = instance._malloc(size)
   instance.stringToUTF8(text, pointer, size)
   return pointer
-}
-
-function discard(): void {
-  current = spare
-  spare = undefined
-  refill()
-}
-
-function refill(): void {
-  if (refilling) return
-  refilling = true
-  createLibPgQuery().then(
-    (instance) => {
-      refilling = false
-      if (current === undefined) current = instance
-      else spare = instance
-      if (spare === undefined) refill()
-    },
-    // Out of memory, say. The next text that finds no parser tries again; until then all are denied.
-    () => {
-      refilling = false
-    },
-  )
 }
 
 function tooComplex(message: string): Unparsable {

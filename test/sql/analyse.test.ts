@@ -117,8 +117,11 @@ describe('what cannot be read', () => {
   it('denies, and recovers by itself, when it is sent faster than parsers can be made', async () => {
     const deep = `SELECT ${'1+'.repeat(20_000)}1`
     for (let i = 0; i < 5; i++) expect(unparsable(deep).code).toBe('statement_too_complex')
-    expect(unparsable('SELECT 1').code).toBe('statement_too_complex')
-    await expect.poll(() => analyse('SELECT 1', limits).type).toBe('parsed')
+    // Long texts wait for a new parser; short ones, which cannot break theirs, never do.
+    const long = `SELECT ${'1, '.repeat(5_000)}1`
+    expect(unparsable(long).code).toBe('statement_too_complex')
+    expect(only('SELECT 1').tag).toBe('SELECT')
+    await expect.poll(() => analyse(long, limits).type).toBe('parsed')
   })
 })
 
