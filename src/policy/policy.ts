@@ -69,7 +69,8 @@ export class Policy {
     const remembered = memo.get(key)
     if (remembered !== undefined) return remembered
     const judgement = this.#judgeBytes(role, query)
-    if (isLasting(judgement)) memo.set(key, judgement, 1024 + 8 * query.length)
+    if (isLasting(judgement) && memo.comesAgain(key))
+      memo.set(key, judgement, 1024 + 8 * query.length)
     return judgement
   }
 

@@ -17,6 +17,7 @@ import type { Intake } from './intake.ts'
 import type {
   CredentialSource,
   Log,
+  Meter,
   Target,
   TokenCheck,
   Upstream,
@@ -30,6 +31,7 @@ export interface LoginDependencies {
   readonly policy: Policy
   readonly journal: Journal
   readonly targets: ReadonlyMap<string, Target>
+  readonly meter: Meter
   readonly log: Log
 }
 
@@ -91,7 +93,10 @@ export async function logIn(
   const attempt = { user, database, password, address: client.address }
   const identity = { principal: user, target: database, client: `${client.address}:${client.port}` }
 
-  const verified = await deps.tokens.verify(attempt)
+  const verified = await deps.tokens.verify(attempt).catch(async (error: unknown) => {
+    await recordFailure(deps, identity, undefined, error)
+    throw error
+  })
   if (verified.type === 'refused') {
     await recordRefusal(deps, identity, verified)
     throw new Failure('invalid_password', {
@@ -102,25 +107,38 @@ export async function logIn(
   try {
     return await open(deps, authorization, parameters)
   } catch (error) {
-    const failure = asFailure(error)
-    await deps.journal.record(
-      loginRecord({
-        ...identity,
-        result: 'refused',
-        reason: failure.code,
-        tokenId: authorization.tokenId,
-        session: undefined,
-      }),
-    )
+    await recordFailure(deps, identity, authorization.tokenId, error)
     throw error
   }
 }
 
+/** What a login is recorded and counted under. */
+interface Identity {
+  readonly principal: string
+  readonly target: string
+  readonly client: string
+}
+
+/** Not the token's fault: the store, the credentials, the target or a setting stood in the way. */
+async function recordFailure(
+  { meter, journal }: LoginDependencies,
+  identity: Identity,
+  tokenId: string | undefined,
+  error: unknown,
+): Promise<void> {
+  const { code } = asFailure(error)
+  meter.login('failed', code)
+  await journal.record(
+    loginRecord({ ...identity, result: 'refused', reason: code, tokenId, session: undefined }),
+  )
+}
+
 async function recordRefusal(
   deps: LoginDependencies,
-  identity: { readonly principal: string; readonly target: string; readonly client: string },
+  identity: Identity,
   refused: Refused,
 ): Promise<void> {
+  deps.meter.login('refused', refused.reason)
   await deps.journal.record(
     loginRecord({
       ...identity,

@@ -16,7 +16,6 @@ import { Failure } from '../errors.ts'
 import { encodeBackend } from '../wire/backend.ts'
 import type { CancelKey, Cancels } from './cancel.ts'
 import {
-  asFailure,
   askPassword,
   type LoggedIn,
   type LoginDependencies,
@@ -24,7 +23,7 @@ import {
   plainAddress,
   refuseReplication,
 } from './login.ts'
-import type { Meter, Sittings } from './ports.ts'
+import type { Sittings } from './ports.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
 import { negotiation, type Opening } from './startup.ts'
@@ -32,7 +31,6 @@ import { negotiation, type Opening } from './startup.ts'
 export interface ServeDependencies extends LoginDependencies {
   readonly sittings: Sittings
   readonly clock: Clock
-  readonly meter: Meter
 }
 
 /** What the connections of one listener share. */
@@ -88,14 +86,7 @@ export async function serve(
     socket.destroy()
     return
   }
-  let loggedIn: LoggedIn
-  try {
-    loggedIn = await logIn(deps, parameters, password, peer)
-  } catch (error) {
-    const failure = asFailure(error)
-    deps.meter.login(failure.code === 'invalid_password' ? 'refused' : 'failed', failure.code)
-    throw error
-  }
+  const loggedIn = await logIn(deps, parameters, password, peer)
   const id = randomUUID()
   const context = contextOf(id, loggedIn, peer)
   await recordStart(id, context, loggedIn, socket, peer, deps)

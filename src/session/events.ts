@@ -46,6 +46,8 @@ export class StatementEvents {
       bytes: 0,
       commands: 0,
       tag: undefined,
+      fetched: false,
+      ended: false,
     }
   }
 
@@ -63,7 +65,10 @@ export class StatementEvents {
     this.#port.statementDenied(judgement)
   }
 
+  /** Once for each execution; a portal's Executes may all be answered as the end of one. */
   ended(execution: Execution, result: Result, sqlstate?: string): void {
+    if (execution.ended) return
+    execution.ended = true
     const durationMs = this.#clock.elapsed() - execution.startedAt
     this.#journal.append(
       outcomeRecord(this.#context, execution.number, {

@@ -12,8 +12,8 @@ export interface Prepared {
 /** A portal made by Bind. */
 export interface Portal {
   readonly prepared: Prepared
-  /** Set while it is suspended: the next Execute goes on with the same execution. */
-  suspended: Execution | undefined
+  /** Begins with Bind, since planning runs functions; the portal's Executes go on with it. */
+  execution: Execution
 }
 
 /** One run of a query string or of a portal: what one audit event is about. */
@@ -33,11 +33,16 @@ export interface Execution {
   commands: number
   /** The server's last command tag, with its count. */
   tag: string | undefined
+  /** Some of its rows have been fetched. */
+  fetched: boolean
+  /** It has its outcome. */
+  ended: boolean
 }
 
 /**
  * How an execution ended. `skipped`: the server ignored it after an earlier error in the pipeline.
- * `suspended`: its portal was given up with rows left. `unknown`: the session ended first.
+ * `suspended`: its portal was given up with rows left. `unexecuted`: its portal was bound and given up.
+ * `unknown`: the session ended first.
  */
 export type Result = OutcomeResult
 

@@ -20,7 +20,7 @@ import {
 } from '../wire/frontend.ts'
 import type { Deniable } from './denial.ts'
 import { failingSubstitute } from './denial.ts'
-import type { Prepared } from './execution.ts'
+import type { Execution, Prepared } from './execution.ts'
 import type { Change } from './names.ts'
 import { Outbox } from './outbox.ts'
 import type { Expectation } from './pipeline.ts'
@@ -98,7 +98,7 @@ export class Gate implements FrameHandler, JournalWaiter {
   }
 
   rest(bytes: Buffer, start: number, end: number): void {
-    if (!this.#dropping) this.#outbox.add(bytes, start, end)
+    if (!this.#dropping) this.#outbox.add(bytes, start, end, 'rest')
   }
 
   /** Sends what need not wait. Call at the end of a chunk. */
@@ -114,7 +114,9 @@ export class Gate implements FrameHandler, JournalWaiter {
   }
 
   refused(failure: Failure): void {
-    this.#state.options.port.toUpstream(this.#outbox.takeRefused(failure), nothingToRecord)
+    const { buffers, replacedLast } = this.#outbox.takeRefused(failure)
+    if (replacedLast) this.#dropping = true
+    this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
 
   #query(size: number, bytes: Buffer, start: number, end: number): void {
@@ -127,9 +129,10 @@ export class Gate implements FrameHandler, JournalWaiter {
       sqlChanges: this.#sqlChanges(judgement),
     })
     const denied = this.#refusal(judgement)
-    if (denied === undefined)
-      this.#run(expectation, 'query', judgement, 'simple', bytes, start, end)
-    else this.#deny(expectation, 'query', '', judgement, denied, 'simple')
+    if (denied === undefined) {
+      const execution = this.#state.events.accepted(judgement, 'simple', this)
+      this.#run(expectation, execution, 'query', '', bytes, start, end)
+    } else this.#deny(expectation, 'query', '', judgement, denied, 'simple')
   }
 
   #parse(size: number, bytes: Buffer, start: number, end: number): void {
@@ -151,56 +154,57 @@ export class Gate implements FrameHandler, JournalWaiter {
   }
 
   #bind(size: number, bytes: Buffer, start: number, end: number): void {
-    const { statements, portals } = this.#state
-    const { portal, statement } = decodeBindHead(bytes, start, end, end - start === size)
+    const { statements, portals, events } = this.#state
+    const { portal: name, statement } = decodeBindHead(bytes, start, end, end - start === size)
     const prepared = statements.get(statement)
-    const expectation = expect('bind', {
-      portalChange: portals.announce(portal, prepared && { prepared, suspended: undefined }),
-    })
     if (prepared === undefined) {
-      this.#fail(
-        expectation,
-        'bind',
-        portal,
-        new Failure('undefined_statement', {
-          message:
-            statement === ''
-              ? 'unnamed prepared statement does not exist'
-              : `prepared statement "${statement}" does not exist`,
-        }),
-      )
-    } else if (portals.weight > maxNameWeight)
-      this.#fail(expectation, 'bind', portal, tooManyNames())
-    else this.#forward(expectation, bytes, start, end)
+      this.#fail(this.#unbound(name), 'bind', name, undefinedStatement(statement))
+      return
+    }
+    if (portals.weight > maxNameWeight) {
+      this.#fail(this.#unbound(name), 'bind', name, tooManyNames())
+      return
+    }
+    const { judgement } = prepared
+    const denied = this.#refusal(judgement)
+    if (denied !== undefined) {
+      this.#deny(this.#unbound(name), 'bind', name, judgement, denied, 'extended')
+      return
+    }
+    // Recorded here and not at Execute: to plan, the server runs what is declared IMMUTABLE.
+    const execution = events.accepted(judgement, 'extended', this)
+    const portal = { prepared, execution }
+    const expectation = expect('bind', { portalChange: portals.announce(name, portal) })
+    this.#run(expectation, execution, 'bind', name, bytes, start, end)
+  }
+
+  /** A Bind that will fail: the name will stand for nothing. */
+  #unbound(portal: string): Expectation {
+    return expect('bind', { portalChange: this.#state.portals.announce(portal, undefined) })
   }
 
   #execute(bytes: Buffer, start: number, end: number): void {
     const message = decodeExecute(bytes, start, end)
     const portal = this.#state.portals.get(message.portal)
-    const expectation = expect('execute', {
-      portal,
-      sqlChanges: portal === undefined ? none : this.#sqlChanges(portal.prepared.judgement),
-    })
     if (portal === undefined) {
-      this.#fail(
-        expectation,
-        'execute',
-        '',
-        new Failure('undefined_portal', { message: `portal "${message.portal}" does not exist` }),
-      )
+      const failure = new Failure('undefined_portal', {
+        message: `portal "${message.portal}" does not exist`,
+      })
+      this.#fail(expect('execute'), 'execute', '', failure)
       return
     }
     const { judgement } = portal.prepared
-    // The grant may have ended, or a name that EXECUTE uses may have gone, since Parse.
+    const expectation = expect('execute', { sqlChanges: this.#sqlChanges(judgement) })
+    // The grant may have ended, or a name that EXECUTE uses may have gone, since Bind.
     const denied = this.#refusal(judgement)
     if (denied !== undefined) {
       this.#deny(expectation, 'execute', '', judgement, denied, 'extended')
-    } else if (portal.suspended !== undefined) {
-      // The next rows of an execution that has its record.
-      expectation.execution = portal.suspended
-      this.#forward(expectation, bytes, start, end)
+    } else if (portal.execution.ended) {
+      portal.execution = this.#state.events.accepted(judgement, 'extended', this)
+      this.#run(expectation, portal.execution, 'execute', '', bytes, start, end)
     } else {
-      this.#run(expectation, 'execute', judgement, 'extended', bytes, start, end)
+      expectation.execution = portal.execution
+      this.#forward(expectation, bytes, start, end)
     }
   }
 
@@ -262,18 +266,18 @@ export class Gate implements FrameHandler, JournalWaiter {
     })
   }
 
-  /** Forwards a frame that runs SQL, when its record is stored. */
+  /** Forwards a frame that runs SQL, when the record of its execution is stored. */
   #run(
     expectation: Expectation,
+    execution: Execution,
     kind: Deniable,
-    judgement: Judgement,
-    protocol: StatementProtocol,
+    name: string,
     bytes: Buffer,
     start: number,
     end: number,
   ): void {
-    expectation.execution = this.#state.events.accepted(judgement, protocol, this)
-    this.#outbox.add(bytes, start, end, { kind, name: '', expectation })
+    expectation.execution = execution
+    this.#outbox.add(bytes, start, end, { kind, name, expectation })
     this.#state.pipeline.sent(expectation)
   }
 
@@ -317,13 +321,12 @@ export class Gate implements FrameHandler, JournalWaiter {
 
 function expect(
   kind: Expectation['kind'],
-  more?: Partial<Pick<Expectation, 'portal' | 'statementChange' | 'portalChange' | 'sqlChanges'>>,
+  more?: Partial<Pick<Expectation, 'statementChange' | 'portalChange' | 'sqlChanges'>>,
 ): Expectation {
   return {
     kind,
     denial: undefined,
     execution: undefined,
-    portal: more?.portal,
     statementChange: more?.statementChange,
     portalChange: more?.portalChange,
     sqlChanges: more?.sqlChanges ?? none,
@@ -362,6 +365,15 @@ function preparedBySql(outer: Judgement, prepares: NonNullable<Statement['prepar
       executes: [],
     },
   }
+}
+
+function undefinedStatement(name: string): Failure {
+  return new Failure('undefined_statement', {
+    message:
+      name === ''
+        ? 'unnamed prepared statement does not exist'
+        : `prepared statement "${name}" does not exist`,
+  })
 }
 
 function tooManyNames(): Failure {

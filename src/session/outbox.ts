@@ -20,7 +20,8 @@ interface Item {
   readonly bytes: Buffer
   readonly start: number
   readonly end: number
-  readonly recorded: Recorded | undefined
+  /** `rest`: more of the frame before it. */
+  readonly recorded: Recorded | 'rest' | undefined
 }
 
 export class Outbox {
@@ -33,8 +34,8 @@ export class Outbox {
     return this.#waiting
   }
 
-  add(bytes: Buffer, start: number, end: number, recorded?: Recorded): void {
-    if (recorded === undefined && !this.#waiting) {
+  add(bytes: Buffer, start: number, end: number, recorded?: Recorded | 'rest'): void {
+    if ((recorded === undefined || recorded === 'rest') && !this.#waiting) {
       this.#ranges.add(bytes, start, end)
       return
     }
@@ -48,20 +49,30 @@ export class Outbox {
     return this.#empty()
   }
 
-  /** Everything, with each recorded frame replaced by one that fails and is answered by `failure`. */
-  takeRefused(failure: Failure): readonly Buffer[] {
-    for (const item of this.#items) {
-      if (item.recorded === undefined) {
-        this.#ranges.add(item.bytes, item.start, item.end)
+  /**
+   * Everything, with each recorded frame replaced by one that fails and is answered by `failure`.
+   * `replacedLast` when the last frame was: what is still to come of it must not go out.
+   */
+  takeRefused(failure: Failure): {
+    readonly buffers: readonly Buffer[]
+    readonly replacedLast: boolean
+  } {
+    let replaced = false
+    for (const { bytes, start, end, recorded } of this.#items) {
+      if (recorded === 'rest' && replaced) continue
+      replaced = recorded !== undefined && recorded !== 'rest'
+      if (recorded === undefined || recorded === 'rest') {
+        this.#ranges.add(bytes, start, end)
         continue
       }
-      const { kind, name, expectation } = item.recorded
+      const { kind, name, expectation } = recorded
       expectation.denial ??= failure
-      expectation.execution = undefined
+      // There is no intent, so there must be no outcome.
+      if (expectation.execution !== undefined) expectation.execution.ended = true
       const substitute = failingSubstitute(kind, name)
       this.#ranges.add(substitute, 0, substitute.length)
     }
-    return this.#empty()
+    return { buffers: this.#empty(), replacedLast: replaced }
   }
 
   #empty(): readonly Buffer[] {

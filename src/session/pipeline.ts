@@ -23,7 +23,6 @@ export interface Expectation {
   denial: Failure | undefined
   /** The run that the answers belong to; none where nothing runs. */
   execution: Execution | undefined
-  readonly portal: Portal | undefined
   /** What the message makes of a statement's name (parse, query, close). */
   readonly statementChange: Change<Prepared> | undefined
   /** What it makes of a portal's name (bind, query, close). */

@@ -13,7 +13,6 @@ import {
   errorResponse,
 } from '../wire/backend.ts'
 import type { FrameHandler } from '../wire/frames.ts'
-import type { Result } from './execution.ts'
 import { commandEnded } from './execution.ts'
 import { Ranges } from './ranges.ts'
 import type { SessionState } from './state.ts'
@@ -53,7 +52,7 @@ export class Replies implements FrameHandler {
         this.#commandComplete(decodeCommandTag(bytes, start, end))
         break
       case backend.emptyQuery:
-        if (this.#state.pipeline.head?.kind === 'execute') this.#take('ok')
+        if (this.#state.pipeline.head?.kind === 'execute') this.#ended()
         break
       case backend.readyForQuery:
         this.#ready(bytes, start, end)
@@ -117,7 +116,7 @@ export class Replies implements FrameHandler {
     }
     // DEALLOCATE ALL and DISCARD ALL name nothing and take everything.
     if (tag === 'DEALLOCATE ALL' || tag === 'DISCARD ALL') this.#state.statements.clear()
-    if (head.kind === 'execute') this.#take('ok')
+    if (head.kind === 'execute') this.#ended()
   }
 
   #suspended(): void {
@@ -126,16 +125,16 @@ export class Replies implements FrameHandler {
     if (head.execution !== undefined) {
       head.execution.rows += head.execution.seen
       head.execution.seen = 0
+      head.execution.fetched = true
     }
-    if (head.portal !== undefined) head.portal.suspended = head.execution
-    this.#state.pipeline.take()
+    this.#answered()
   }
 
   #ready(bytes: Buffer, start: number, end: number): void {
     const { head } = this.#state.pipeline
     this.#state.status = decodeStatus(bytes, start, end)
     if (head?.kind === 'query' || head?.kind === 'sync' || head?.kind === 'call') {
-      this.#take('ok')
+      this.#ended()
       this.#state.confirm(head)
       this.#state.forget(head)
     }
@@ -154,11 +153,7 @@ export class Replies implements FrameHandler {
     }
     if (head === undefined) return false
     const { denial, execution } = head
-    if (execution !== undefined) {
-      head.execution = undefined
-      if (head.portal !== undefined) head.portal.suspended = undefined
-      events.ended(execution, 'error', fields['C'])
-    }
+    if (execution !== undefined) events.ended(execution, 'error', fields['C'])
     // A failed Parse of "" has destroyed the unnamed statement all the same.
     if (head.kind === 'parse' && head.statementChange?.name === '') {
       this.#state.statements.set('', undefined)
@@ -176,21 +171,22 @@ export class Replies implements FrameHandler {
   #confirm(kind: 'parse' | 'bind' | 'close'): void {
     const { head } = this.#state.pipeline
     if (head?.kind !== kind) return
-    this.#take('ok')
+    this.#answered()
     this.#state.confirm(head)
   }
 
-  /** The head has been answered, and the run it stands for, if any, has ended. */
-  #take(result: Result): void {
-    const { head } = this.#state.pipeline
-    if (head === undefined) return
-    if (head.denial !== undefined) {
+  /** The head has been answered, and the run that it stands for has come to its end. */
+  #ended(): void {
+    const execution = this.#state.pipeline.head?.execution
+    this.#answered()
+    if (execution !== undefined) this.#state.events.ended(execution, 'ok')
+  }
+
+  /** The head has been answered, and not by an error. */
+  #answered(): void {
+    if (this.#state.pipeline.head?.denial !== undefined) {
       // What stood in for a denied message must fail. If ever it does not, nothing goes on.
       throw new Failure('upstream_lost', { message: 'a denied statement was not refused upstream' })
-    }
-    if (head.execution !== undefined) {
-      if (head.portal !== undefined) head.portal.suspended = undefined
-      this.#state.events.ended(head.execution, result)
     }
     this.#state.pipeline.take()
   }

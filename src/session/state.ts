@@ -48,8 +48,7 @@ export class SessionState {
 
   /** Closes the books on whatever has not been answered. */
   close(): void {
-    for (const { execution, portal } of this.pipeline.drain()) {
-      if (portal !== undefined) portal.suspended = undefined
+    for (const { execution } of this.pipeline.drain()) {
       if (execution !== undefined) this.events.ended(execution, 'unknown')
     }
     this.portalsGone()
@@ -61,19 +60,14 @@ export class SessionState {
     this.portals.clear()
   }
 
-  portalGone(portal: Portal): void {
-    if (portal.suspended === undefined) return
-    this.events.ended(portal.suspended, 'suspended')
-    portal.suspended = undefined
+  portalGone({ execution }: Portal): void {
+    this.events.ended(execution, execution.fetched ? 'suspended' : 'unexecuted')
   }
 
   /** The server ignores the message: what it would have made never comes to be. */
   dropped(expectation: Expectation): void {
     this.forget(expectation)
-    const { execution, portal } = expectation
-    if (execution !== undefined && portal?.suspended !== execution) {
-      this.events.ended(execution, 'skipped')
-    }
+    if (expectation.execution !== undefined) this.events.ended(expectation.execution, 'skipped')
   }
 
   /** The server has done what the message asked: what it made of names is fact now. */

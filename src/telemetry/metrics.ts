@@ -22,7 +22,7 @@ export interface Metrics {
   /** Fits the Journal's observer. */
   readonly journal: {
     wrote(records: number, bytes: number, ms: number): void
-    failed(records: number): void
+    failed(records: number, error: unknown): void
   }
 
   readonly contentType: string

@@ -57,7 +57,7 @@ it('stops statements with 58030 and nothing else, and the server never sees them
   }
   expect(ready.status).toBe(503)
   expect(await ready.json()).toMatchObject({ ready: false, checks: { store: 'ok' } })
-  expect(warden.run?.stdout).toContain('journal')
+  expect(warden.run?.stdout).toMatch(/audit journal cannot be written.*EFBIG|EFBIG.*audit journal/)
   await client.end()
   await sleep(100)
   expect((await verifyDirectory(warden.journalDirectory)).ok).toBe(true)

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Receipt } from '../../src/audit/journal.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
+import { encodeFrontend } from '../../src/wire/frontend.ts'
 import {
   bind,
   complete,
@@ -118,7 +119,7 @@ describe('the extended protocol', () => {
     expect(script.records('outcome')).toHaveLength(3)
   })
 
-  it('waits with Execute, and all behind it, until the record is stored', () => {
+  it('waits with Bind, and all behind it, until the record is stored', () => {
     const script = new Script()
     script.sends(parse('SELECT 1'), bind(), execute(), sync)
     expect(script.gotUpstream().map(({ type }) => type)).toEqual([])
@@ -159,7 +160,10 @@ describe('the extended protocol', () => {
     script.client(parse('SELECT 1/0'), bind(), execute(), sql('SELECT 2'), sync)
     script.upstream(parsed, failed('22012'), ready())
     expect(script.session.idle).toBe(true)
-    expect(script.records('outcome')).toMatchObject([{ result: 'skipped' }, { result: 'skipped' }])
+    expect(script.records('outcome')).toMatchObject([
+      { result: 'error', sqlstate: '22012' },
+      { result: 'skipped' },
+    ])
     script.client(sql('SELECT 3'))
     script.upstream(complete('SELECT 1'), ready())
     expect(script.records('outcome')[2]).toMatchObject({ statement: 's1.3', result: 'ok' })
@@ -204,6 +208,26 @@ describe('the extended protocol', () => {
     script.client(parse('SELECT 1'), bind('', 'p'), execute('p', 2), sync)
     script.upstream(parsed, bound, row, row, { type: 'portalSuspended' }, ready())
     expect(script.records('outcome')).toMatchObject([{ result: 'suspended', rows: 2 }])
+  })
+
+  it('records a Bind that is never executed: planning runs what is declared IMMUTABLE', () => {
+    const script = new Script()
+    expect(script.client(parse('SELECT f(1)'), bind(), sync)).toHaveLength(3)
+    expect(script.records('statement')).toMatchObject([{ text: 'SELECT f(1)' }])
+    script.upstream(parsed, bound, ready())
+    expect(script.records('outcome')).toMatchObject([{ result: 'unexecuted' }])
+  })
+
+  it('records a portal that is executed again after its end as another execution', () => {
+    const script = new Script()
+    script.client(parse('SELECT 1'), bind('', 'p'), execute('p'), { type: 'flush' })
+    script.upstream(parsed, bound, row, complete('SELECT 1'))
+    script.client(execute('p'), sync)
+    script.upstream(failed('55000'), ready())
+    expect(script.records('outcome')).toMatchObject([
+      { statement: 's1.1', result: 'ok' },
+      { statement: 's1.2', result: 'error', sqlstate: '55000' },
+    ])
   })
 
   it('refuses Execute of a portal it does not know', () => {
@@ -362,13 +386,39 @@ describe('when the journal cannot be written', () => {
     })
     const forwarded = script.client(parse('INSERT INTO t VALUES (1)'), bind(), execute(), sync)
     expect(forwarded.map(({ type }) => type)).toEqual(['parse', 'bind', 'execute', 'sync'])
-    expect(forwarded[2]).not.toMatchObject({ portal: '' })
+    expect(forwarded[1]).not.toMatchObject({ statement: '' })
     expect(script.clearances.some((clearance) => clearance instanceof Receipt)).toBe(false)
-    const answer = script.upstream(parsed, bound, failed('34000'), ready())
-    expect(answer[2]).toMatchObject({ fields: { C: '58030', S: 'ERROR' } })
+    const answer = script.upstream(parsed, failed('26000'), ready())
+    expect(answer[1]).toMatchObject({ fields: { C: '58030', S: 'ERROR' } })
 
     broken = false
     expect(script.client(sql('SELECT 1'))).toEqual([sql('SELECT 1')])
+  })
+
+  it('a large Bind that was refused leaves nothing of its parameters behind', () => {
+    let broken = false
+    const script = new Script({
+      storage: {
+        write: () => {
+          if (broken) throw new Error('no space left on device')
+        },
+      },
+    })
+    script.client(parse('SELECT $1'), sync)
+    script.upstream(parsed, ready())
+    broken = true
+    const large = encodeFrontend({ ...bind(), parameters: [Buffer.alloc(300_000, 1)] })
+    for (let at = 0; at < large.length; at += 50_000) {
+      script.session.fromClient(large.subarray(at, at + 50_000))
+      if (at === 100_000) script.turn()
+    }
+    const forwarded = script.client(execute(), sync)
+    expect(forwarded.map(({ type }) => type)).toEqual(['bind', 'execute', 'sync'])
+    expect(forwarded[0]).toMatchObject({ parameters: [] })
+    expect(script.upstream(failed('26000'), ready())).toMatchObject([
+      { fields: { C: '58030' } },
+      ready(),
+    ])
   })
 })
 

@@ -36,6 +36,13 @@ export class WireClient {
     return new WireClient(socket)
   }
 
+  /** On a connection that somebody else has opened and logged in. */
+  static over(socket: net.Socket): WireClient {
+    const client = new WireClient(socket)
+    socket.resume()
+    return client
+  }
+
   /** Logged in, with the greeting heard. */
   static async logIn(
     port: number,

@@ -1,0 +1,184 @@
+// Random, seeded, legal conversations: what a client may send, in an order that no client would think
+// of. The server's answer to each is determined by the messages alone, not by their timing, so that
+// two runs against equal databases can be compared.
+
+import type { FrontendMessage } from '../../src/wire/frontend.ts'
+import { bind, execute, parse, sql, sync } from './scripted-session.ts'
+
+/** The tables and rows that the conversations speak of. */
+export const randomSchema = `
+  CREATE TABLE t (a int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, b text);
+  INSERT INTO t SELECT n, 'row ' || n FROM generate_series(1, 5) n;
+  CREATE FUNCTION says(text) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN RAISE NOTICE '%', $1; RETURN $1; END $$;
+`
+
+export type Random = () => number
+
+/** A generator of numbers below 1 that is the same for the same seed (mulberry32). */
+export function seeded(seed: number): Random {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+export function pick<T>(random: Random, from: readonly T[]): T {
+  const found = from[Math.floor(random() * from.length)]
+  if (found === undefined) throw new RangeError('nothing to pick from')
+  return found
+}
+
+const plain = [
+  'SELECT 1',
+  'SELECT * FROM t ORDER BY a LIMIT 3',
+  'SELECT generate_series(1, 4)',
+  "SELECT says('hello')",
+  'SELECT 1/0',
+  'SELECT nowhere',
+  'SELECT a, 1/(a - 3) FROM t ORDER BY a',
+  "INSERT INTO t VALUES (6, 'six') RETURNING a",
+  "INSERT INTO t VALUES (1, 'again')",
+  'UPDATE t SET b = b || a WHERE a < 3',
+  'DELETE FROM t WHERE a > 4',
+  'BEGIN',
+  'COMMIT',
+  'ROLLBACK',
+  'SAVEPOINT s',
+  'ROLLBACK TO SAVEPOINT s',
+  'RELEASE s',
+  'SHOW application_name',
+  "SET application_name = 'x'",
+  "SET LOCAL application_name = 'y'",
+  'RESET application_name',
+  'EXPLAIN (COSTS off) SELECT 1',
+  'COPY t TO STDOUT',
+  'COPY (SELECT 1 WHERE false) TO STDOUT',
+  'LISTEN c',
+  "NOTIFY c, 'n'",
+  'SET CONSTRAINTS ALL IMMEDIATE',
+  'PREPARE n1 AS SELECT * FROM t ORDER BY a',
+  'PREPARE n2 AS DELETE FROM t WHERE a = 2 RETURNING b',
+  'DEALLOCATE n1',
+  'DEALLOCATE n2',
+  'DEALLOCATE ALL',
+  'DISCARD ALL',
+  'DECLARE c CURSOR FOR SELECT * FROM t ORDER BY a',
+  'FETCH 2 FROM c',
+  'MOVE 1 FROM c',
+  'CLOSE c',
+  'FETCH ALL FROM p1',
+  'CLOSE p1',
+  'CLOSE ALL',
+] as const
+
+/** By simple query only. */
+const strings = [
+  '',
+  ';',
+  'SELEC',
+  'EXECUTE n1',
+  'EXECUTE n2',
+  'SELECT 1; SELECT 2',
+  'SELECT 1; SELECT 1/0; SELECT 2',
+  'BEGIN; SELECT 1; COMMIT',
+  'SELECT 1; COPY t TO STDOUT; SELECT 2',
+  'DEALLOCATE ALL; PREPARE n1 AS SELECT 7; EXECUTE n1',
+  'PREPARE n2 AS SELECT 8; SELECT 1/0',
+] as const
+
+const copies = [
+  'COPY t FROM STDIN',
+  'COPY t (b, a) FROM STDIN',
+  'COPY t (a) FROM STDIN',
+  'COPY t FROM STDIN WHERE 1/(a - 8) > 0',
+] as const
+
+const rows = [
+  '7\tseven\n',
+  '8\teight\n',
+  'not a number\n',
+  '9\tni',
+  'ne\n',
+  '1\tagain\n',
+  '\\.\n',
+] as const
+
+/** A conversation. `mark` is put into every text, to find it again in logs. */
+export function conversation(random: Random, mark: () => string): readonly FrontendMessage[] {
+  const messages: FrontendMessage[] = []
+  const steps = 1 + Math.floor(random() * 14)
+  for (let step = 0; step < steps; step++) messages.push(...oneStep(random, mark))
+  return messages
+}
+
+function oneStep(random: Random, mark: () => string): readonly FrontendMessage[] {
+  const text = (): string => `${pick(random, plain)} ${mark()}`
+  const name = (): string => pick(random, ['', '', 'n1', 'n2'])
+  const portal = (): string => pick(random, ['', '', 'p1', 'p2'])
+  // A failed Query leaves an unnamed portal behind, and PostgreSQL 18.4 dies of a message about it
+  // alone: the unnamed portal is named only behind the Bind that makes it.
+  const named = (): string => pick(random, ['p1', 'p2'])
+  const limit = (): number => pick(random, [0, 0, 1, 2])
+  const end = (): readonly FrontendMessage[] => (random() < 0.7 ? [sync] : [])
+  switch (Math.floor(random() * 13)) {
+    case 0:
+    case 1:
+    case 2:
+      return [sql(text())]
+    case 3:
+      return [sql(`${pick(random, strings)} ${mark()}`)]
+    case 4:
+    case 5: {
+      const [statement, at] = [name(), portal()]
+      const described: readonly FrontendMessage[] =
+        random() < 0.5 ? [{ type: 'describe', target: 'portal', name: at }] : []
+      return [
+        parse(text(), statement),
+        bind(statement, at),
+        ...described,
+        execute(at, limit()),
+        ...end(),
+      ]
+    }
+    case 6:
+      return [parse(text(), name()), ...end()]
+    case 7:
+      return [bind(name(), portal()), ...end()]
+    case 8:
+      return [execute(named(), limit()), ...end()]
+    case 9:
+      return [
+        { type: random() < 0.5 ? 'describe' : 'close', target: 'statement', name: name() },
+        { type: random() < 0.5 ? 'describe' : 'close', target: 'portal', name: named() },
+        ...end(),
+      ]
+    case 10:
+      return random() < 0.5 ? [sync] : [{ type: 'flush' }]
+    case 11:
+      return copyIn(random, mark)
+    default:
+      return [sync, sync]
+  }
+}
+
+/** COPY FROM STDIN with all of its data at once; with a Sync before it, as many drivers send. */
+function copyIn(random: Random, mark: () => string): readonly FrontendMessage[] {
+  const text = `${pick(random, copies)} ${mark()}`
+  if (random() < 0.5) return [sql(text), ...data(random)]
+  const early = random() < 0.5 ? [sync] : []
+  return [parse(text), bind(), execute(), ...early, ...data(random), sync]
+}
+
+function data(random: Random): readonly FrontendMessage[] {
+  const count = Math.floor(random() * 4)
+  const sent = Array.from({ length: count }, (): FrontendMessage => {
+    return { type: 'copyData', data: Buffer.from(pick(random, rows)) }
+  })
+  const last: FrontendMessage =
+    random() < 0.8 ? { type: 'copyDone' } : { type: 'copyFail', message: 'gave up' }
+  return [...sent, last]
+}
