@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto'
 
 /** Bytes of UTF-8 that a record keeps of a statement's text. */
-export const textLimit = 64 * 1024
+export const textLimit = 1024 * 1024
 
 const loneSurrogate = /\p{Surrogate}/gu
 

@@ -5,7 +5,7 @@
 
 import type { Grant, TokenKind } from '../access/access.ts'
 import type { Decision, Judgement } from '../policy/decision.ts'
-import { clip, quote, textFields } from './json.ts'
+import { clip, quote, textFields, textLimit } from './json.ts'
 
 /** Who a session is. Every statement record carries all of it, so that a line can be read alone. */
 export interface SessionFacts {
@@ -111,6 +111,12 @@ export function statementRecord(
     `${remembered(judgementFields, judgement, describeJudgement)},` +
     remembered(decisionFields, decision, describeDecision)
   )
+}
+
+/** Behind a statement record: the texts of the prepared statements that its EXECUTE names. */
+export function runsField(texts: readonly string[]): string {
+  if (texts.length === 0) return ''
+  return `,"runs":[${texts.map((text) => quote(clip(text, textLimit))).join(',')}]`
 }
 
 /**

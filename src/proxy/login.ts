@@ -174,10 +174,10 @@ async function open(
 
   const lease = await deps.credentials.acquire(grant)
   const startup = new Map([
-    ['user', lease.user],
-    ['database', target.database],
     ...settings,
     ...pinned,
+    ['user', lease.user],
+    ['database', target.database],
   ])
   const upstream = await deps.upstream.connect({
     host: target.host,
@@ -208,6 +208,15 @@ function allowedSettings(
   parameters: ReadonlyMap<string, string>,
 ): Map<string, string> {
   const asked = new Map<string, string>(decodeOptions(parameters.get('options') ?? ''))
+  for (const name of asked.keys()) {
+    // Inside `options` they are no settings, and in our packet they would choose another database.
+    if (connectionParameters.has(name.toLowerCase())) {
+      throw new Failure('setting_denied', {
+        message: `permission denied for role ${role}: startup parameter "${name}" inside "options"`,
+        hint: 'Leave it out of the connection settings.',
+      })
+    }
+  }
   for (const [name, value] of parameters) {
     if (!connectionParameters.has(name) && !name.startsWith('_pq_.')) asked.set(name, value)
   }

@@ -3,7 +3,7 @@
 
 import type { Journal, JournalWaiter } from '../audit/journal.ts'
 import type { SessionContext, StatementProtocol } from '../audit/record.ts'
-import { outcomeRecord, statementRecord } from '../audit/record.ts'
+import { outcomeRecord, runsField, statementRecord } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
 import type { Execution, Result } from './execution.ts'
@@ -33,10 +33,19 @@ export class StatementEvents {
     return this.#statements
   }
 
-  /** Appends the intent; `waiter` is told when it is stored. */
-  accepted(judgement: Judgement, protocol: StatementProtocol, waiter: JournalWaiter): Execution {
+  /**
+   * Appends the intent; `waiter` is told when it is stored. `runs` are the texts of the prepared
+   * statements that the statement's own text only names.
+   */
+  accepted(
+    judgement: Judgement,
+    protocol: StatementProtocol,
+    runs: readonly string[],
+    waiter: JournalWaiter,
+  ): Execution {
     const number = ++this.#statements
-    this.#journal.append(statementRecord(this.#context, number, protocol, judgement), waiter)
+    const record = statementRecord(this.#context, number, protocol, judgement) + runsField(runs)
+    this.#journal.append(record, waiter)
     return {
       number,
       judgement,

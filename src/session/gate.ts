@@ -20,8 +20,8 @@ import {
 } from '../wire/frontend.ts'
 import type { Deniable } from './denial.ts'
 import { failingSubstitute } from './denial.ts'
-import type { Execution, Prepared } from './execution.ts'
-import type { Change } from './names.ts'
+import type { Execution, Portal, Prepared } from './execution.ts'
+import type { Change, Names } from './names.ts'
 import { Outbox } from './outbox.ts'
 import type { Expectation } from './pipeline.ts'
 import { nothingToRecord } from './port.ts'
@@ -36,6 +36,10 @@ export class Gate implements FrameHandler, JournalWaiter {
   /** Whether the rest of the frame last begun is forwarded or dropped. */
   #dropping = false
   #terminated = false
+  /** What must come true before the next frame is taken. */
+  #waitsFor: (() => boolean) | undefined
+  /** Counts Syncs and Queries: what an error makes the server skip never goes beyond one. */
+  #group = 0
 
   constructor(state: SessionState) {
     this.#state = state
@@ -46,54 +50,50 @@ export class Gate implements FrameHandler, JournalWaiter {
     return this.#terminated
   }
 
-  begin(type: number, size: number, bytes: Buffer, start: number, end: number): void {
-    if (this.#terminated) {
-      this.#dropping = true
-      return
-    }
-    this.#dropping = false
-    if (this.#state.pipeline.copyingIn) allowInCopy(type)
+  /** Whether a frame that was not taken would be taken now. */
+  get ready(): boolean {
+    return this.#waitsFor === undefined || this.#waitsFor()
+  }
+
+  begin(type: number, size: number, bytes: Buffer, start: number, end: number): boolean {
+    if (!this.ready) return false
+    this.#waitsFor = undefined
+    // Nothing behind Terminate counts.
+    this.#dropping = this.#terminated
+    if (this.#terminated) return true
+    if (this.#state.pipeline.copyingIn) return this.#inCopy(type, bytes, start, end)
     switch (type) {
       case frontend.query:
-        this.#query(size, bytes, start, end)
-        break
+        return this.#query(size, bytes, start, end)
       case frontend.parse:
         this.#parse(size, bytes, start, end)
-        break
+        return true
       case frontend.bind:
-        this.#bind(size, bytes, start, end)
-        break
+        return this.#bind(size, bytes, start, end)
       case frontend.execute:
-        this.#execute(bytes, start, end)
-        break
+        return this.#execute(bytes, start, end)
       case frontend.describe:
         decodeTarget(bytes, start, end)
         this.#forward(expect('describe'), bytes, start, end)
-        break
+        return true
       case frontend.close:
         this.#close(bytes, start, end)
-        break
+        return true
       case frontend.functionCall:
         this.#functionCall()
-        break
+        return true
       case frontend.sync:
         decodeEmpty(bytes, start, end)
+        this.#group++
         this.#forward(expect('sync'), bytes, start, end)
-        break
-      case frontend.copyDone:
-      case frontend.copyFail:
-        if (type === frontend.copyDone) decodeEmpty(bytes, start, end)
-        this.#forward(expect('copyEnd'), bytes, start, end)
-        break
+        return true
       case frontend.terminate:
-        decodeEmpty(bytes, start, end)
-        this.#outbox.add(bytes, start, end)
-        this.#terminated = true
-        this.#state.options.port.terminated()
-        break
+        this.#terminate(bytes, start, end)
+        return true
       default:
-        // CopyData and Flush: nothing is expected, nothing runs.
+        // Flush; CopyData, CopyDone and CopyFail outside COPY, which the server ignores.
         this.#outbox.add(bytes, start, end)
+        return true
     }
   }
 
@@ -119,20 +119,63 @@ export class Gate implements FrameHandler, JournalWaiter {
     this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
 
-  #query(size: number, bytes: Buffer, start: number, end: number): void {
+  /** Inside COPY FROM STDIN the server understands only these; anything else loses synchronisation. */
+  #inCopy(type: number, bytes: Buffer, start: number, end: number): boolean {
+    switch (type) {
+      case frontend.sync:
+      case frontend.flush:
+        // Read and ignored by the server; here, so that it is never in doubt which of them it read.
+        decodeEmpty(bytes, start, end)
+        this.#dropping = true
+        return true
+      case frontend.copyData:
+        this.#outbox.add(bytes, start, end)
+        return true
+      case frontend.copyDone:
+      case frontend.copyFail:
+        this.#outbox.add(bytes, start, end)
+        this.#state.pipeline.copyEnded()
+        // A query string may have another COPY: its answer says what the next message is read as. By
+        // the extended protocol there is but one, and its answer waits for Sync.
+        if (this.#state.pipeline.head?.kind === 'query') this.#waitsFor = this.#settled
+        return true
+      case frontend.terminate:
+        this.#terminate(bytes, start, end)
+        return true
+      default:
+        throw new Failure('protocol_violation', {
+          message: `unexpected message type 0x${type.toString(16).toUpperCase().padStart(2, '0')} during COPY from stdin`,
+        })
+    }
+  }
+
+  readonly #settled = (): boolean => this.#state.pipeline.settled
+
+  #terminate(bytes: Buffer, start: number, end: number): void {
+    decodeEmpty(bytes, start, end)
+    this.#outbox.add(bytes, start, end)
+    this.#terminated = true
+    this.#state.options.port.terminated()
+  }
+
+  #query(size: number, bytes: Buffer, start: number, end: number): boolean {
     const { statements, portals } = this.#state
     const judgement = this.#judge(size, bytes, start, end, decodeQuery)
+    if (!this.#certain(statements, judgement.executes)) return false
+    const group = ++this.#group
+    const denied = this.#refusal(judgement)
     // A Query destroys the unnamed statement and portal, whatever becomes of it.
     const expectation = expect('query', {
-      statementChange: statements.announce('', undefined),
-      portalChange: portals.announce('', undefined),
-      sqlChanges: this.#sqlChanges(judgement),
+      statementChange: statements.announce('', undefined, group),
+      portalChange: portals.announce('', undefined, group),
+      sqlChanges: denied === undefined ? this.#sqlChanges(judgement) : none,
     })
-    const denied = this.#refusal(judgement)
+    // What its statements make of names is certain only when they have run.
+    this.#group++
     if (denied === undefined) {
-      const execution = this.#state.events.accepted(judgement, 'simple', this)
-      this.#run(expectation, execution, 'query', '', bytes, start, end)
+      this.#run(expectation, this.#accept(judgement, 'simple'), 'query', '', bytes, start, end)
     } else this.#deny(expectation, 'query', '', judgement, denied, 'simple')
+    return true
   }
 
   #parse(size: number, bytes: Buffer, start: number, end: number): void {
@@ -143,69 +186,88 @@ export class Gate implements FrameHandler, JournalWaiter {
       name = message.name
       return message.text
     })
-    const denied = this.#refusal(judgement)
+    const denied = this.#denial(judgement)
+    const prepared = denied === undefined ? { judgement } : undefined
     const expectation = expect('parse', {
-      statementChange: statements.announce(name, denied === undefined ? { judgement } : undefined),
+      statementChange: statements.announce(name, prepared, this.#group),
     })
     if (denied !== undefined) this.#deny(expectation, 'parse', name, judgement, denied, 'extended')
-    else if (statements.weight > maxNameWeight)
+    else if (statements.weight > maxNameWeight) {
       this.#fail(expectation, 'parse', name, tooManyNames())
-    else this.#forward(expectation, bytes, start, end)
+    } else this.#forward(expectation, bytes, start, end)
   }
 
-  #bind(size: number, bytes: Buffer, start: number, end: number): void {
-    const { statements, portals, events } = this.#state
+  /** Whether it is certain what the names mean; if not, the frame waits until it is. */
+  #certain(known: Names<Prepared> | Names<Portal>, names: readonly string[]): boolean {
+    const certain = (): boolean => names.every((name) => !known.unsettled(name, this.#group))
+    if (certain()) return true
+    this.#waitsFor = certain
+    return false
+  }
+
+  #bind(size: number, bytes: Buffer, start: number, end: number): boolean {
+    const { statements, portals } = this.#state
     const { portal: name, statement } = decodeBindHead(bytes, start, end, end - start === size)
+    if (!this.#certain(statements, [statement])) return false
     const prepared = statements.get(statement)
+    if (!this.#certain(statements, prepared?.judgement.executes ?? [])) return false
     if (prepared === undefined) {
       this.#fail(this.#unbound(name), 'bind', name, undefinedStatement(statement))
-      return
+      return true
     }
     if (portals.weight > maxNameWeight) {
       this.#fail(this.#unbound(name), 'bind', name, tooManyNames())
-      return
+      return true
     }
     const { judgement } = prepared
     const denied = this.#refusal(judgement)
     if (denied !== undefined) {
       this.#deny(this.#unbound(name), 'bind', name, judgement, denied, 'extended')
-      return
+      return true
     }
     // Recorded here and not at Execute: to plan, the server runs what is declared IMMUTABLE.
-    const execution = events.accepted(judgement, 'extended', this)
+    const execution = this.#accept(judgement, 'extended')
     const portal = { prepared, execution }
-    const expectation = expect('bind', { portalChange: portals.announce(name, portal) })
-    this.#run(expectation, execution, 'bind', name, bytes, start, end)
+    const portalChange = portals.announce(name, portal, this.#group)
+    this.#run(expect('bind', { portalChange }), execution, 'bind', name, bytes, start, end)
+    return true
   }
 
   /** A Bind that will fail: the name will stand for nothing. */
   #unbound(portal: string): Expectation {
-    return expect('bind', { portalChange: this.#state.portals.announce(portal, undefined) })
+    return expect('bind', {
+      portalChange: this.#state.portals.announce(portal, undefined, this.#group),
+    })
   }
 
-  #execute(bytes: Buffer, start: number, end: number): void {
-    const message = decodeExecute(bytes, start, end)
-    const portal = this.#state.portals.get(message.portal)
+  #execute(bytes: Buffer, start: number, end: number): boolean {
+    const { portal: name } = decodeExecute(bytes, start, end)
+    if (!this.#certain(this.#state.portals, [name])) return false
+    const portal = this.#state.portals.get(name)
     if (portal === undefined) {
       const failure = new Failure('undefined_portal', {
-        message: `portal "${message.portal}" does not exist`,
+        message: `portal "${name}" does not exist`,
       })
       this.#fail(expect('execute'), 'execute', '', failure)
-      return
+      return true
     }
     const { judgement } = portal.prepared
-    const expectation = expect('execute', { sqlChanges: this.#sqlChanges(judgement) })
     // The grant may have ended, or a name that EXECUTE uses may have gone, since Bind.
     const denied = this.#refusal(judgement)
     if (denied !== undefined) {
-      this.#deny(expectation, 'execute', '', judgement, denied, 'extended')
-    } else if (portal.execution.ended) {
-      portal.execution = this.#state.events.accepted(judgement, 'extended', this)
+      this.#deny(expect('execute'), 'execute', '', judgement, denied, 'extended')
+      return true
+    }
+    const expectation = expect('execute', { sqlChanges: this.#sqlChanges(judgement) })
+    if (portal.execution.ended) {
+      portal.execution = this.#accept(judgement, 'extended')
       this.#run(expectation, portal.execution, 'execute', '', bytes, start, end)
     } else {
       expectation.execution = portal.execution
       this.#forward(expectation, bytes, start, end)
+      this.#waitForCopy(judgement)
     }
+    return true
   }
 
   #close(bytes: Buffer, start: number, end: number): void {
@@ -213,8 +275,8 @@ export class Gate implements FrameHandler, JournalWaiter {
     const { target, name } = decodeTarget(bytes, start, end)
     const expectation =
       target === 'statement'
-        ? expect('close', { statementChange: statements.announce(name, undefined) })
-        : expect('close', { portalChange: portals.announce(name, undefined) })
+        ? expect('close', { statementChange: statements.announce(name, undefined, this.#group) })
+        : expect('close', { portalChange: portals.announce(name, undefined, this.#group) })
     this.#forward(expectation, bytes, start, end)
   }
 
@@ -239,17 +301,24 @@ export class Gate implements FrameHandler, JournalWaiter {
     return policy.judge(role, decode(bytes, start, end))
   }
 
-  /** The decision to deny by, if the statement may not run now. */
-  #refusal({ decision, executes }: Judgement): Deny | undefined {
+  /** The decision to deny by, if the role may not run the statement. Throws when the grant is over. */
+  #denial({ decision }: Judgement): Deny | undefined {
     if (decision.outcome === 'deny') return decision
-    const { authorization, clock, policy } = this.#state.options
+    const { authorization, clock } = this.#state.options
     if (!authorization.inForceAt(clock.now())) throw grantEnded()
-    for (const name of executes) {
-      if (this.#state.statements.get(name) === undefined) {
-        return policy.unknownPrepared(authorization.grant.role, name)
-      }
-    }
     return undefined
+  }
+
+  /** The same for a statement that is to run now: what its EXECUTE names must be known besides. */
+  #refusal(judgement: Judgement): Deny | undefined {
+    const { statements, options } = this.#state
+    const unknown = judgement.executes.find((name) => statements.get(name) === undefined)
+    return (
+      this.#denial(judgement) ??
+      (unknown === undefined
+        ? undefined
+        : options.policy.unknownPrepared(options.authorization.grant.role, unknown))
+    )
   }
 
   /** What the statements of an allowed query string make of prepared statements' names. */
@@ -259,10 +328,11 @@ export class Gate implements FrameHandler, JournalWaiter {
     if (!analysis.statements.some(({ prepares, deallocates }) => prepares ?? deallocates)) return []
     return analysis.statements.map(({ prepares, deallocates }) => {
       if (prepares !== undefined) {
-        return this.#state.statements.announce(prepares.name, preparedBySql(judgement, prepares))
+        const prepared = preparedBySql(judgement, prepares)
+        return this.#state.statements.announce(prepares.name, prepared, this.#group)
       }
       if (deallocates === undefined || deallocates === '*') return undefined
-      return this.#state.statements.announce(deallocates, undefined)
+      return this.#state.statements.announce(deallocates, undefined, this.#group)
     })
   }
 
@@ -279,6 +349,29 @@ export class Gate implements FrameHandler, JournalWaiter {
     expectation.execution = execution
     this.#outbox.add(bytes, start, end, { kind, name, expectation })
     this.#state.pipeline.sent(expectation)
+    if (kind !== 'bind') this.#waitForCopy(execution.judgement)
+  }
+
+  /**
+   * Behind a COPY FROM STDIN nothing is sent until the server has said whether it reads data: what it
+   * does with a Sync or a Query depends on that, and who guesses records as skipped what has run.
+   */
+  #waitForCopy({ analysis }: Judgement): void {
+    if (analysis.type !== 'parsed') return
+    const copies = analysis.statements.some(({ actions }) =>
+      actions.some(({ command }) => command === 'COPY FROM'),
+    )
+    if (copies) this.#waitsFor = this.#settled
+  }
+
+  /** The intent, with the texts of the prepared statements that EXECUTE names. */
+  #accept(judgement: Judgement, protocol: StatementProtocol): Execution {
+    const runs: string[] = []
+    for (const name of judgement.executes) {
+      const prepared = this.#state.statements.get(name)
+      if (prepared !== undefined) runs.push(prepared.judgement.text)
+    }
+    return this.#state.events.accepted(judgement, protocol, runs, this)
   }
 
   /** Denies with a record. */
@@ -334,23 +427,6 @@ function expect(
 }
 
 const none: readonly never[] = []
-
-/** Inside COPY FROM STDIN the server understands only these; anything else loses synchronisation. */
-function allowInCopy(type: number): void {
-  switch (type) {
-    case frontend.copyData:
-    case frontend.copyDone:
-    case frontend.copyFail:
-    case frontend.flush:
-    case frontend.sync:
-    case frontend.terminate:
-      return
-    default:
-      throw new Failure('protocol_violation', {
-        message: `unexpected message type 0x${type.toString(16).toUpperCase().padStart(2, '0')} during COPY from stdin`,
-      })
-  }
-}
 
 /** What the name of a SQL-level PREPARE stands for: its inner statement, judged as part of the whole. */
 function preparedBySql(outer: Judgement, prepares: NonNullable<Statement['prepares']>): Prepared {

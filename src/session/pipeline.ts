@@ -8,17 +8,7 @@ import type { Execution, Portal, Prepared } from './execution.ts'
 import type { Change } from './names.ts'
 
 export interface Expectation {
-  /** `copyEnd` is a CopyDone or CopyFail: it is answered with nothing, but ends what COPY swallows. */
-  readonly kind:
-    | 'query'
-    | 'parse'
-    | 'bind'
-    | 'describe'
-    | 'execute'
-    | 'close'
-    | 'call'
-    | 'sync'
-    | 'copyEnd'
+  readonly kind: 'query' | 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'call' | 'sync'
   /** Why the upstream was given something that fails in its place; its error is answered with this. */
   denial: Failure | undefined
   /** The run that the answers belong to; none where nothing runs. */
@@ -56,26 +46,27 @@ export class Pipeline {
     return this.#queue.length - this.#head
   }
 
+  /** Whether the server is reading COPY data, as far as it and the client have said. */
   get copyingIn(): boolean {
     return this.#copyingIn
   }
 
+  /**
+   * Whether it is known what the server does with the next message: it owes nothing, or reads COPY
+   * data, or skips to Sync.
+   */
+  get settled(): boolean {
+    return this.length === 0 || this.#copyingIn || this.#skipping
+  }
+
   /** The message whose answer comes next. */
   get head(): Expectation | undefined {
-    // A CopyDone that met no COPY is ignored by the server.
-    while (this.#queue[this.#head]?.kind === 'copyEnd') this.#shift()
     return this.#queue[this.#head]
   }
 
   /** A message is forwarded. */
   sent(expectation: Expectation): void {
-    const { kind } = expectation
-    if (this.#copyingIn) {
-      // In copy-in mode the server ignores Sync; CopyDone and CopyFail end the mode.
-      if (kind === 'copyEnd') this.#copyingIn = false
-      if (kind === 'copyEnd' || kind === 'sync') return
-    }
-    if (this.#skipping && kind !== 'sync') {
+    if (this.#skipping && expectation.kind !== 'sync') {
       this.#dropped(expectation)
       return
     }
@@ -88,24 +79,14 @@ export class Pipeline {
     this.#shift()
   }
 
-  /**
-   * CopyInResponse: from here to the end of the data the server ignores Sync. Clients that always
-   * send Sync behind Execute have sent one already, and it will never be answered.
-   */
+  /** CopyInResponse. */
   copyIn(): void {
-    const from = this.#head + 1
-    while (from < this.#queue.length) {
-      const next = this.#queue[from]
-      if (next === undefined) break
-      this.#queue.splice(from, 1)
-      if (next.kind === 'copyEnd') return
-      if (next.kind !== 'sync') {
-        // Any other message inside COPY is read, ignored and answered by an error for the COPY.
-        this.#dropped(next)
-        return
-      }
-    }
     this.#copyingIn = true
+  }
+
+  /** The client has sent CopyDone or CopyFail, or the server has ended the COPY. */
+  copyEnded(): void {
+    this.#copyingIn = false
   }
 
   /**

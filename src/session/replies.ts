@@ -32,7 +32,7 @@ export class Replies implements FrameHandler {
     return this.#saidFatal
   }
 
-  begin(type: number, size: number, bytes: Buffer, start: number, end: number): void {
+  begin(type: number, size: number, bytes: Buffer, start: number, end: number): boolean {
     this.#dropping = false
     switch (type) {
       case backend.dataRow: {
@@ -58,7 +58,7 @@ export class Replies implements FrameHandler {
         this.#ready(bytes, start, end)
         break
       case backend.error:
-        if (this.#error(bytes, start, end)) return
+        if (this.#error(bytes, start, end)) return true
         break
       case backend.parseComplete:
         this.#confirm('parse')
@@ -94,6 +94,7 @@ export class Replies implements FrameHandler {
         break
     }
     this.#ranges.add(bytes, start, end)
+    return true
   }
 
   rest(bytes: Buffer, start: number, end: number): void {
@@ -108,7 +109,8 @@ export class Replies implements FrameHandler {
 
   #commandComplete(tag: string): void {
     const { head } = this.#state.pipeline
-    if (head === undefined) return
+    if (head?.kind !== 'query' && head?.kind !== 'execute') throw outOfStep()
+    this.#state.pipeline.copyEnded()
     if (head.execution !== undefined) {
       const change = head.sqlChanges[head.execution.commands]
       commandEnded(head.execution, tag)
@@ -121,7 +123,7 @@ export class Replies implements FrameHandler {
 
   #suspended(): void {
     const { head } = this.#state.pipeline
-    if (head?.kind !== 'execute') return
+    if (head?.kind !== 'execute') throw outOfStep()
     if (head.execution !== undefined) {
       head.execution.rows += head.execution.seen
       head.execution.seen = 0
@@ -133,11 +135,10 @@ export class Replies implements FrameHandler {
   #ready(bytes: Buffer, start: number, end: number): void {
     const { head } = this.#state.pipeline
     this.#state.status = decodeStatus(bytes, start, end)
-    if (head?.kind === 'query' || head?.kind === 'sync' || head?.kind === 'call') {
-      this.#ended()
-      this.#state.confirm(head)
-      this.#state.forget(head)
-    }
+    if (head?.kind !== 'query' && head?.kind !== 'sync' && head?.kind !== 'call') throw outOfStep()
+    this.#ended()
+    this.#state.confirm(head)
+    this.#state.forget(head)
     if (this.#state.status === 'I') this.#state.portalsGone()
   }
 
@@ -155,7 +156,7 @@ export class Replies implements FrameHandler {
     const { denial, execution } = head
     if (execution !== undefined) events.ended(execution, 'error', fields['C'])
     // A failed Parse of "" has destroyed the unnamed statement all the same.
-    if (head.kind === 'parse' && head.statementChange?.name === '') {
+    if (head.kind === 'parse' && head.statementChange?.key === '') {
       this.#state.statements.set('', undefined)
     }
     if (head.kind !== 'query') this.#state.forget(head)
@@ -170,7 +171,7 @@ export class Replies implements FrameHandler {
 
   #confirm(kind: 'parse' | 'bind' | 'close'): void {
     const { head } = this.#state.pipeline
-    if (head?.kind !== kind) return
+    if (head?.kind !== kind) throw outOfStep()
     this.#answered()
     this.#state.confirm(head)
   }
@@ -202,4 +203,15 @@ export class Replies implements FrameHandler {
       hint: 'Tell the people who run pgwarden what you ran.',
     })
   }
+}
+
+/**
+ * An answer that nothing forwarded can have. From here on it is not known which statement an answer
+ * belongs to, and the journal must not guess.
+ */
+function outOfStep(): Failure {
+  return new Failure('upstream_lost', {
+    message: 'the target database and pgwarden have lost step with each other',
+    hint: 'Connect again; if it happens again, tell the people who run pgwarden what you ran.',
+  })
 }

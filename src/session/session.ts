@@ -15,12 +15,16 @@ import { type SessionOptions, SessionState } from './state.ts'
  */
 const maxOwed = 8_192
 
+const nothing = Buffer.alloc(0)
+
 export class Session {
   readonly #state: SessionState
   readonly #gate: Gate
   readonly #replies: Replies
   readonly #clientFrames: FrameReader
   readonly #upstreamFrames: FrameReader
+  /** What the client has sent and the gate does not take yet. */
+  #waiting: Buffer = nothing
 
   constructor(options: SessionOptions) {
     this.#state = new SessionState(options)
@@ -34,15 +38,26 @@ export class Session {
 
   /** Bytes from the client. Throws a Failure when they are not the protocol. */
   fromClient(chunk: Buffer): void {
-    this.#clientFrames.push(chunk)
-    if (this.#gate.terminated) this.#clientFrames.stop()
-    this.#gate.flush()
+    if (this.#clientFrames.paused) this.#waiting = Buffer.concat([this.#waiting, chunk])
+    else this.#readClient(chunk)
   }
 
   /** Bytes from the upstream. Throws a Failure when they are not the protocol. */
   fromUpstream(chunk: Buffer): void {
     this.#upstreamFrames.push(chunk)
     this.#replies.flush()
+    if (!this.#clientFrames.paused || !this.#gate.ready) return
+    const waiting = this.#waiting
+    this.#waiting = nothing
+    this.#clientFrames.resume()
+    this.#readClient(waiting)
+  }
+
+  #readClient(chunk: Buffer): void {
+    const used = this.#clientFrames.push(chunk)
+    // What a paused reader leaves is bounded: the client is not read from while it waits.
+    if (this.#clientFrames.paused) this.#waiting = chunk.subarray(used)
+    this.#gate.flush()
   }
 
   /** Nothing is owed: what a late cancel and a client's silent end ask for. */
@@ -50,9 +65,9 @@ export class Session {
     return this.#state.pipeline.idle
   }
 
-  /** So many answers are owed that the client must wait before it asks for more. */
+  /** The client must wait: so many answers are owed, or what it sent has to wait for one. */
   get congested(): boolean {
-    return this.#state.pipeline.length > maxOwed
+    return this.#clientFrames.paused || this.#state.pipeline.length > maxOwed
   }
 
   /** Statements accepted or denied so far. */

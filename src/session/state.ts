@@ -74,7 +74,7 @@ export class SessionState {
   confirm({ statementChange, portalChange }: Expectation): void {
     if (statementChange !== undefined) this.statements.confirm(statementChange)
     if (portalChange === undefined) return
-    const old = this.portals.fact(portalChange.name)
+    const old = this.portals.replacedBy(portalChange)
     if (old !== undefined) this.portalGone(old)
     this.portals.confirm(portalChange)
   }

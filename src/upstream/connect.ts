@@ -101,7 +101,10 @@ class Login {
     this.#socket = socket
     this.#scram = new ScramClient(options.password)
     this.#frames = new FrameReader(upstreamLoginFrames, {
-      begin: (_type, _size, bytes, start, end) => this.#frame(bytes, start, end),
+      begin: (_type, _size, bytes, start, end) => {
+        this.#frame(bytes, start, end)
+        return true
+      },
       rest: () => undefined,
     })
   }

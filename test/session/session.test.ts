@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Receipt } from '../../src/audit/journal.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
-import { encodeFrontend } from '../../src/wire/frontend.ts'
+import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 import {
   bind,
   complete,
@@ -17,6 +17,14 @@ import {
 
 beforeAll(loadParser)
 
+const largeBind: FrontendMessage = {
+  type: 'bind',
+  portal: '',
+  statement: '',
+  parameterFormats: [],
+  parameters: [Buffer.alloc(300_000, 1)],
+  resultFormats: [],
+}
 const parsed = { type: 'parseComplete' } as const
 const bound = { type: 'bindComplete' } as const
 
@@ -243,9 +251,8 @@ describe('the extended protocol', () => {
     const script = new Script()
     script.client(parse('SELECT $1'), sync)
     script.upstream(parsed, ready())
-    const large = { ...bind(), parameters: [Buffer.alloc(300_000, 1)] } as const
-    const forwarded = script.client(large, execute(), sync)
-    expect(forwarded[0]).toEqual(large)
+    const forwarded = script.client(largeBind, execute(), sync)
+    expect(forwarded[0]).toEqual(largeBind)
   })
 
   it('knows statements made by SQL PREPARE and forgets them on DEALLOCATE', () => {
@@ -261,6 +268,61 @@ describe('the extended protocol', () => {
       { fields: { C: '42501' } },
       ready(),
     ])
+  })
+})
+
+describe('a name', () => {
+  it('that two groups give two meanings is not used before it is known which', () => {
+    const script = new Script()
+    script.client(parse('DELETE FROM t', 'n'), sync)
+    script.upstream(parsed, ready())
+    const close = { type: 'close', target: 'statement', name: 'n' } as const
+    const group = [parse('SELECT nowhere', 'x'), close, parse('SELECT 2', 'n'), sync]
+    expect(script.client(...group, bind('n'), execute(), sync)).toEqual(group)
+    script.upstream(failed('42703'), ready())
+    script.turn()
+    expect(script.gotUpstream()).toEqual([bind('n'), execute(), sync])
+    expect(script.records('statement')).toMatchObject([{ text: 'DELETE FROM t' }])
+  })
+
+  it('is cut at 63 bytes, as the server cuts it', () => {
+    const script = new Script()
+    for (const letter of ['n', 'é']) {
+      const long = letter.repeat(63)
+      script.client(parse('SELECT 1', `${long}x`), sync)
+      script.upstream(parsed, ready())
+      script.client(
+        { type: 'close', target: 'statement', name: long },
+        parse('DELETE FROM t', long),
+      )
+      script.upstream({ type: 'closeComplete' }, parsed)
+      script.client(sync)
+      script.upstream(ready())
+      script.client(bind(`${long}x`), execute(), sync)
+      script.upstream(bound, complete('DELETE 1'), ready())
+      expect(script.records('statement').at(-1)).toMatchObject({ text: 'DELETE FROM t' })
+    }
+  })
+
+  it('that EXECUTE uses puts the text it stands for into the record', () => {
+    const script = new Script()
+    script.client(parse('DELETE FROM t', 'n'), sync)
+    script.upstream(parsed, ready())
+    script.client(sql('EXECUTE n'))
+    expect(script.records('statement')).toMatchObject([
+      { text: 'EXECUTE n', runs: ['DELETE FROM t'] },
+    ])
+  })
+})
+
+describe('an answer that nothing was asked for', () => {
+  it.each([
+    ['ReadyForQuery', ready()],
+    ['CommandComplete', complete('DELETE 1')],
+    ['ParseComplete', parsed],
+  ])('ends the session: %s', (_, message) => {
+    const script = new Script()
+    expect(() => script.upstream(message)).toThrow('lost step')
   })
 })
 
@@ -280,7 +342,7 @@ describe('a session’s memory', () => {
     }
     expect(refused).toBeGreaterThan(10)
     expect(refused).toBeLessThan(30)
-  })
+  }, 30_000)
 
   it('makes a client wait that asks for more than it takes answers for', () => {
     const script = new Script()
@@ -328,9 +390,15 @@ describe('COPY', () => {
 
   it('in: everything in one burst, as QGIS sends it', () => {
     const script = new Script()
-    script.client(parse('COPY t FROM STDIN'), bind(), execute(), data, { type: 'copyDone' }, sync)
-    script.upstream(parsed, bound, copyIn, complete('COPY 1'), ready())
+    const done = { type: 'copyDone' } as const
+    expect(
+      script.client(parse('COPY t FROM STDIN'), bind(), execute(), data, done, sync),
+    ).toHaveLength(3)
+    script.upstream(parsed, bound, copyIn)
+    expect(script.gotUpstream()).toEqual([data, done, sync])
+    script.upstream(complete('COPY 1'), ready())
     expect(script.session.idle).toBe(true)
+    expect(script.records('outcome')).toMatchObject([{ result: 'ok', rows: 1 }])
   })
 
   it('in: when it fails before it begins, the Sync counts', () => {
@@ -338,8 +406,32 @@ describe('COPY', () => {
     script.client(parse('COPY t FROM STDIN'), bind(), execute(), sync, data, {
       type: 'copyDone',
     })
-    script.upstream(parsed, bound, failed('42P01'), ready())
+    script.upstream(parsed, bound, failed('42P01'))
+    expect(script.gotUpstream().map(({ type }) => type)).toEqual(['sync', 'copyData', 'copyDone'])
+    script.upstream(ready())
     expect(script.session.idle).toBe(true)
+  })
+
+  it('in: when it fails after it has begun, what was pipelined behind it runs, and is recorded so', () => {
+    const script = new Script()
+    expect(script.client(sql('COPY t FROM STDIN (FREEZE)'), sql('DELETE FROM t'))).toHaveLength(1)
+    script.upstream(copyIn, failed('55000'), ready())
+    script.turn()
+    expect(script.gotUpstream()).toEqual([sql('DELETE FROM t')])
+    script.upstream(complete('DELETE 3'), ready())
+    expect(script.records('outcome')).toMatchObject([
+      { statement: 's1.1', result: 'error' },
+      { statement: 's1.2', result: 'ok', command: 'DELETE' },
+    ])
+  })
+
+  it('in: a stray CopyDone before it changes nothing', () => {
+    const script = new Script()
+    script.client({ type: 'copyDone' }, sql('COPY t FROM STDIN'))
+    script.upstream(copyIn)
+    script.client(data, { type: 'copyDone' })
+    script.upstream(complete('COPY 1'), ready())
+    expect(script.records('outcome')).toMatchObject([{ result: 'ok', rows: 1 }])
   })
 
   it('in by simple query, twice in one string', () => {
@@ -407,7 +499,7 @@ describe('when the journal cannot be written', () => {
     script.client(parse('SELECT $1'), sync)
     script.upstream(parsed, ready())
     broken = true
-    const large = encodeFrontend({ ...bind(), parameters: [Buffer.alloc(300_000, 1)] })
+    const large = encodeFrontend(largeBind)
     for (let at = 0; at < large.length; at += 50_000) {
       script.session.fromClient(large.subarray(at, at + 50_000))
       if (at === 100_000) script.turn()

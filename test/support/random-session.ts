@@ -92,7 +92,7 @@ const strings = [
 
 const copies = [
   'COPY t FROM STDIN',
-  'COPY t (b, a) FROM STDIN',
+  'COPY t FROM STDIN (FREEZE)',
   'COPY t (a) FROM STDIN',
   'COPY t FROM STDIN WHERE 1/(a - 8) > 0',
 ] as const
@@ -161,7 +161,7 @@ function oneStep(random: Random, mark: () => string): readonly FrontendMessage[]
     case 11:
       return copyIn(random, mark)
     default:
-      return [sync, sync]
+      return random() < 0.5 ? [sync, sync] : data(random)
   }
 }
 

@@ -86,7 +86,7 @@ describe('the metrics', () => {
     const metrics = createMetrics('1')
     metrics.statementEnded('admin', 0.004)
     metrics.journal.wrote(3, 900, 2)
-    metrics.journal.failed(3)
+    metrics.journal.failed(3, undefined)
     const samples = await scrape(metrics)
     const statement = 'pgwarden_statement_duration_seconds'
     expect(samples.get(`${statement}_bucket{le="0.0025",role="admin"}`)).toBe(0)

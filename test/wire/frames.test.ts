@@ -17,6 +17,7 @@ function read(table: FrameTable, chunks: readonly Buffer[]): Seen[] {
   const reader = new FrameReader(table, {
     begin: (type, size, bytes, start, end) => {
       seen.push({ type, size, bytes: Buffer.from(bytes.subarray(start, end)) })
+      return true
     },
     rest: (bytes, start, end, last) => {
       const frame = seen[seen.length - 1]
@@ -115,7 +116,10 @@ describe('the frame reader', () => {
     const begun: number[] = []
     let streamed = 0
     const reader = new FrameReader(sessionFrames(1000), {
-      begin: (_type, _size, _bytes, start, end) => begun.push(end - start),
+      begin: (_type, _size, _bytes, start, end) => {
+        begun.push(end - start)
+        return true
+      },
       rest: (_bytes, start, end) => {
         streamed += end - start
       },
@@ -124,5 +128,36 @@ describe('the frame reader', () => {
     expect(begun).toHaveLength(1)
     expect((begun[0] ?? 0) + streamed).toBe(frame.length)
     expect(reader.atBoundary).toBe(true)
+  })
+
+  it('waits where a handler says "not now", and offers the same frame again', () => {
+    const stream = Buffer.concat([
+      encodeFrontend({ type: 'sync' }),
+      encodeFrontend({ type: 'query', text: Buffer.from('SELECT 1') }),
+      encodeFrontend({ type: 'flush' }),
+    ])
+    for (const step of [1, 2, 5, 7, 100]) {
+      let taken = ''
+      let refusals = 3
+      const reader = new FrameReader(sessionFrames(1000), {
+        begin: (type) => {
+          if (type === 0x51 && refusals-- > 0) return false
+          taken += String.fromCharCode(type)
+          return true
+        },
+        rest: () => undefined,
+      })
+      let waiting = Buffer.alloc(0)
+      for (let at = 0; at < stream.length; at += step) {
+        waiting = Buffer.concat([waiting, stream.subarray(at, at + step)])
+        reader.resume()
+        waiting = waiting.subarray(reader.push(waiting))
+      }
+      while (reader.paused) {
+        reader.resume()
+        waiting = waiting.subarray(reader.push(waiting))
+      }
+      expect(taken).toBe('SQH')
+    }
   })
 })
