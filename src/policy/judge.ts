@@ -53,6 +53,7 @@ const secrets: ReadonlySet<string> = new Set([
   'pg_user_mapping',
   'pg_user_mappings',
   'user_mapping_options',
+  '_pg_user_mappings',
   'pg_subscription',
   'pg_statistic',
   'pg_statistic_ext_data',

@@ -16,6 +16,7 @@ import {
   decodeParse,
   decodeQuery,
   decodeTarget,
+  encodeFrontend,
   frontend,
 } from '../wire/frontend.ts'
 import type { Deniable } from './denial.ts'
@@ -38,6 +39,12 @@ export class Gate implements FrameHandler, JournalWaiter {
   #terminated = false
   /** What must come true before the next frame is taken. */
   #waitsFor: (() => boolean) | undefined
+  /**
+   * Syncs that came inside COPY and have nothing behind them yet. The server ignores a Sync that it
+   * reads as COPY data, and answers one that it reads after the COPY has failed: which of the two is
+   * certain when data follows, or the error comes.
+   */
+  #heldSyncs = 0
   /** Counts Syncs and Queries: what an error makes the server skip never goes beyond one. */
   #group = 0
 
@@ -101,6 +108,16 @@ export class Gate implements FrameHandler, JournalWaiter {
     if (!this.#dropping) this.#outbox.add(bytes, start, end, 'rest')
   }
 
+  /** The upstream has answered: what hung on that is sent. */
+  answered(): void {
+    if (this.#heldSyncs === 0 || this.#state.pipeline.copyingIn) return
+    for (; this.#heldSyncs > 0; this.#heldSyncs--) {
+      this.#group++
+      this.#forward(expect('sync'), syncFrame, 0, syncFrame.length)
+    }
+    this.flush()
+  }
+
   /** Sends what need not wait. Call at the end of a chunk. */
   flush(): void {
     if (this.#outbox.waiting) return
@@ -121,13 +138,14 @@ export class Gate implements FrameHandler, JournalWaiter {
 
   /** Inside COPY FROM STDIN the server understands only these; anything else loses synchronisation. */
   #inCopy(type: number, bytes: Buffer, start: number, end: number): boolean {
+    if (type === frontend.sync) {
+      decodeEmpty(bytes, start, end)
+      this.#heldSyncs++
+      return true
+    }
+    this.#heldSyncs = 0
     switch (type) {
-      case frontend.sync:
       case frontend.flush:
-        // Read and ignored by the server; here, so that it is never in doubt which of them it read.
-        decodeEmpty(bytes, start, end)
-        this.#dropping = true
-        return true
       case frontend.copyData:
         this.#outbox.add(bytes, start, end)
         return true
@@ -427,6 +445,8 @@ function expect(
 }
 
 const none: readonly never[] = []
+
+const syncFrame = encodeFrontend({ type: 'sync' })
 
 /** What the name of a SQL-level PREPARE stands for: its inner statement, judged as part of the whole. */
 function preparedBySql(outer: Judgement, prepares: NonNullable<Statement['prepares']>): Prepared {

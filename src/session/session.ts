@@ -46,6 +46,7 @@ export class Session {
   fromUpstream(chunk: Buffer): void {
     this.#upstreamFrames.push(chunk)
     this.#replies.flush()
+    this.#gate.answered()
     if (!this.#clientFrames.paused || !this.#gate.ready) return
     const waiting = this.#waiting
     this.#waiting = nothing

@@ -425,6 +425,17 @@ describe('COPY', () => {
     ])
   })
 
+  it('in: a Sync behind bad data is answered; one before data is not', () => {
+    const script = new Script()
+    script.client(parse('COPY t FROM STDIN'), bind(), execute(), sync)
+    script.upstream(parsed, bound, copyIn)
+    expect(script.client(data, sync)).toEqual([data])
+    script.upstream(failed('22P02'))
+    expect(script.gotUpstream()).toEqual([sync])
+    script.upstream(ready())
+    expect(script.session.idle).toBe(true)
+  })
+
   it('in: a stray CopyDone before it changes nothing', () => {
     const script = new Script()
     script.client({ type: 'copyDone' }, sql('COPY t FROM STDIN'))
