@@ -238,6 +238,19 @@ describe('the extended protocol', () => {
     ])
   })
 
+  it('forgets portals when their transaction ends, as the server does', () => {
+    const script = new Script()
+    script.client(parse('SELECT 1'), bind('', 'p'), sync)
+    script.upstream(parsed, bound, ready('T'))
+    expect(script.client(execute('p'), sync)[0]).toEqual(execute('p'))
+    script.upstream(complete('SELECT 1'), ready())
+    script.client(execute('p'), sync)
+    expect(script.upstream(failed('34000'), ready())).toMatchObject([
+      { fields: { C: '34000', M: 'portal "p" does not exist' } },
+      ready(),
+    ])
+  })
+
   it('refuses Execute of a portal it does not know', () => {
     const script = new Script()
     script.client(execute('cursor'), sync)
