@@ -28,9 +28,9 @@ export function clip(text: string, limit: number): string {
 }
 
 /** `"text":...`, and where the text was cut also its whole length and SHA-256. */
-export function textFields(text: string): string {
-  const kept = `"text":${quote(clip(text, textLimit))}`
-  if (fits(text, textLimit)) return kept
+export function textFields(text: string, limit: number = textLimit): string {
+  const kept = `"text":${quote(clip(text, limit))}`
+  if (fits(text, limit)) return kept
   return `${kept},"textBytes":${Buffer.byteLength(text)},"textSha256":"${hash('sha256', text, 'hex')}"`
 }
 

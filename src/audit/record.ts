@@ -97,7 +97,8 @@ export type StatementProtocol = 'simple' | 'extended' | 'functionCall'
 /**
  * The intent: written before the statement is forwarded. `number` counts the session's statements;
  * with the session id it is the record's id, which the outcome repeats. `decision` differs from the
- * judgement's own where the session knew more, e.g. that the grant has ended since.
+ * judgement's own where the session knew more, e.g. that the grant has ended since. `repeats` is the
+ * number of the session's first statement with this long text.
  */
 export function statementRecord(
   context: SessionContext,
@@ -105,18 +106,39 @@ export function statementRecord(
   protocol: StatementProtocol,
   judgement: Judgement,
   decision: Decision = judgement.decision,
+  repeats?: number,
 ): string {
+  const text =
+    repeats === undefined
+      ? remembered(judgementFields, judgement, describeJudgement)
+      : `${remembered(repeatedFields, judgement, describeRepeated)},"textIn":"${context.id}.${repeats}"`
   return (
     `"type":"statement","id":"${context.id}.${number}",${context.fields},"protocol":"${protocol}",` +
-    `${remembered(judgementFields, judgement, describeJudgement)},` +
-    remembered(decisionFields, decision, describeDecision)
+    `${text},${remembered(decisionFields, decision, describeDecision)}`
   )
 }
 
-/** Behind a statement record: the texts of the prepared statements that its EXECUTE names. */
-export function runsField(texts: readonly string[]): string {
-  if (texts.length === 0) return ''
-  return `,"runs":[${texts.map((text) => quote(clip(text, textLimit))).join(',')}]`
+/**
+ * Longer texts stand whole in the session's first record of them; later ones give the beginning, the
+ * hash, and where the whole is. A client could otherwise fill the journal's disk with a megabyte for
+ * each 25 bytes of Bind and Execute.
+ */
+export const longText = 8 * 1024
+
+/** The text of a prepared statement that an EXECUTE names. */
+export interface RunText {
+  readonly text: string
+  /** The session's journal has it whole already. */
+  readonly repeated: boolean
+}
+
+/** Behind a statement record: what its EXECUTE runs. */
+export function runsField(runs: readonly RunText[]): string {
+  if (runs.length === 0) return ''
+  const texts = runs.map(({ text, repeated }) => {
+    return `{${textFields(text, repeated ? longText : textLimit)}}`
+  })
+  return `,"runs":[${texts.join(',')}]`
 }
 
 /**
@@ -226,13 +248,22 @@ const tagLimit = 64
 
 // Judgements and decisions are immutable and live as long as they are remembered elsewhere.
 const judgementFields = new WeakMap<Judgement, string>()
+const repeatedFields = new WeakMap<Judgement, string>()
 const decisionFields = new WeakMap<Decision, string>()
 
 function describeJudgement(judgement: Judgement): string {
+  return `${textFields(judgement.text)},${describeKind(judgement)}`
+}
+
+function describeRepeated(judgement: Judgement): string {
+  return `${textFields(judgement.text, longText)},${describeKind(judgement)}`
+}
+
+function describeKind(judgement: Judgement): string {
   const { tags } = judgement
   const kept = tags.slice(0, tagLimit).map(quote).join(',')
   const count = tags.length > tagLimit ? `,"tagCount":${tags.length}` : ''
-  return `${textFields(judgement.text)},"tags":[${kept}]${count},"class":"${judgement.class}"`
+  return `"tags":[${kept}]${count},"class":"${judgement.class}"`
 }
 
 function describeDecision(decision: Decision): string {

@@ -35,6 +35,7 @@ export class Listener {
   readonly #secureContext: SecureContext | undefined
   readonly #hall: Hall
   readonly #sockets = new Set<Socket>()
+  #unknownCancelAt = Number.NEGATIVE_INFINITY
 
   /** Throws when the certificate, its key or an address range cannot be used. */
   constructor(options: ListenerOptions, deps: ServeDependencies) {
@@ -146,10 +147,19 @@ export class Listener {
       request.secret,
     )
     this.#deps.meter.cancel(result)
+    if (result === 'unknown' && !this.#mayRecordUnknown()) return
     const { address, port } = peerOf(socket)
     this.#deps.journal.append(
       cancelRecord({ result, client: `${address}:${port}`, session: sessionId }),
     )
+  }
+
+  /** Anybody can send a cancel request with any key: one a second is recorded, all are counted. */
+  #mayRecordUnknown(): boolean {
+    const now = this.#deps.clock.elapsed()
+    if (now - this.#unknownCancelAt < 1_000) return false
+    this.#unknownCancelAt = now
+    return true
   }
 }
 

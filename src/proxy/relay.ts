@@ -3,6 +3,7 @@
 // time; what bytes mean is the session's business.
 
 import type { Socket } from 'node:net'
+import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import type { Judgement } from '../policy/decision.ts'
 import type { Execution, Result } from '../session/execution.ts'
@@ -18,6 +19,8 @@ export interface Ending {
   readonly failure: Failure | undefined
 }
 
+/** Reading one chunk of a client's for so long holds the others up. */
+const longReadMs = 10
 /** How long an upstream may take to close after Terminate. */
 const terminateMs = 5_000
 /** How long a client that sent FIN is written to without progress before it counts as gone. */
@@ -30,11 +33,13 @@ export class Relay implements SessionPort {
   readonly #client: Socket
   readonly #upstream: Socket
   readonly #meter: Meter
+  readonly #clock: Clock
   readonly #role: string
   readonly #cancel: () => Promise<boolean>
   readonly #onEnd: (ending: Ending) => void
   #over = false
   #terminating = false
+  #yielding = false
   #bytesToClient = 0
   #bytesToUpstream = 0
   #timer: NodeJS.Timeout | undefined
@@ -53,6 +58,7 @@ export class Relay implements SessionPort {
     this.#client = sides.client
     this.#upstream = sides.upstream
     this.#meter = deps.meter
+    this.#clock = options.clock
     this.#role = options.authorization.grant.role
     this.#cancel = deps.cancel
     this.#onEnd = deps.onEnd
@@ -125,7 +131,9 @@ export class Relay implements SessionPort {
 
   #fromClient(chunk: Buffer): void {
     try {
+      const startedAt = this.#clock.elapsed()
       this.session.fromClient(chunk)
+      this.#yieldFor(this.#clock.elapsed() - startedAt)
       if (this.session.congested) this.#client.pause()
     } catch (error) {
       this.end(unexpected(error))
@@ -196,9 +204,24 @@ export class Relay implements SessionPort {
     this.#timer.unref()
   }
 
+  /**
+   * Whose text took long to read waits three times as long before it is read from again: parsing
+   * is done in everybody's time, and one client may have a quarter of it.
+   */
+  #yieldFor(tookMs: number): void {
+    if (tookMs < longReadMs || this.#over) return
+    this.#yielding = true
+    this.#client.pause()
+    setTimeout(() => {
+      this.#yielding = false
+      this.#resumeClient()
+    }, tookMs * 3).unref()
+  }
+
   /** Reads from the client again, unless something still holds it back. */
   #resumeClient(): void {
-    if (this.#over || this.session.congested || this.#upstream.writableNeedDrain) return
+    if (this.#over || this.#yielding) return
+    if (this.session.congested || this.#upstream.writableNeedDrain) return
     this.#client.resume()
   }
 }

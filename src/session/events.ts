@@ -3,7 +3,7 @@
 
 import type { Journal, JournalWaiter } from '../audit/journal.ts'
 import type { SessionContext, StatementProtocol } from '../audit/record.ts'
-import { outcomeRecord, runsField, statementRecord } from '../audit/record.ts'
+import { longText, outcomeRecord, runsField, statementRecord } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
 import type { Execution, Result } from './execution.ts'
@@ -15,6 +15,8 @@ export class StatementEvents {
   readonly #clock: Clock
   readonly #port: SessionPort
   #statements = 0
+  /** Of each long text, the number of the first statement that recorded it. */
+  readonly #longTexts = new WeakMap<Judgement, number>()
 
   constructor(deps: {
     readonly journal: Journal
@@ -34,18 +36,30 @@ export class StatementEvents {
   }
 
   /**
-   * Appends the intent; `waiter` is told when it is stored. `runs` are the texts of the prepared
-   * statements that the statement's own text only names.
+   * Appends the intent; `waiter` is told when it is stored. `runs` are the prepared statements that the
+   * statement's own text only names.
    */
   accepted(
     judgement: Judgement,
     protocol: StatementProtocol,
-    runs: readonly string[],
+    runs: readonly Judgement[],
     waiter: JournalWaiter,
   ): Execution {
     const number = ++this.#statements
-    const record = statementRecord(this.#context, number, protocol, judgement) + runsField(runs)
-    this.#journal.append(record, waiter)
+    const repeats = this.#firstWith(judgement, number)
+    const ran = runs.map((run) => ({
+      text: run.text,
+      repeated: this.#firstWith(run, number) !== undefined,
+    }))
+    const record = statementRecord(
+      this.#context,
+      number,
+      protocol,
+      judgement,
+      judgement.decision,
+      repeats,
+    )
+    this.#journal.append(record + runsField(ran), waiter)
     return {
       number,
       judgement,
@@ -90,5 +104,13 @@ export class StatementEvents {
       }),
     )
     this.#port.statementEnded(execution, result, durationMs)
+  }
+
+  /** The number of the earlier statement whose record has this long text whole. */
+  #firstWith(judgement: Judgement, number: number): number | undefined {
+    if (judgement.text.length <= longText) return undefined
+    const first = this.#longTexts.get(judgement)
+    if (first === undefined) this.#longTexts.set(judgement, number)
+    return first
   }
 }

@@ -382,12 +382,12 @@ export class Gate implements FrameHandler, JournalWaiter {
     if (copies) this.#waitsFor = this.#settled
   }
 
-  /** The intent, with the texts of the prepared statements that EXECUTE names. */
+  /** The intent, with the prepared statements that EXECUTE names. */
   #accept(judgement: Judgement, protocol: StatementProtocol): Execution {
-    const runs: string[] = []
+    const runs: Judgement[] = []
     for (const name of judgement.executes) {
       const prepared = this.#state.statements.get(name)
-      if (prepared !== undefined) runs.push(prepared.judgement.text)
+      if (prepared !== undefined) runs.push(prepared.judgement)
     }
     return this.#state.events.accepted(judgement, protocol, runs, this)
   }

@@ -7,9 +7,13 @@ import { isSystemRelation, isUpdatableCatalog } from './catalogs.ts'
 import type { RelationUse } from './facts.ts'
 import { list, type Node, names, string, unwrap } from './tree.ts'
 
-/** The WITH names that are visible at a place, innermost first. */
+/**
+ * The WITH names that are visible at a place, innermost first: of one clause's names, those below a
+ * position. All places share the clause's one map: a copy for each would be quadratic in the text.
+ */
 export interface Scope {
-  readonly names: ReadonlySet<string>
+  readonly positions: ReadonlyMap<string, number>
+  readonly below: number
   readonly outer: Scope | undefined
 }
 
@@ -115,20 +119,25 @@ export function writableThroughView(type: string, node: Node): RelationUse | und
 export function openScope(
   withClause: Node,
   outer: Scope | undefined,
-): { readonly body: Scope; readonly queries: readonly (Scope | undefined)[] } {
-  const defined = list(withClause, 'ctes').map(
-    (cte) => string(unwrap(cte, 'CommonTableExpr') ?? {}, 'ctename') ?? '',
-  )
-  const body = { names: new Set(defined), outer }
-  const queries = defined.map((_, index) => {
-    if (withClause['recursive'] === true) return body
+): { readonly body: Scope; readonly queries: readonly Scope[] } {
+  const ctes = list(withClause, 'ctes')
+  const positions = new Map<string, number>()
+  for (const [index, cte] of ctes.entries()) {
+    const name = string(unwrap(cte, 'CommonTableExpr') ?? {}, 'ctename') ?? ''
+    if (!positions.has(name)) positions.set(name, index)
+  }
+  const body = { positions, below: ctes.length, outer }
+  const queries = ctes.map((_, index) => {
     // Without RECURSIVE a query sees only those before it, so its own name means the real table.
-    return index === 0 ? outer : { names: new Set(defined.slice(0, index)), outer }
+    return withClause['recursive'] === true ? body : { positions, below: index, outer }
   })
   return { body, queries }
 }
 
 function isVisible(name: string, scope: Scope | undefined): boolean {
-  for (let at = scope; at !== undefined; at = at.outer) if (at.names.has(name)) return true
+  for (let at = scope; at !== undefined; at = at.outer) {
+    const position = at.positions.get(name)
+    if (position !== undefined && position < at.below) return true
+  }
   return false
 }

@@ -3,7 +3,6 @@
 // journal must hold all that the server's own log says it ran, with an outcome for each.
 // DIFFERENTIAL_RUNS makes it longer, DIFFERENTIAL_SEED another one.
 
-import { writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
@@ -102,9 +101,6 @@ type Records = Awaited<ReturnType<Warden['journal']>>
 it(`hears the same as a direct connection, in ${runs} random conversations, all in the journal`, async () => {
   let marks = 0
   const differences: string[] = []
-  setInterval(() => {
-    void log().then((l) => writeFileSync('/tmp/rt-server.log', l))
-  }, 100).unref()
   let [ours, theirs] = [await open(), await direct()]
   const from = (await log()).length
   for (let run = 0; run < runs; run++) {
@@ -128,15 +124,11 @@ it(`hears the same as a direct connection, in ${runs} random conversations, all 
   }
   ours.close()
   theirs.close()
-  writeFileSync(
-    '/tmp/rt-journal.txt',
-    (await warden.journal()).map((r) => JSON.stringify(r)).join('\n'),
-  )
-  writeFileSync('/tmp/rt-diff.txt', differences.join('\n=======\n'))
+
   await sleep(500)
   const journal = await warden.journal()
   const lies = [...unrecorded(journal, (await log()).slice(from)), ...unfinished(journal)]
-  writeFileSync('/tmp/rt-lies.txt', lies.join('\n'))
+
   expect({ count: differences.length, first: differences[0] }).toEqual({
     count: 0,
     first: undefined,
@@ -145,12 +137,12 @@ it(`hears the same as a direct connection, in ${runs} random conversations, all 
 }, 600_000)
 
 async function open(): Promise<WireClient> {
-  return await WireClient.logIn(warden.port, await warden.login('admin'))
+  return WireClient.logIn(warden.port, await warden.login('admin'))
 }
 
 async function log(): Promise<string> {
   const file = inject('serverLog')
-  return file === undefined ? '' : await readFile(file, 'utf8')
+  return file === undefined ? '' : readFile(file, 'utf8')
 }
 
 /** Statements that the server ran and of which the journal says nothing, or that they were skipped. */

@@ -239,7 +239,7 @@ async function state(): Promise<string> {
 }
 
 async function open(role: string, parameters: Record<string, string> = {}): Promise<WireClient> {
-  return await WireClient.logIn(warden.port, await warden.login(role), parameters)
+  return WireClient.logIn(warden.port, await warden.login(role), parameters)
 }
 
 type Road = readonly [string, readonly FrontendMessage[]]

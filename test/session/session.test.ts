@@ -260,6 +260,22 @@ describe('the extended protocol', () => {
     ])
   })
 
+  it('records a long text whole once, and where that is when it runs again', () => {
+    const script = new Script()
+    const long = `SELECT '${'x'.repeat(20_000)}'`
+    script.client(parse(long), sync)
+    script.upstream(parsed, ready())
+    for (let n = 0; n < 3; n++) {
+      script.client(bind(), execute(), sync)
+      script.upstream(bound, complete('SELECT 1'), ready())
+    }
+    const [first, second, third] = script.records('statement')
+    expect(first).toMatchObject({ text: long })
+    expect(second).toMatchObject({ textBytes: long.length, textIn: first?.['id'] })
+    expect(String(third?.['text']).length).toBeLessThan(10_000)
+    expect(third).toMatchObject({ textIn: first?.['id'], tags: ['SELECT'] })
+  })
+
   it('streams the parameters of a Bind larger than its head', () => {
     const script = new Script()
     script.client(parse('SELECT $1'), sync)
@@ -323,7 +339,7 @@ describe('a name', () => {
     script.upstream(parsed, ready())
     script.client(sql('EXECUTE n'))
     expect(script.records('statement')).toMatchObject([
-      { text: 'EXECUTE n', runs: ['DELETE FROM t'] },
+      { text: 'EXECUTE n', runs: [{ text: 'DELETE FROM t' }] },
     ])
   })
 })

@@ -169,7 +169,9 @@ function oneStep(random: Random, mark: () => string): readonly FrontendMessage[]
 function copyIn(random: Random, mark: () => string): readonly FrontendMessage[] {
   const text = `${pick(random, copies)} ${mark()}`
   if (random() < 0.5) return [sql(text), ...data(random)]
-  const early = random() < 0.5 ? [sync] : []
+  // FREEZE fails between asking for data and reading any. Whether the server then reads an early Sync
+  // as one is for it to know: a client that sends one must take either number of ReadyForQuery.
+  const early = random() < 0.5 && !text.includes('FREEZE') ? [sync] : []
   return [parse(text), bind(), execute(), ...early, ...data(random), sync]
 }
 

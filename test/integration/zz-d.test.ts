@@ -1,0 +1,202 @@
+// pgwarden beside a direct connection: the same random conversations with two equal databases, one
+// reached by an administrator through the proxy. What the client hears must be the same; and the
+// journal must hold all that the server's own log says it ran, with an outcome for each.
+// DIFFERENTIAL_RUNS makes it longer, DIFFERENTIAL_SEED another one.
+
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
+import { afterAll, beforeAll, expect, inject, it } from 'vitest'
+import { Secret } from '../../src/secret.ts'
+import { connectUpstream } from '../../src/upstream/connect.ts'
+import type { BackendMessage } from '../../src/wire/backend.ts'
+import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
+import { hearsUntilRow } from '../support/answers.ts'
+import { type FreshDatabase, freshDatabase } from '../support/databases.ts'
+import { conversation, type Random, randomSchema, seeded } from '../support/random-session.ts'
+import { sql, sync } from '../support/scripted-session.ts'
+import { Warden } from '../support/warden.ts'
+import { WireClient } from '../support/wire-client.ts'
+
+const runs = Number(process.env['DIFFERENTIAL_RUNS'] ?? 300)
+const firstSeed = Number(process.env['DIFFERENTIAL_SEED'] ?? 1)
+
+let warden: Warden
+let twin: FreshDatabase
+
+beforeAll(async () => {
+  warden = await Warden.start(inject('adminUrl'), { schema: randomSchema })
+  twin = await freshDatabase(inject('adminUrl'), 'twin')
+  const client = new Client({ connectionString: twin.url })
+  await client.connect()
+  await client.query(randomSchema)
+  await client.end()
+})
+afterAll(async () => {
+  await twin.drop()
+  await warden.stop()
+})
+
+async function direct(): Promise<WireClient> {
+  const url = new URL(twin.url)
+  const { socket } = await connectUpstream({
+    host: url.hostname,
+    port: Number(url.port),
+    parameters: new Map([
+      ['user', decodeURIComponent(url.username)],
+      ['database', twin.name],
+      ['client_encoding', 'UTF8'],
+    ]),
+    password: new Secret(decodeURIComponent(url.password)),
+    timeoutMs: 10_000,
+  })
+  return WireClient.over(socket)
+}
+
+/** Says the messages in pieces that have nothing to do with where one ends, and waits for the end. */
+async function converse(
+  wire: WireClient,
+  messages: readonly FrontendMessage[],
+  random: Random,
+): Promise<readonly string[]> {
+  const last = [{ type: 'copyFail', message: 'over' } as const, sync, sql('ROLLBACK')]
+  const clean = [sql('DISCARD ALL'), sql("SELECT 'settled'")]
+  const bytes = Buffer.concat([...messages, ...last, ...clean].map(encodeFrontend))
+  for (let at = 0; at < bytes.length; ) {
+    const end = random() < 0.3 ? bytes.length : at + 1 + Math.floor(random() * 200)
+    wire.socket.write(bytes.subarray(at, end))
+    if (random() < 0.3) await sleep(random() * 3)
+    at = end
+  }
+  return (await hearsUntilRow(wire, 'settled')).map(comparable)
+}
+
+/** A message without what two connections, two databases or two programs may tell in other words. */
+function comparable(message: BackendMessage): string {
+  switch (message.type) {
+    case 'errorResponse': {
+      const { C: code = '', M: text = '' } = message.fields
+      // EXECUTE of a name that is not known is refused before anybody asks for the transaction's state.
+      const unknown = code === '26000' || code === '25P02' || text.endsWith(': EXECUTE')
+      if (unknown) return 'error: no such statement, or not in this transaction'
+      return `error: ${code} ${text}`
+    }
+    case 'noticeResponse':
+      return `notice: ${message.fields['C']} ${message.fields['M']}`
+    case 'notificationResponse':
+      return `notification: ${message.channel} ${message.payload}`
+    case 'rowDescription':
+      return `columns: ${message.columns.map(({ name, typeOid }) => `${name} ${typeOid}`).join()}`
+    case 'dataRow':
+      return `row: ${message.values.map(String).join()}`
+    case 'copyData':
+      return `data: ${message.data.toString()}`
+    default:
+      return JSON.stringify(message)
+  }
+}
+
+type Records = Awaited<ReturnType<Warden['journal']>>
+
+it(`hears the same as a direct connection, in ${runs} random conversations, all in the journal`, async () => {
+  let marks = 0
+  const differences: string[] = []
+  let [ours, theirs] = [await open(), await direct()]
+  const from = (await log()).length
+  for (let run = 0; run < runs; run++) {
+    const seed = firstSeed * 1_000_000 + run
+    const messages = conversation(seeded(seed), () => `/*m${String(++marks).padStart(6, '0')}*/`)
+    const heard = await Promise.allSettled([
+      converse(ours, messages, seeded(seed + 1)),
+      converse(theirs, messages, seeded(seed + 2)),
+    ])
+    const [mine, other] = heard.map((one) =>
+      one.status === 'fulfilled' ? one.value : [String(one.reason)],
+    )
+    // An internal error of the server's own is nobody's to imitate.
+    const defect = /XX000|unexpected state/.test(JSON.stringify(other))
+    if (!defect && JSON.stringify(mine) !== JSON.stringify(other)) {
+      differences.push(describeDifference(seed, messages, mine ?? [], other ?? []))
+    } else if (!ours.ended && !theirs.ended) continue
+    ours.close()
+    theirs.close()
+    ;[ours, theirs] = [await open(), await direct()]
+  }
+  ours.close()
+  theirs.close()
+
+  ;(await import('node:fs')).writeFileSync('/tmp/rt-diff.txt', differences.join('\n=======\n'))
+  await sleep(500)
+  const journal = await warden.journal()
+  const lies = [...unrecorded(journal, (await log()).slice(from)), ...unfinished(journal)]
+
+  expect({ count: differences.length, first: differences[0] }).toEqual({
+    count: 0,
+    first: undefined,
+  })
+  expect({ count: lies.length, first: lies.slice(0, 5) }).toEqual({ count: 0, first: [] })
+}, 600_000)
+
+async function open(): Promise<WireClient> {
+  return WireClient.logIn(warden.port, await warden.login('admin'))
+}
+
+async function log(): Promise<string> {
+  const file = inject('serverLog')
+  return file === undefined ? '' : readFile(file, 'utf8')
+}
+
+/** Statements that the server ran and of which the journal says nothing, or that they were skipped. */
+function unrecorded(journal: Records, text: string): readonly string[] {
+  const skipped = new Set(
+    journal.filter((r) => r['result'] === 'skipped').map((r) => String(r['statement'])),
+  )
+  const mark = /\/\*m\d+\*\//
+  const recorded = new Set(
+    journal
+      .filter((r) => r['type'] === 'statement' && !skipped.has(String(r['id'])))
+      .map((r) => mark.exec(String(r['text']))?.[0]),
+  )
+  const ran = new Set(
+    [...text.matchAll(/(?:statement|execute [^: ]*): .*(\/\*m\d+\*\/)/g)].map(([, found]) => found),
+  )
+  return [...ran].filter((found) => !recorded.has(found)).map((found) => `not recorded: ${found}`)
+}
+
+/** Statements without an outcome, and ends of conversations whose outcome is not their own. */
+function unfinished(journal: Records): readonly string[] {
+  const outcomes = new Map(journal.map((r) => [String(r['statement']), r]))
+  return journal
+    .filter((r) => r['type'] === 'statement' && r['decision'] === 'allow')
+    .filter((r) => {
+      const outcome = outcomes.get(String(r['id']))
+      if (outcome === undefined) return true
+      const settled = String(r['text']).includes("'settled'")
+      return settled && outcome['result'] !== 'unknown' && outcome['rows'] !== 1
+    })
+    .map(
+      (r) =>
+        `${String(r['id'])} ${String(r['text'])}: ${JSON.stringify(outcomes.get(String(r['id'])))}`,
+    )
+}
+
+function describeDifference(
+  seed: number,
+  messages: readonly FrontendMessage[],
+  mine: readonly string[],
+  other: readonly string[],
+): string {
+  const at = mine.findIndex((line, index) => line !== other[index])
+  const said = messages.map((message) => {
+    const text = 'text' in message ? message.text.toString() : ''
+    return JSON.stringify({ ...message, ...(text && { text }), data: undefined })
+  })
+  return [
+    `seed ${seed}, answer ${at}`,
+    ...said,
+    '-- pgwarden:',
+    ...mine,
+    '-- direct:',
+    ...other,
+  ].join('\n')
+}
