@@ -136,7 +136,7 @@ export class Gate implements FrameHandler, JournalWaiter {
     this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
 
-  /** Inside COPY FROM STDIN the server understands only these; anything else loses synchronisation. */
+  /** Inside COPY FROM STDIN the server understands only a few messages. */
   #inCopy(type: number, bytes: Buffer, start: number, end: number): boolean {
     if (type === frontend.sync) {
       decodeEmpty(bytes, start, end)
@@ -161,10 +161,22 @@ export class Gate implements FrameHandler, JournalWaiter {
         this.#terminate(bytes, start, end)
         return true
       default:
-        throw new Failure('protocol_violation', {
-          message: `unexpected message type 0x${type.toString(16).toUpperCase().padStart(2, '0')} during COPY from stdin`,
-        })
+        return this.#failCopy(type)
     }
+  }
+
+  /**
+   * Another message would fail the COPY, or, when the COPY has failed already, run. CopyFail does the
+   * first and is ignored in the second case; when its answer is there, the message has its turn.
+   */
+  #failCopy(type: number): boolean {
+    const hex = type.toString(16).toUpperCase().padStart(2, '0')
+    const message = `unexpected message type 0x${hex} during COPY from stdin`
+    const frame = encodeFrontend({ type: 'copyFail', message })
+    this.#outbox.add(frame, 0, frame.length)
+    this.#state.pipeline.copyEnded()
+    this.#waitsFor = this.#settled
+    return false
   }
 
   readonly #settled = (): boolean => this.#state.pipeline.settled

@@ -90,10 +90,9 @@ export class Names<T> {
     else this.#facts.set(key, value)
   }
 
-  /** Forgets all facts; what is announced stays announced. */
-  clear(): void {
-    for (const value of this.#facts.values()) this.#weight -= this.#weightOf(value)
-    this.#facts.clear()
+  /** Forgets all facts but the one of `kept`; what is announced stays announced. */
+  clear(kept?: string): void {
+    for (const name of [...this.#facts.keys()]) if (name !== kept) this.#put(name, undefined)
   }
 
   /** The facts, for who must close the books on them. */

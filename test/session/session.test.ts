@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Receipt } from '../../src/audit/journal.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
+import { encodeBackend } from '../../src/wire/backend.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 import {
   bind,
@@ -486,13 +487,22 @@ describe('COPY', () => {
     expect(script.session.idle).toBe(true)
   })
 
-  it('in: any other message is a protocol violation', () => {
+  it('in: any other message fails it, and has its turn when that is answered', () => {
     const script = new Script()
     script.client(sql('COPY t FROM STDIN'))
     script.upstream(copyIn)
-    expect(() => script.sends(sql('SELECT 1'))).toThrow(
-      'unexpected message type 0x51 during COPY from stdin',
-    )
+    expect(script.client(data, sql('SELECT 1'))).toEqual([
+      data,
+      { type: 'copyFail', message: 'unexpected message type 0x51 during COPY from stdin' },
+    ])
+    script.upstream(failed('57014'), ready())
+    script.turn()
+    expect(script.gotUpstream()).toEqual([sql('SELECT 1')])
+    script.upstream(complete('SELECT 1'), ready())
+    expect(script.records('outcome')).toMatchObject([
+      { result: 'error', sqlstate: '57014' },
+      { result: 'ok' },
+    ])
   })
 
   it('out: counts the rows by the tag and the bytes by what passed', () => {
@@ -579,6 +589,19 @@ describe('the end of a session', () => {
         value: 'off',
       }),
     ).toThrow(expect.objectContaining({ sqlstate: '57P01' }))
+  })
+
+  it('does not come with a setting whose value is long, wherever it is cut', () => {
+    const script = new Script({ pinned: new Map([['client_encoding', 'utf8']]) })
+    const status = encodeBackend({
+      type: 'parameterStatus',
+      name: 'search_path',
+      value: 'x'.repeat(20_000),
+    })
+    for (let at = 0; at < status.length; at += 1000) {
+      script.session.fromUpstream(status.subarray(at, at + 1000))
+    }
+    expect(script.gotClient()).toHaveLength(1)
   })
 
   it('comes when the upstream answers a denied statement with success', () => {
