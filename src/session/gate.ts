@@ -66,8 +66,9 @@ export class Gate implements FrameHandler, JournalWaiter {
     if (!this.ready) return false
     this.#waitsFor = undefined
     // Nothing behind Terminate counts.
-    this.#dropping = this.#terminated
-    if (this.#terminated) return true
+    this.#dropping = this.#terminated || this.#state.intruder
+    this.#state.intruder = false
+    if (this.#dropping) return true
     if (this.#state.pipeline.copyingIn) return this.#inCopy(type, bytes, start, end)
     switch (type) {
       case frontend.query:
@@ -166,15 +167,19 @@ export class Gate implements FrameHandler, JournalWaiter {
   }
 
   /**
-   * Another message would fail the COPY, or, when the COPY has failed already, run. CopyFail does the
-   * first and is ignored in the second case; when its answer is there, the message has its turn.
+   * PostgreSQL fails the COPY over any other message and drops it; but when the COPY has failed already,
+   * the message runs. CopyFail does the same and is ignored in the second case: its answer tells.
    */
   #failCopy(type: number): boolean {
     const hex = type.toString(16).toUpperCase().padStart(2, '0')
     const message = `unexpected message type 0x${hex} during COPY from stdin`
     const frame = encodeFrontend({ type: 'copyFail', message })
+    const { pipeline } = this.#state
+    if (pipeline.head !== undefined) {
+      pipeline.head.copyFailure = new Failure('protocol_violation', { message })
+    }
     this.#outbox.add(frame, 0, frame.length)
-    this.#state.pipeline.copyEnded()
+    pipeline.copyEnded()
     this.#waitsFor = this.#settled
     return false
   }
@@ -449,6 +454,7 @@ function expect(
   return {
     kind,
     denial: undefined,
+    copyFailure: undefined,
     execution: undefined,
     statementChange: more?.statementChange,
     portalChange: more?.portalChange,

@@ -11,6 +11,8 @@ export interface Expectation {
   readonly kind: 'query' | 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'call' | 'sync'
   /** Why the upstream was given something that fails in its place; its error is answered with this. */
   denial: Failure | undefined
+  /** What the COPY's error says when it is the answer to a CopyFail of ours. */
+  copyFailure: Failure | undefined
   /** The run that the answers belong to; none where nothing runs. */
   execution: Execution | undefined
   /** What the message makes of a statement's name (parse, query, close). */

@@ -153,7 +153,10 @@ export class Replies implements FrameHandler {
       return false
     }
     if (head === undefined) return false
-    const { denial, execution } = head
+    const { execution } = head
+    const failedByUs = fields['C'] === '57014' ? head.copyFailure : undefined
+    if (failedByUs !== undefined) this.#state.intruder = true
+    const denial = head.denial ?? failedByUs
     if (execution !== undefined) events.ended(execution, 'error', fields['C'])
     // A failed Parse of "" has destroyed the unnamed statement all the same.
     if (head.kind === 'parse' && head.statementChange?.key === '') {
@@ -164,7 +167,7 @@ export class Replies implements FrameHandler {
     if (denial === undefined) return false
     head.denial = undefined
     this.#dropping = true
-    const answer = errorResponse(denial)
+    const answer = errorResponse(denial, 'ERROR')
     this.#ranges.add(answer, 0, answer.length)
     return true
   }

@@ -37,6 +37,8 @@ export class SessionState {
   readonly portals = new Names<Portal>(() => nameWeight)
   readonly pipeline: Pipeline
   readonly events: StatementEvents
+  /** The client's next message came in the middle of a COPY and has failed it. */
+  intruder = false
   /** As the upstream's last ReadyForQuery said. */
   status: TransactionStatus = 'I'
 

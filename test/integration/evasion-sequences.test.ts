@@ -267,7 +267,8 @@ describe('the protocol', () => {
     wire.query('COPY t FROM STDIN')
     await wire.hears('copyInResponse')
     wire.query('DELETE FROM t')
-    expect(sqlstates(await wire.hearsTheEnd())).toEqual(['08P01'])
+    expect(sqlstates(await wire.hears('readyForQuery'))).toEqual(['08P01'])
+    expect(await value(wire, 'SELECT 1')).toBe('1')
     expect(await rows()).toEqual([1, 2])
   })
 

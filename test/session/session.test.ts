@@ -487,7 +487,7 @@ describe('COPY', () => {
     expect(script.session.idle).toBe(true)
   })
 
-  it('in: any other message fails it, and has its turn when that is answered', () => {
+  it('in: any other message fails it and is dropped', () => {
     const script = new Script()
     script.client(sql('COPY t FROM STDIN'))
     script.upstream(copyIn)
@@ -495,14 +495,28 @@ describe('COPY', () => {
       data,
       { type: 'copyFail', message: 'unexpected message type 0x51 during COPY from stdin' },
     ])
-    script.upstream(failed('57014'), ready())
-    script.turn()
-    expect(script.gotUpstream()).toEqual([sql('SELECT 1')])
-    script.upstream(complete('SELECT 1'), ready())
-    expect(script.records('outcome')).toMatchObject([
-      { result: 'error', sqlstate: '57014' },
-      { result: 'ok' },
+    expect(script.upstream(failed('57014'), ready())).toMatchObject([
+      { fields: { S: 'ERROR', C: '08P01', M: expect.stringContaining('0x51') as unknown } },
+      ready(),
     ])
+    script.turn()
+    expect(script.gotUpstream()).toEqual([])
+    expect(script.client(sql('SELECT 2'))).toEqual([sql('SELECT 2')])
+    script.upstream(complete('SELECT 1'), ready())
+    expect(script.records('statement').map(({ text }) => text)).toEqual([
+      'COPY t FROM STDIN',
+      'SELECT 2',
+    ])
+  })
+
+  it('in: a message that comes when it has failed already is not dropped', () => {
+    const script = new Script()
+    script.client(sql('COPY t FROM STDIN (FREEZE)'))
+    script.upstream(copyIn)
+    script.client(sql('DELETE FROM t'))
+    script.upstream(failed('55000'), ready())
+    script.turn()
+    expect(script.gotUpstream()).toEqual([sql('DELETE FROM t')])
   })
 
   it('out: counts the rows by the tag and the bytes by what passed', () => {
