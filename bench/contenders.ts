@@ -3,9 +3,8 @@
 // session mode without authentication: nothing that pgwarden must do is asked of it.
 
 import { execFile } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
 import { chown, writeFile } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { postgresAccount } from '../src/demo/account.ts'
@@ -35,21 +34,6 @@ const pgwarden = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 
 export function direct({ direct: connection }: BenchDatabase): Contender {
   return { name: 'direct', connection, pid: undefined }
-}
-
-/** Its full path; undefined where it is not installed. Debian keeps it where only root looks. */
-export function findPgbouncer(): string | undefined {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
-  return [...folders, '/usr/sbin', '/usr/local/sbin']
-    .map((folder) => join(folder, 'pgbouncer'))
-    .find((file) => {
-      try {
-        accessSync(file, constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    })
 }
 
 /** e.g. `1.24.1`. */

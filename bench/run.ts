@@ -7,11 +7,10 @@ import { availableParallelism, cpus, release, tmpdir, type } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
-import { findPgbench } from '../test/support/psql.ts'
+import { findPgbench, findPgbouncer } from '../test/support/psql.ts'
 import {
   type Contender,
   direct,
-  findPgbouncer,
   pgbouncerVersion,
   startPgbouncer,
   startPgwarden,

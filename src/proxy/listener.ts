@@ -8,8 +8,9 @@ import { Failure } from '../errors.ts'
 import { errorResponse } from '../wire/backend.ts'
 import { Cancels } from './cancel.ts'
 import { asFailure } from './login.ts'
+import { peerOf } from './peer.ts'
 import { endSocket } from './relay.ts'
-import { type Hall, peerOf, type ServeDependencies, serve } from './serve.ts'
+import { type Hall, type ServeDependencies, serve } from './serve.ts'
 import { Sessions } from './sessions.ts'
 import { readStartup } from './startup.ts'
 
@@ -148,9 +149,8 @@ export class Listener {
     )
     this.#deps.meter.cancel(result)
     if (result === 'unknown' && !this.#mayRecordUnknown()) return
-    const { address, port } = peerOf(socket)
     this.#deps.journal.append(
-      cancelRecord({ result, client: `${address}:${port}`, session: sessionId }),
+      cancelRecord({ result, client: peerOf(socket).name, session: sessionId }),
     )
   }
 

@@ -2,7 +2,6 @@
 // credentials, upstream. To a stranger every refusal of a token looks the same; the true reason goes
 // to the audit. Ignorant of statements.
 
-import { isIPv4 } from 'node:net'
 import type { Authorization } from '../access/authorization.ts'
 import type { Refused } from '../access/login.ts'
 import type { Journal } from '../audit/journal.ts'
@@ -14,6 +13,7 @@ import { encodeBackend } from '../wire/backend.ts'
 import { frontend, loginFrames } from '../wire/frontend.ts'
 import { decodeOptions } from '../wire/startup.ts'
 import type { Intake } from './intake.ts'
+import type { Peer } from './peer.ts'
 import type {
   CredentialSource,
   Log,
@@ -50,12 +50,6 @@ export interface LoggedIn {
 /** Far above any token; a password message larger than this is not a login. */
 const maxPasswordFrame = 4096
 
-/** The client's address as it is compared and recorded: an IPv4 one never in IPv6 clothes. */
-export function plainAddress(address: string): string {
-  const mapped = /^::ffff:([0-9.]+)$/i.exec(address)?.[1]
-  return mapped !== undefined && isIPv4(mapped) ? mapped : address
-}
-
 /** The token that the client sends when asked for a password. Undefined when it goes away instead. */
 export async function askPassword(
   intake: Intake,
@@ -86,12 +80,12 @@ export async function logIn(
   deps: LoginDependencies,
   parameters: ReadonlyMap<string, string>,
   password: Secret,
-  client: { readonly address: string; readonly port: number },
+  peer: Peer,
 ): Promise<LoggedIn> {
   const user = parameters.get('user') ?? ''
   const database = parameters.get('database') || user
-  const attempt = { user, database, password, address: client.address }
-  const identity = { principal: user, target: database, client: `${client.address}:${client.port}` }
+  const attempt = { user, database, password, address: peer.address }
+  const identity = { principal: user, target: database, client: peer.name }
 
   const verified = await deps.tokens.verify(attempt).catch(async (error: unknown) => {
     await recordFailure(deps, identity, undefined, error)

@@ -6,7 +6,6 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import type { Judgement } from '../policy/decision.ts'
-import type { Execution, Result } from '../session/execution.ts'
 import type { SessionPort } from '../session/port.ts'
 import { Session } from '../session/session.ts'
 import type { SessionOptions } from '../session/state.ts'
@@ -124,8 +123,8 @@ export class Relay implements SessionPort {
     if (judgement.tags.length === 0) this.#meter.statement(this.#role, 'none', 'deny')
   }
 
-  statementEnded(execution: Execution, _result: Result, durationMs: number): void {
-    for (const tag of execution.judgement.tags) this.#meter.statement(this.#role, tag, 'allow')
+  statementEnded(judgement: Judgement, durationMs: number): void {
+    for (const tag of judgement.tags) this.#meter.statement(this.#role, tag, 'allow')
     this.#meter.statementEnded(this.#role, durationMs / 1000)
   }
 

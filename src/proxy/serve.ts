@@ -20,9 +20,9 @@ import {
   type LoggedIn,
   type LoginDependencies,
   logIn,
-  plainAddress,
   refuseReplication,
 } from './login.ts'
+import { type Peer, peerOf } from './peer.ts'
 import type { Sittings } from './ports.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
@@ -42,18 +42,9 @@ export interface Hall {
   readonly maxStatementBytes: number
 }
 
-export interface Peer {
-  readonly address: string
-  readonly port: number
-}
-
 type Startup = Extract<Opening['packet'], { readonly type: 'startup' }>
 
 const cancelTimeoutMs = 5_000
-
-export function peerOf(socket: Socket): Peer {
-  return { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
-}
 
 /**
  * Serves a startup packet until the relay has taken over. `heard` is called when the client has said
@@ -106,7 +97,7 @@ function contextOf(id: string, loggedIn: LoggedIn, peer: Peer): SessionContext {
     role: grant.role,
     target: grant.target,
     databaseRole: loggedIn.databaseRole,
-    client: `${peer.address}:${peer.port}`,
+    client: peer.name,
     application: loggedIn.application,
   })
 }
@@ -127,7 +118,7 @@ async function recordStart(
       reason: undefined,
       principal: grant.principal,
       target: grant.target,
-      client: `${peer.address}:${peer.port}`,
+      client: peer.name,
       tokenId,
       session: id,
     }),

@@ -2,11 +2,11 @@
 // it has ended. Knows what an execution is and nothing of bytes.
 
 import type { Journal, JournalWaiter } from '../audit/journal.ts'
-import type { SessionContext, StatementProtocol } from '../audit/record.ts'
+import type { OutcomeResult, SessionContext, StatementProtocol } from '../audit/record.ts'
 import { longText, outcomeRecord, runsField, statementRecord } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
-import type { Execution, Result } from './execution.ts'
+import type { Execution } from './execution.ts'
 import type { SessionPort } from './port.ts'
 
 export class StatementEvents {
@@ -89,7 +89,7 @@ export class StatementEvents {
   }
 
   /** Once for each execution; a portal's Executes may all be answered as the end of one. */
-  ended(execution: Execution, result: Result, sqlstate?: string): void {
+  ended(execution: Execution, result: OutcomeResult, sqlstate?: string): void {
     if (execution.ended) return
     execution.ended = true
     const durationMs = this.#clock.elapsed() - execution.startedAt
@@ -103,7 +103,7 @@ export class StatementEvents {
         sqlstate,
       }),
     )
-    this.#port.statementEnded(execution, result, durationMs)
+    this.#port.statementEnded(execution.judgement, durationMs)
   }
 
   /** The number of the earlier statement whose record has this long text whole. */

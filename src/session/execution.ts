@@ -1,7 +1,6 @@
 // What the session remembers of its prepared statements, portals and running statements. Plain data:
 // the gate makes it, the replies complete it.
 
-import type { OutcomeResult } from '../audit/record.ts'
 import type { Judgement } from '../policy/decision.ts'
 
 /** A prepared statement: by Parse or by SQL's PREPARE, which share one name space. */
@@ -38,13 +37,6 @@ export interface Execution {
   /** It has its outcome. */
   ended: boolean
 }
-
-/**
- * How an execution ended. `skipped`: the server ignored it after an earlier error in the pipeline.
- * `suspended`: its portal was given up with rows left. `unexecuted`: its portal was bound and given up.
- * `unknown`: the session ended first.
- */
-export type Result = OutcomeResult
 
 /**
  * Counts the rows of a command that has ended. The tag is authoritative where it has a count

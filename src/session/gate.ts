@@ -209,6 +209,7 @@ export class Gate implements FrameHandler, JournalWaiter {
     this.#group++
     if (denied === undefined) {
       this.#run(expectation, this.#accept(judgement, 'simple'), 'query', '', bytes, start, end)
+      this.#waitForCopy(judgement)
     } else this.#deny(expectation, 'query', '', judgement, denied, 'simple')
     return true
   }
@@ -300,8 +301,8 @@ export class Gate implements FrameHandler, JournalWaiter {
     } else {
       expectation.execution = portal.execution
       this.#forward(expectation, bytes, start, end)
-      this.#waitForCopy(judgement)
     }
+    this.#waitForCopy(judgement)
     return true
   }
 
@@ -358,9 +359,10 @@ export class Gate implements FrameHandler, JournalWaiter {
 
   /** What the statements of an allowed query string make of prepared statements' names. */
   #sqlChanges(judgement: Judgement): readonly (Change<Prepared> | undefined)[] {
-    const { analysis, decision } = judgement
-    if (analysis.type !== 'parsed' || decision.outcome === 'deny') return []
-    if (!analysis.statements.some(({ prepares, deallocates }) => prepares ?? deallocates)) return []
+    const { analysis } = judgement
+    if (analysis.type !== 'parsed') return none
+    if (!analysis.statements.some(({ prepares, deallocates }) => prepares ?? deallocates))
+      return none
     return analysis.statements.map(({ prepares, deallocates }) => {
       if (prepares !== undefined) {
         const prepared = preparedBySql(judgement, prepares)
@@ -384,7 +386,6 @@ export class Gate implements FrameHandler, JournalWaiter {
     expectation.execution = execution
     this.#outbox.add(bytes, start, end, { kind, name, expectation })
     this.#state.pipeline.sent(expectation)
-    if (kind !== 'bind') this.#waitForCopy(execution.judgement)
   }
 
   /**

@@ -78,7 +78,15 @@ export class Pipeline {
 
   /** The head has its answer. */
   take(): void {
-    this.#shift()
+    this.#head++
+    if (this.#head === this.#queue.length) {
+      this.#queue.length = 0
+      this.#head = 0
+    } else if (this.#head > 1024) {
+      // A pipeline that never runs empty must not keep what was answered.
+      this.#queue.splice(0, this.#head)
+      this.#head = 0
+    }
   }
 
   /** CopyInResponse. */
@@ -99,11 +107,11 @@ export class Pipeline {
     this.#copyingIn = false
     const kind = this.head?.kind
     if (kind === undefined || kind === 'query' || kind === 'call' || kind === 'sync') return
-    this.#shift()
+    this.take()
     while (this.#head < this.#queue.length) {
       const next = this.#queue[this.#head]
       if (next === undefined || next.kind === 'sync') return
-      this.#shift()
+      this.take()
       this.#dropped(next)
     }
     this.#skipping = true
@@ -115,17 +123,5 @@ export class Pipeline {
     this.#queue.length = 0
     this.#head = 0
     return owed
-  }
-
-  #shift(): void {
-    this.#head++
-    if (this.#head === this.#queue.length) {
-      this.#queue.length = 0
-      this.#head = 0
-    } else if (this.#head > 1024) {
-      // A pipeline that never runs empty must not keep what was answered.
-      this.#queue.splice(0, this.#head)
-      this.#head = 0
-    }
   }
 }

@@ -2,9 +2,7 @@
 // it with sockets and metrics; a test with arrays.
 
 import type { Receipt } from '../audit/journal.ts'
-import type { Failure } from '../errors.ts'
 import type { Judgement } from '../policy/decision.ts'
-import type { Execution, Result } from './execution.ts'
 
 /** For bytes that make the upstream run no SQL that is not recorded yet: Sync, CopyData, a substitute. */
 export const nothingToRecord = Symbol('nothing to record')
@@ -16,11 +14,9 @@ export interface SessionPort {
   /** The buffers go out in order and unchanged. */
   toUpstream(buffers: readonly Buffer[], clearance: Clearance): void
   toClient(buffers: readonly Buffer[]): void
-  /** The session can't go on: tell the client and end both sides. */
-  end(failure: Failure): void
   /** The client said Terminate, and it has been forwarded. */
   terminated(): void
   /** For the metrics. */
   statementDenied(judgement: Judgement): void
-  statementEnded(execution: Execution, result: Result, durationMs: number): void
+  statementEnded(judgement: Judgement, durationMs: number): void
 }

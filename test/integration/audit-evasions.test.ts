@@ -2,16 +2,16 @@
 // test plays a sequence of messages against a real server and then compares the journal with what the
 // database did.
 
-import { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import type { FrontendMessage } from '../../src/wire/frontend.ts'
 import { hearsUntilRow } from '../support/answers.ts'
 import { bind, execute, parse, sql, sync } from '../support/scripted-session.ts'
+import { refill, rowsOf, twoRows } from '../support/two-rows.ts'
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
 const schema = `
-  CREATE TABLE t (a int);
+  ${twoRows}
   CREATE FUNCTION writes(int) RETURNS int LANGUAGE sql AS 'INSERT INTO t VALUES ($1) RETURNING a';
   CREATE FUNCTION claims_to_be_immutable(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
     $$ BEGIN RETURN writes($1); END $$;
@@ -24,31 +24,20 @@ interface Event {
 }
 
 let warden: Warden
-let superuser: Client
 let wire: WireClient
 let seen = 0
 
 beforeAll(async () => {
   warden = await Warden.start(inject('adminUrl'), { schema })
-  superuser = new Client({ connectionString: warden.target.url })
-  await superuser.connect()
 })
-afterAll(async () => {
-  await superuser.end()
-  await warden.stop()
-})
+afterAll(() => warden.stop())
 
 beforeEach(async () => {
-  await superuser.query('TRUNCATE t; INSERT INTO t VALUES (1), (2)')
+  await refill(warden)
   seen = (await warden.journal()).length
   wire = await WireClient.logIn(warden.port, await warden.login('read_limited_write'))
   return () => wire.close()
 })
-
-async function rows(): Promise<readonly number[]> {
-  const { rows: found } = await superuser.query<{ a: number }>('SELECT a FROM t ORDER BY a')
-  return found.map(({ a }) => a)
-}
 
 /** Says it all at once and waits until everything is answered. */
 async function says(...messages: readonly FrontendMessage[]): Promise<void> {
@@ -86,7 +75,7 @@ const freeze = 'COPY t FROM STDIN (FREEZE)'
 describe('the journal shows what ran', () => {
   it('when a COPY fails after it has asked for data, and a statement stands behind it', async () => {
     await says(sql(freeze), sql('DELETE FROM t WHERE a = 1'))
-    expect(await rows()).toEqual([2])
+    expect(await rowsOf(warden)).toEqual([2])
     expect(await events()).toEqual([
       expect.objectContaining({ text: freeze, result: 'error' }),
       { text: 'DELETE FROM t WHERE a = 1', result: 'ok', command: 'DELETE' },
@@ -98,7 +87,7 @@ describe('the journal shows what ran', () => {
     await wire.hears('readyForQuery')
     wire.query('DELETE FROM t WHERE a = 1')
     await wire.hears('readyForQuery')
-    expect(await rows()).toEqual([2])
+    expect(await rowsOf(warden)).toEqual([2])
     expect(await events()).toEqual([
       expect.objectContaining({ text: freeze, result: 'error' }),
       { text: 'DELETE FROM t WHERE a = 1', result: 'ok', command: 'DELETE' },
@@ -123,7 +112,7 @@ describe('the journal shows what ran', () => {
     wire.says(copyDone, sql('COPY t FROM STDIN'))
     await wire.hears('copyInResponse')
     await says(data('7\n'), copyDone)
-    expect(await rows()).toEqual([1, 2, 7])
+    expect(await rowsOf(warden)).toEqual([1, 2, 7])
     expect(await events()).toEqual([{ text: 'COPY t FROM STDIN', result: 'ok', command: 'COPY' }])
   })
 
@@ -138,7 +127,7 @@ describe('the journal shows what ran', () => {
       execute(),
       sync,
     )
-    expect(await rows()).toEqual([2])
+    expect(await rowsOf(warden)).toEqual([2])
     const ran = (await events()).find(({ command }) => command === 'DELETE')
     expect(ran?.text).toContain('DELETE FROM t WHERE a = 1')
   })
@@ -146,7 +135,7 @@ describe('the journal shows what ran', () => {
   it('when a name is to be redefined by a query string that fails', async () => {
     await says(sql('PREPARE n AS DELETE FROM t WHERE a = 1'))
     await says(sql('SELECT 1/0; DEALLOCATE n; PREPARE n AS SELECT 2'), bind('n'), execute(), sync)
-    expect(await rows()).toEqual([2])
+    expect(await rowsOf(warden)).toEqual([2])
     const ran = (await events()).find(({ command }) => command === 'DELETE')
     expect(ran?.text).toContain('DELETE FROM t WHERE a = 1')
   })
@@ -162,7 +151,7 @@ describe('the journal shows what ran', () => {
       sync,
     )
     const texts = (await events()).filter(({ result }) => result === 'ok').map(({ text }) => text)
-    if ((await rows()).length === 1) expect(texts).toContain('DELETE FROM t WHERE a = 1')
+    if ((await rowsOf(warden)).length === 1) expect(texts).toContain('DELETE FROM t WHERE a = 1')
     else expect(texts).toEqual([])
   })
 
@@ -178,7 +167,7 @@ describe('the journal shows what ran', () => {
       sync,
     )
     const texts = (await events()).filter(({ result }) => result === 'ok').map(({ text }) => text)
-    if ((await rows()).length === 1) expect(texts).toContain('DELETE FROM t WHERE a = 1')
+    if ((await rowsOf(warden)).length === 1) expect(texts).toContain('DELETE FROM t WHERE a = 1')
     else expect(texts).toEqual([])
   })
 
@@ -186,7 +175,7 @@ describe('the journal shows what ran', () => {
     const text = 'DELETE FROM t WHERE a = 1 OR a IS NULL'
     await says(parse(text, 'n'), sync)
     await says(sql('EXECUTE n'))
-    expect(await rows()).toEqual([2])
+    expect(await rowsOf(warden)).toEqual([2])
     expect(JSON.stringify(await warden.journal())).toContain(text)
   })
 
@@ -194,20 +183,20 @@ describe('the journal shows what ran', () => {
     const text = 'DELETE FROM t WHERE a = 1 RETURNING a AS fetched'
     await says(sql('BEGIN'), parse(text), bind('', 'p'), sync)
     await says(sql('FETCH ALL FROM p'), sql('COMMIT'))
-    expect(await rows()).toEqual([2])
+    expect(await rowsOf(warden)).toEqual([2])
     expect(JSON.stringify(await warden.journal())).toContain(text)
   })
 
   it('when planning alone has an effect, and nothing is ever executed', async () => {
     await says(parse('SELECT claims_to_be_immutable(9)'), bind(), sync)
-    expect(await rows()).toEqual([1, 2, 9])
+    expect(await rowsOf(warden)).toEqual([1, 2, 9])
     expect((await events()).map(({ text }) => text)).toContain('SELECT claims_to_be_immutable(9)')
   })
 
   it('when it stands behind 64 kB of comment', async () => {
     const text = `/* ${'x'.repeat(70_000)} */ DELETE FROM t WHERE a = 1 -- the end`
     await says(sql(text))
-    expect(await rows()).toEqual([2])
+    expect(await rowsOf(warden)).toEqual([2])
     expect((await events())[0]?.text).toContain('the end')
   })
 })

@@ -2,35 +2,29 @@
 // order, names that change their meaning, errors in the middle of a pipeline, texts that two parsers
 // read differently. Against a real server whose login is a superuser; what counts is the effect.
 
-import { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { encodeCancelRequest } from '../../src/wire/startup.ts'
 import { hearsUntilRow, sqlstates } from '../support/answers.ts'
 import { bind, execute, parse, sql, sync } from '../support/scripted-session.ts'
+import { refill, rowsOf, twoRows } from '../support/two-rows.ts'
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
 const schema = `
-  CREATE TABLE t (a int);
+  ${twoRows}
   CREATE FUNCTION lifts(int) RETURNS text LANGUAGE sql AS
     $$ SELECT set_config('standard_conforming_strings', 'off', false) $$;
 `
 
 let warden: Warden
-let superuser: Client
 const open: WireClient[] = []
 
 beforeAll(async () => {
   warden = await Warden.start(inject('adminUrl'), { schema })
-  superuser = new Client({ connectionString: warden.target.url })
-  await superuser.connect()
 })
-afterAll(async () => {
-  await superuser.end()
-  await warden.stop()
-})
+afterAll(() => warden.stop())
 beforeEach(async () => {
-  await superuser.query('TRUNCATE t; INSERT INTO t VALUES (1), (2)')
+  await refill(warden)
   return () => {
     for (const wire of open.splice(0)) wire.close()
   }
@@ -62,16 +56,10 @@ async function refusal(
   return sqlstates(wire.heard).join()
 }
 
-async function rows(): Promise<readonly number[]> {
-  const { rows: found } = await superuser.query<{ a: number }>('SELECT a FROM t ORDER BY a')
-  return found.map(({ a }) => a)
-}
-
 async function exists(relation: string): Promise<boolean> {
-  const { rows: found } = await superuser.query('SELECT FROM pg_class WHERE relname = $1', [
-    relation,
-  ])
-  return found.length > 0
+  const query = 'SELECT FROM pg_class WHERE relname = $1'
+  const { rowCount } = await warden.asSuperuser((client) => client.query(query, [relation]))
+  return rowCount !== 0
 }
 
 async function value(wire: WireClient, text: string): Promise<string | undefined> {
@@ -170,7 +158,7 @@ describe('names', () => {
     wire.says(bind('s1'), execute(), sync)
     const answer = await wire.hears('readyForQuery')
     expect(answer).toContainEqual({ type: 'dataRow', values: [Buffer.from('42')] })
-    expect(await rows()).toEqual([1, 2])
+    expect(await rowsOf(warden)).toEqual([1, 2])
   })
 
   it('the unnamed statement is gone after a denied Parse of it', async () => {
@@ -208,7 +196,7 @@ describe('a denial', () => {
     const answer = await hearsUntilRow(wire, 'end')
     expect(sqlstates(answer)).toEqual(['42501'])
     expect(answer.filter(({ type }) => type === 'readyForQuery')).toHaveLength(2)
-    expect(await rows()).toEqual([1, 2])
+    expect(await rowsOf(warden)).toEqual([1, 2])
   })
 
   it('in a transaction fails it: COMMIT is a ROLLBACK', async () => {
@@ -217,14 +205,14 @@ describe('a denial', () => {
     wire.query("SELECT 'end'")
     const answer = await hearsUntilRow(wire, 'end')
     expect(answer).toContainEqual({ type: 'commandComplete', tag: 'ROLLBACK' })
-    expect(await rows()).toEqual([1, 2])
+    expect(await rowsOf(warden)).toEqual([1, 2])
   })
 
   it('makes the server discard everything up to Sync, a Query too', async () => {
     const wire = await connect('read_limited_write')
     wire.says(parse('DROP TABLE t'), sql('DELETE FROM t'), sync, sql("SELECT 'end'"))
     expect(sqlstates(await hearsUntilRow(wire, 'end'))).toEqual(['42501'])
-    expect(await rows()).toEqual([1, 2])
+    expect(await rowsOf(warden)).toEqual([1, 2])
   })
 
   it('of a COPY is followed by its data without harm', async () => {
@@ -232,7 +220,7 @@ describe('a denial', () => {
     const row = { type: 'copyData', data: Buffer.from('7\n') } as const
     wire.says(sql('COPY t FROM STDIN'), row, row, { type: 'copyDone' }, sql("SELECT 'end'"))
     expect(sqlstates(await hearsUntilRow(wire, 'end'))).toEqual(['42501'])
-    expect(await rows()).toEqual([1, 2])
+    expect(await rowsOf(warden)).toEqual([1, 2])
   })
 })
 
@@ -257,7 +245,7 @@ describe('the protocol', () => {
       }
     }
     const locks = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 78"
-    expect((await superuser.query(locks)).rows).toEqual([])
+    expect((await warden.asSuperuser((client) => client.query(locks))).rows).toEqual([])
   })
 
   it('takes CopyData out of COPY for nothing, and no Query inside COPY', async () => {
@@ -269,7 +257,7 @@ describe('the protocol', () => {
     wire.query('DELETE FROM t')
     expect(sqlstates(await wire.hears('readyForQuery'))).toEqual(['08P01'])
     expect(await value(wire, 'SELECT 1')).toBe('1')
-    expect(await rows()).toEqual([1, 2])
+    expect(await rowsOf(warden)).toEqual([1, 2])
   })
 
   it('cancels nothing for a thousand guessed keys', async () => {
@@ -299,7 +287,7 @@ describe('the protocol', () => {
     await new Promise((resolve) => setTimeout(resolve, 1_600))
     wire.says(sql('FETCH ALL FROM p'), sql('COMMIT'))
     expect(sqlstates(await wire.hearsTheEnd())).toEqual(['57P01'])
-    expect(await rows()).toEqual([1, 2])
+    expect(await rowsOf(warden)).toEqual([1, 2])
   })
 })
 

@@ -24,12 +24,20 @@ export async function freshDatabase(adminUrl: string, name: string): Promise<Fre
   }
 }
 
-async function administer(adminUrl: string, statement: string): Promise<void> {
-  const client = new Client({ connectionString: adminUrl })
+/** A connection for as long as `work` takes. */
+export async function connectedTo<T>(
+  url: string,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = new Client({ connectionString: url })
   await client.connect()
   try {
-    await client.query(statement)
+    return await work(client)
   } finally {
     await client.end()
   }
+}
+
+async function administer(adminUrl: string, statement: string): Promise<void> {
+  await connectedTo(adminUrl, (client) => client.query(statement))
 }

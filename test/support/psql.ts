@@ -1,4 +1,4 @@
-// PostgreSQL's own programs, where this machine has them.
+// PostgreSQL's own programs and PgBouncer, where this machine has them.
 
 import { execFile } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'
@@ -7,6 +7,8 @@ import { promisify } from 'node:util'
 
 /** Where Debian keeps the programs that belong to a server's version. */
 const debian = '/usr/lib/postgresql'
+/** Where servers are kept, and only root looks. */
+const adminFolders = ['/usr/sbin', '/usr/local/sbin']
 
 /** Its full path; undefined where it is not installed. */
 export function findPsql(): string | undefined {
@@ -15,6 +17,10 @@ export function findPsql(): string | undefined {
 
 export function findPgbench(): string | undefined {
   return find('pgbench')
+}
+
+export function findPgbouncer(): string | undefined {
+  return find('pgbouncer')
 }
 
 /** Runs a program with `input` on its standard input, and lets it fail. */
@@ -41,7 +47,9 @@ export async function runProgram(
 
 function find(program: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
-  return [...folders, ...versionFolders()].map((folder) => join(folder, program)).find(isExecutable)
+  return [...folders, ...adminFolders, ...versionFolders()]
+    .map((folder) => join(folder, program))
+    .find(isExecutable)
 }
 
 function versionFolders(): string[] {

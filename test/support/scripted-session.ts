@@ -7,7 +7,6 @@ import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal, type JournalStorage } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
 import type { Clock } from '../../src/clock.ts'
-import type { Failure } from '../../src/errors.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles } from '../../src/policy/roles.ts'
 import type { Clearance, SessionPort } from '../../src/session/port.ts'
@@ -30,7 +29,6 @@ export class Script {
   readonly journal: Journal
   /** Settable: milliseconds since the epoch. */
   now = 1_000_000
-  failure: Failure | undefined
   terminated = false
   readonly clearances: Clearance[] = []
   readonly #lines: string[] = []
@@ -51,9 +49,6 @@ export class Script {
         this.#upstream.push(...buffers.map((buffer) => Buffer.from(buffer)))
       },
       toClient: (buffers) => this.#client.push(...buffers.map((buffer) => Buffer.from(buffer))),
-      end: (failure) => {
-        this.failure ??= failure
-      },
       terminated: () => {
         this.terminated = true
       },

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { Client, type ClientConfig } from 'pg'
 import type { TokenKind } from '../../src/access/access.ts'
 import { operations } from '../../src/server.ts'
-import { type FreshDatabase, freshDatabase } from './databases.ts'
+import { connectedTo, type FreshDatabase, freshDatabase } from './databases.ts'
 import { Run } from './executable.ts'
 import { freePort } from './ports.ts'
 
@@ -152,24 +152,12 @@ export class Warden {
 
   /** Directly at the target, past pgwarden. */
   async asSuperuser<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    const client = new Client({ connectionString: this.target.url })
-    await client.connect()
-    try {
-      return await work(client)
-    } finally {
-      await client.end()
-    }
+    return connectedTo(this.target.url, work)
   }
 
   /** In the store's database. */
   async inStore<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    const client = new Client({ connectionString: this.#store.url })
-    await client.connect()
-    try {
-      return await work(client)
-    } finally {
-      await client.end()
-    }
+    return connectedTo(this.#store.url, work)
   }
 
   /** The proxy's chain so far. */
