@@ -47,6 +47,8 @@ module.exports = {
     room('telemetry', []),
     room('config', ['policy']),
     room('demo', []),
+    room('catalog', ['policy', 'sql']),
+    room('parsing', ['sql']),
     room('proxy', ['wire', 'session', 'policy', 'access', 'audit']),
     room('api', ['access', 'audit']),
     room('cli', ['access', 'sql', 'policy', 'audit']),

@@ -20,6 +20,7 @@ import {
   proxyStopRecord,
   tokenIssuedRecord,
 } from './audit/record.ts'
+import { Catalogs } from './catalog/catalogs.ts'
 import type { IssuedToken, Operations, Running, TokenRequest } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Config, loadConfig } from './config/config.ts'
@@ -189,6 +190,7 @@ async function start(
       journal,
       targets: config.targets,
       sittings,
+      catalogs: new Catalogs(),
       clock,
       meter: metrics,
       log,

@@ -36,4 +36,11 @@ export interface Judgement {
    * each of them, or the whole string is denied: its text cannot be known.
    */
   readonly executes: readonly string[]
+  /**
+   * It calls code that is not the server's own, as far as the text and the catalog show: such code
+   * may change settings behind our back.
+   */
+  readonly runsUserCode: boolean
+  /** It may change what a catalog snapshot holds: DDL, or code that may contain it. */
+  readonly changesCatalog: boolean
 }

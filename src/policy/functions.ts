@@ -1,8 +1,9 @@
 // What a function that a statement calls may do. The lists are by name, because a parse tree knows no
-// types; a name that is in none of them is user code. Name resolution: PostgreSQL documentation,
-// "Functions: function type resolution".
+// types; a name that is in none of them is user code, about which the catalog may know more. Name
+// resolution: PostgreSQL documentation, "Functions: function type resolution".
 
 import type { FunctionUse } from '../sql/facts.ts'
+import type { Catalog, SnapshotFunction } from './catalog.ts'
 import {
   administrative,
   callableAsAttribute,
@@ -38,7 +39,31 @@ const types: ReadonlySet<string> = new Set([
   ...split('integer int bigint smallint real decimal boolean character'),
 ])
 
-export function classify(use: FunctionUse): FunctionKind {
+/** The class of a call on a database of which `catalog` is known. */
+export function classify(use: FunctionUse, catalog: Catalog): FunctionKind {
+  const kind = classifyName(use, catalog)
+  switch (kind) {
+    case 'harmless':
+      // A user's function of the same name can be the better match for the arguments.
+      return captured(use, catalog) ? 'unknown' : 'harmless'
+    case 'unknown': {
+      const meanings = use.notation === 'call' ? catalog.functions(use) : []
+      return meanings.length > 0 && !meanings.some(isVolatile) ? 'harmless' : 'unknown'
+    }
+    case 'column':
+      return catalog.functions(use).some((f) => isVolatile(f) && takes(f, 1)) ? 'unknown' : 'column'
+    default:
+      return kind
+  }
+}
+
+/** Whether a call can reach code that is not the server's own, volatile or not. */
+export function isUserCode(use: FunctionUse, catalog: Catalog): boolean {
+  if (use.notation === 'attribute') return catalog.functions(use).some((f) => takes(f, 1))
+  return classifyName(use, catalog) === 'unknown' || captured(use, catalog)
+}
+
+function classifyName(use: FunctionUse, catalog: Catalog): FunctionKind {
   switch (use.notation) {
     case 'attribute':
       // Nearly always a column. The few names that are not plausible columns are calls.
@@ -48,9 +73,28 @@ export function classify(use: FunctionUse): FunctionKind {
     case 'trigger':
       // Only a function that returns trigger can be named here, and it runs for others, later.
       return 'unknown'
+    case 'syntax':
+      return (catalog.serverVersion ?? Infinity) >= (use.since ?? 0) ? 'harmless' : 'unknown'
     case 'call':
       return builtIn(use.schema) ? classifyBuiltIn(use) : classifyQualified(use)
   }
+}
+
+/** An extension's own function is what the lists mean by the name. */
+function captured(use: FunctionUse, catalog: Catalog): boolean {
+  if (use.notation !== 'call' || use.schema !== undefined) return false
+  return catalog
+    .functions(use)
+    .some((f) => isVolatile(f) && f.extension === undefined && takes(f, use.arguments))
+}
+
+function isVolatile({ volatile }: SnapshotFunction): boolean {
+  return volatile
+}
+
+function takes(f: SnapshotFunction, args: number | undefined): boolean {
+  if (args === undefined) return true
+  return args >= f.leastArguments && args <= (f.mostArguments ?? Infinity)
 }
 
 function classifyBuiltIn(use: FunctionUse): FunctionKind {

@@ -1,23 +1,46 @@
 // One statement against one role's permissions: the first thing in it that the role may not do, or
-// nothing. The same rules in the same order for every role - commands, relations, functions, settings -
-// so that what a role may do is all in its definition. Ignorant of wording and of the parse tree.
+// nothing. The same rules in the same order for every role - commands, relations, functions and what
+// runs them unseen, settings - so that what a role may do is all in its definition. Ignorant of wording and of the parse tree.
 
 import { isSystemRelation } from '../sql/catalogs.ts'
-import type { FunctionUse, RelationUse, SettingChange, Statement } from '../sql/facts.ts'
-import { classify, type FunctionKind } from './functions.ts'
+import type { FunctionUse, NameUse, RelationUse, SettingChange, Statement } from '../sql/facts.ts'
+import type { Catalog, SnapshotCarrier } from './catalog.ts'
+import { staysBelow } from './ceilings.ts'
+import { classify, type FunctionKind, isUserCode } from './functions.ts'
 import type { Permissions } from './permissions.ts'
+import { readsRoundRules, relationObjection } from './relations.ts'
 import type { CatalogPower } from './roles.ts'
 import { allowsSetting, breaksReading } from './settings.ts'
+
+/** Something other than a call that runs user code. */
+export interface Carrier {
+  readonly what: 'operator' | 'type' | 'relation'
+  readonly use: NameUse
+  readonly carrier: SnapshotCarrier
+}
 
 /** What the role may not do. */
 export type Objection =
   | { readonly type: 'opaque'; readonly tag: string; readonly why: string }
   | { readonly type: 'command'; readonly command: string; readonly where: string }
-  | { readonly type: 'relation'; readonly relation: RelationUse; readonly needs: CatalogPower }
+  | { readonly type: 'catalog'; readonly relation: RelationUse; readonly needs: CatalogPower }
+  | { readonly type: 'relation'; readonly relation: RelationUse; readonly why: string }
   | { readonly type: 'function'; readonly use: FunctionUse; readonly kind: FunctionKind }
-  | { readonly type: 'setting'; readonly change: SettingChange; readonly pinned: boolean }
+  | { readonly type: 'carrier'; readonly carrier: Carrier }
+  | { readonly type: 'setting'; readonly change: SettingChange; readonly why: SettingProblem }
 
-export function objectionTo(statement: Statement, may: Permissions): Objection | undefined {
+export type SettingProblem =
+  /** Nobody may set it so. */
+  | 'pinned'
+  | 'not allowed'
+  /** Above the role's limit, or none that can be compared with it. */
+  | 'limit'
+
+export function objectionTo(
+  statement: Statement,
+  may: Permissions,
+  catalog: Catalog,
+): Objection | undefined {
   if (statement.opaque !== undefined) {
     return { type: 'opaque', tag: statement.tag, why: statement.opaque }
   }
@@ -25,13 +48,19 @@ export function objectionTo(statement: Statement, may: Permissions): Objection |
     if (!may.commands.has(command)) return { type: 'command', command, where }
   }
   for (const relation of statement.relations) {
-    const needs = powerNeeded(relation)
-    if (needs !== undefined && !may.catalogs.has(needs))
-      return { type: 'relation', relation, needs }
+    const objection = objectionToRelation(relation, may, catalog)
+    if (objection !== undefined) return objection
   }
   for (const use of statement.functions) {
-    const kind = classify(use)
-    if (!mayCall(use, kind, may)) return { type: 'function', use, kind }
+    const kind = classify(use, catalog)
+    const round = readsRoundRules(use, may.relations) && kind !== 'column'
+    if (round || !mayCall(use, kind, may)) return { type: 'function', use, kind }
+  }
+  if (!may.userDefinedFunctions) {
+    const carrier = carriers(statement, catalog).find(
+      (found) => !may.allowedFunctions.has(found.carrier.runs),
+    )
+    if (carrier !== undefined) return { type: 'carrier', carrier }
   }
   for (const change of statement.settings) {
     const objection = objectionToSetting(change, may)
@@ -40,10 +69,65 @@ export function objectionTo(statement: Statement, may: Permissions): Objection |
   return undefined
 }
 
+function objectionToRelation(
+  relation: RelationUse,
+  may: Permissions,
+  catalog: Catalog,
+): Objection | undefined {
+  const needs = powerNeeded(relation)
+  if (needs !== undefined && !may.catalogs.has(needs)) return { type: 'catalog', relation, needs }
+  const why = readsRoundRules(relation, may.relations)
+    ? 'it shows the content of relations that have rules'
+    : relationObjection(relation, may.relations, catalog)
+  return why === undefined ? undefined : { type: 'relation', relation, why }
+}
+
 export function objectionToSetting(change: SettingChange, may: Permissions): Objection | undefined {
-  const pinned = breaksReading(change)
-  if (!pinned && allowsSetting(may.settings, change)) return undefined
-  return { type: 'setting', change, pinned }
+  const problem = (why: SettingProblem): Objection => ({ type: 'setting', change, why })
+  if (breaksReading(change)) return problem('pinned')
+  if (!allowsSetting(may.settings, change)) return problem('not allowed')
+  const ceilings = may.ceilings.get(change.name) ?? []
+  return ceilings.every((ceiling) => staysBelow(change, ceiling)) ? undefined : problem('limit')
+}
+
+/** Whether running the statement can reach code that is not the server's own. */
+export function runsUserCode(statement: Statement, catalog: Catalog): boolean {
+  return (
+    statement.opaque !== undefined ||
+    statement.actions.some(({ class: effect }) => effect === 'FUNCTION') ||
+    statement.functions.some((use) => isUserCode(use, catalog)) ||
+    carriers(statement, catalog).length > 0
+  )
+}
+
+function carriers(statement: Statement, catalog: Catalog): readonly Carrier[] {
+  if (!catalog.complete) return []
+  const { operators, types, relations } = statement
+  return [
+    ...named('operator', operators, (use) => catalog.operator(use)),
+    ...named('type', types, (use) => catalog.type(use)),
+    ...named('relation', relations, (use) => catalog.view(use)),
+    ...(fillsRows(statement) ? named('type', relations, (use) => catalog.type(use)) : []),
+  ]
+}
+
+function named(
+  what: Carrier['what'],
+  uses: readonly NameUse[],
+  lookUp: (use: NameUse) => SnapshotCarrier | undefined,
+): readonly Carrier[] {
+  return uses.flatMap((use) => {
+    const carrier = lookUp(use)
+    return carrier === undefined ? [] : [{ what, use, carrier }]
+  })
+}
+
+/** Some functions make rows of a table's type, which they are given by a row of it and not by name. */
+function fillsRows({ functions, operators }: Statement): boolean {
+  return (
+    functions.some(({ name }) => /^jsonb?_populate_record|^populate_record$/.test(name)) ||
+    operators.some(({ name }) => name === '#=')
+  )
 }
 
 /** System relations whose content is not for everybody, or that show what a denied function shows. */

@@ -19,6 +19,8 @@ export class Memo<Value> {
   #young = new Map<string, Entry<Value>>()
   #old = new Map<string, Entry<Value>>()
   #youngBytes = 0
+  #hits = 0
+  #misses = 0
   /** Hashes of keys that were seen once. A collision only remembers a key too early. */
   #seen = new Set<number>()
 
@@ -28,11 +30,22 @@ export class Memo<Value> {
 
   get(key: string): Value | undefined {
     const young = this.#young.get(key)
-    if (young !== undefined) return young.value
-    const old = this.#old.get(key)
-    if (old === undefined) return undefined
-    this.set(key, old.value, old.bytes)
-    return old.value
+    const found = young ?? this.#old.get(key)
+    if (found === undefined) {
+      this.#misses++
+      return undefined
+    }
+    this.#hits++
+    if (young === undefined) this.set(key, found.value, found.bytes)
+    return found.value
+  }
+
+  get hits(): number {
+    return this.#hits
+  }
+
+  get misses(): number {
+    return this.#misses
   }
 
   /** Whether the key comes again; remembers that it came. */

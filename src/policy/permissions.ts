@@ -4,6 +4,8 @@
 
 import { Failure } from '../errors.ts'
 import { commandClasses, commandsOfClass } from '../sql/commands.ts'
+import { ceilingProblem } from './ceilings.ts'
+import { isRelationPattern, type RelationRules } from './relations.ts'
 import type { CatalogPower, FunctionClass, RoleDefinition } from './roles.ts'
 
 export interface Permissions {
@@ -16,6 +18,10 @@ export interface Permissions {
   /** Groups, names and prefixes of settings. */
   readonly settings: ReadonlySet<string>
   readonly catalogs: ReadonlySet<CatalogPower>
+  /** Each of them restricts. */
+  readonly relations: readonly RelationRules[]
+  /** Upper limits of settings, by name. Where an included role has one too, both hold. */
+  readonly ceilings: ReadonlyMap<string, readonly string[]>
 }
 
 /** The permissions of every role, in the given order. Throws an invalid_configuration Failure. */
@@ -47,7 +53,33 @@ function compile(
     deniedFunctions: new Set(parts.flatMap((part) => part.functions?.deny ?? [])),
     settings: new Set(parts.flatMap((part) => part.settings ?? [])),
     catalogs: new Set(parts.flatMap((part) => part.catalogs ?? [])),
+    relations: parts.flatMap((part) => checkedRules(part)),
+    ceilings: ceilingsOf(parts),
   }
+}
+
+function checkedRules({ name, relations }: RoleDefinition): readonly RelationRules[] {
+  if (relations === undefined) return []
+  const { deny = [], read = [], write = [] } = relations
+  for (const pattern of [...deny, ...read, ...write]) {
+    if (isRelationPattern(pattern)) continue
+    throw invalid(
+      `role ${name} has the relation rule ${pattern}; write schema.name, schema.* or *.name`,
+    )
+  }
+  return [relations]
+}
+
+function ceilingsOf(parts: readonly RoleDefinition[]): ReadonlyMap<string, readonly string[]> {
+  const ceilings = new Map<string, string[]>()
+  for (const { name, limits } of parts) {
+    for (const [setting, value] of Object.entries(limits ?? {})) {
+      const problem = ceilingProblem(setting, value)
+      if (problem !== undefined) throw invalid(`role ${name}: ${problem}`)
+      ceilings.set(setting, [...(ceilings.get(setting) ?? []), value])
+    }
+  }
+  return ceilings
 }
 
 /** The definition and all that it includes, however deep, each once. */

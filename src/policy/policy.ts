@@ -1,13 +1,14 @@
 // The policy: roles, and what each of them may run. Judges the exact bytes of a query string and
-// remembers the answer under those bytes, since the same text means the same to the same role.
-// Ignorant of sessions, grants and time; it holds no state but what it remembers.
+// remembers the answer under those bytes, since the same text means the same to the same role on the
+// same catalog. Ignorant of sessions, grants and time; it holds no state but what it remembers.
 
 import { analyse, type Limits, tooLarge } from '../sql/analyse.ts'
 import { heaviest } from '../sql/commands.ts'
 import type { Analysis, Parsed, SettingChange } from '../sql/facts.ts'
 import { settingName } from '../sql/settings.ts'
+import { Catalog } from './catalog.ts'
 import type { Decision, Deny, Judgement } from './decision.ts'
-import { type Objection, objectionTo, objectionToSetting } from './judge.ts'
+import { type Objection, objectionTo, objectionToSetting, runsUserCode } from './judge.ts'
 import { Memo } from './memo.ts'
 import { compileRoles, type Permissions } from './permissions.ts'
 import type { RoleDefinition } from './roles.ts'
@@ -22,19 +23,42 @@ import {
 export interface PolicyOptions {
   /** Longest query string that is parsed, in bytes. */
   readonly maxBytes: number
-  /** Memory for remembered judgements, for each role. Default 16 MiB; 0 remembers nothing. */
+  /** Memory for remembered query strings and judgements. Default 64 MiB; 0 remembers nothing. */
   readonly cacheBytes?: number
+  /** Analyses long texts where nobody waits for it. Without one `judgeLong` does it here and now. */
+  readonly analyseAside?: (text: string, limits: Limits) => Promise<Analysis>
 }
 
+/** In bytes. A longer text is for `judgeLong`. */
+const longestAtOnce = 64 * 1024
 /** Longer texts are rarely sent twice, and would push out many that are. */
 const longestRemembered = 16 * 1024
 const mostRemembered = 50_000
+/** Of one query string: for so many roles and databases. */
+const mostJudgements = 8
+
+/** A query string that has been seen, what it is, and who may run it where. */
+interface Known {
+  readonly text: string
+  readonly analysis: Analysis
+  readonly judgements: Remembered[]
+}
+
+interface Remembered {
+  readonly role: string
+  readonly catalogVersion: number
+  readonly judgement: Judgement
+}
+
+/** For a statement that is judged without a database. */
+const anywhere = Catalog.unread()
 
 export class Policy {
   readonly #definitions: ReadonlyMap<string, RoleDefinition>
   readonly #permissions: ReadonlyMap<string, Permissions>
-  readonly #memos: ReadonlyMap<string, Memo<Judgement>>
+  readonly #memo: Memo<Known>
   readonly #limits: Limits
+  readonly #analyseAside: PolicyOptions['analyseAside']
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
   /**
@@ -43,13 +67,12 @@ export class Policy {
    * (`loadParser`) must be loaded before anything is judged.
    */
   constructor(roles: readonly RoleDefinition[], options: PolicyOptions) {
-    const bytes = options.cacheBytes ?? 16 * 1024 * 1024
     this.#definitions = new Map(roles.map((role) => [role.name, role]))
     this.#permissions = compileRoles(roles)
-    this.#memos = new Map(
-      roles.map((role) => [role.name, new Memo({ bytes, entries: mostRemembered })]),
-    )
+    const bytes = options.cacheBytes ?? 64 * 1024 * 1024
+    this.#memo = new Memo({ bytes, entries: mostRemembered })
     this.#limits = { maxBytes: options.maxBytes }
+    this.#analyseAside = options.analyseAside
   }
 
   roles(): readonly string[] {
@@ -60,27 +83,53 @@ export class Policy {
     return this.#definitions.get(name)
   }
 
+  /** How often a query string was judged before, for the metrics. */
+  get memory(): { readonly hits: number; readonly misses: number } {
+    return this.#memo
+  }
+
+  /** Whether reading the text takes so long that it is for `judgeLong`. */
+  isLong(query: Buffer): boolean {
+    return query.length > longestAtOnce && query.length <= this.#limits.maxBytes
+  }
+
   /** Judges the bytes of a query string, without the NUL that ends it on the wire. */
-  judge(role: string, query: Buffer): Judgement {
-    const memo = query.length > longestRemembered ? undefined : this.#memos.get(role)
-    if (memo === undefined) return this.#judgeBytes(role, query)
+  judge(role: string, query: Buffer, catalog: Catalog): Judgement {
+    if (query.length > longestRemembered) return this.#judgeBytes(role, query, catalog)
     // One character a byte: two different byte strings can never share a judgement.
     const key = query.toString('latin1')
-    const remembered = memo.get(key)
-    if (remembered !== undefined) return remembered
-    const judgement = this.#judgeBytes(role, query)
-    if (isLasting(judgement) && memo.comesAgain(key))
-      memo.set(key, judgement, 1024 + 8 * query.length)
+    const known = this.#memo.get(key)
+    if (known !== undefined) return this.#judgeKnown(role, known, catalog)
+    const judgement = this.#judgeBytes(role, query, catalog)
+    if (isLasting(judgement) && this.#memo.comesAgain(key)) {
+      const { text, analysis } = judgement
+      const judgements = [{ role, catalogVersion: catalog.version, judgement }]
+      this.#memo.set(key, { text, analysis, judgements }, 1024 + 8 * query.length)
+    }
     return judgement
   }
 
-  judgeText(role: string, text: string): Judgement {
-    return this.#decide(role, text, analyse(text, this.#limits))
+  /** The same for a long text, while others are served. Never rejects. */
+  async judgeLong(role: string, query: Buffer, catalog: Catalog): Promise<Judgement> {
+    const text = this.#decode(query)
+    if (text === undefined) return this.#undecodable(role, query, catalog)
+    const analysis = (await this.#analyseAside?.(text, this.#limits)) ?? analyse(text, this.#limits)
+    return this.#decide(role, text, analysis, catalog)
+  }
+
+  judgeText(role: string, text: string, catalog: Catalog = anywhere): Judgement {
+    return this.#decide(role, text, analyse(text, this.#limits), catalog)
   }
 
   /** The judgement of a query string of so many bytes, over the limit, that nobody has kept. */
   tooLarge(role: string, bytes: number): Judgement {
-    return this.#decide(role, '', tooLarge(bytes, this.#limits))
+    return this.#decide(role, '', tooLarge(bytes, this.#limits), anywhere)
+  }
+
+  /** The least role that may run it all, in the configured order; undefined when none may. */
+  leastRole(analysis: Analysis, catalog: Catalog): string | undefined {
+    if (analysis.type === 'unparsable') return undefined
+    return this.#leastRole((may) => firstObjection(analysis, may, catalog) === undefined)
   }
 
   /** A setting in a startup packet, by the rules of SET. A denial ends the connection (FATAL). */
@@ -110,6 +159,8 @@ export class Policy {
       tags: [],
       class: 'FUNCTION',
       executes: [],
+      runsUserCode: true,
+      changesCatalog: true,
     }
   }
 
@@ -118,42 +169,59 @@ export class Policy {
     return unknownPreparedStatement(role, name)
   }
 
-  #judgeBytes(role: string, query: Buffer): Judgement {
-    let text: string
-    try {
-      text = this.#decoder.decode(query)
-    } catch {
-      // Never replaced and judged: the server would read other characters than we did.
-      return this.#decide(role, query.toString(), {
-        type: 'unparsable',
-        code: 'invalid_text',
-        message: 'invalid byte sequence for encoding "UTF8"',
-      })
+  #judgeKnown(role: string, known: Known, catalog: Catalog): Judgement {
+    const { judgements } = known
+    for (const { judgement, ...of } of judgements) {
+      if (of.role === role && of.catalogVersion === catalog.version) return judgement
     }
-    return this.#decide(role, text, analyse(text, this.#limits))
+    const judgement = this.#decide(role, known.text, known.analysis, catalog)
+    // The oldest goes: a catalog that was read again has left its judgements behind.
+    if (judgements.length === mostJudgements) judgements.shift()
+    judgements.push({ role, catalogVersion: catalog.version, judgement })
+    return judgement
   }
 
-  #decide(role: string, text: string, analysis: Analysis): Judgement {
+  #judgeBytes(role: string, query: Buffer, catalog: Catalog): Judgement {
+    const text = this.#decode(query)
+    if (text === undefined) return this.#undecodable(role, query, catalog)
+    return this.#decide(role, text, analyse(text, this.#limits), catalog)
+  }
+
+  #decode(query: Buffer): string | undefined {
+    try {
+      return this.#decoder.decode(query)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Never replaced and judged: the server would read other characters than we did. */
+  #undecodable(role: string, query: Buffer, catalog: Catalog): Judgement {
+    const message = 'invalid byte sequence for encoding "UTF8"'
+    const analysis: Analysis = { type: 'unparsable', code: 'invalid_text', message }
+    return this.#decide(role, query.toString(), analysis, catalog)
+  }
+
+  #decide(role: string, text: string, analysis: Analysis, catalog: Catalog): Judgement {
     const statements = analysis.type === 'parsed' ? analysis.statements : []
     return {
       text,
       analysis,
-      decision: this.#decision(role, analysis),
+      decision: this.#decision(role, analysis, catalog),
       tags: statements.map((statement) => statement.tag),
       class: heaviest(statements.map((statement) => statement.class)),
       executes: executesOf(statements),
+      runsUserCode: statements.some((statement) => runsUserCode(statement, catalog)),
+      changesCatalog: statements.some(changesCatalog),
     }
   }
 
-  #decision(role: string, analysis: Analysis): Decision {
+  #decision(role: string, analysis: Analysis, catalog: Catalog): Decision {
     const may = this.#permissions.get(role)
     if (may === undefined) return unknownRole(role)
     if (analysis.type === 'unparsable') return unreadable(role, analysis)
-    const objection = firstObjection(analysis, may)
-    if (objection !== undefined) {
-      const least = this.#leastRole((other) => firstObjection(analysis, other) === undefined)
-      return denial(role, objection, least)
-    }
+    const objection = firstObjection(analysis, may, catalog)
+    if (objection !== undefined) return denial(role, objection, this.leastRole(analysis, catalog))
     const commands = analysis.statements.flatMap((s) => s.actions.map((action) => action.command))
     const reason =
       commands.length === 0
@@ -167,15 +235,27 @@ export class Policy {
   }
 }
 
+/** What may make, change or drop a function, operator, type, view or relation. */
+function changesCatalog({ actions, opaque }: Parsed['statements'][number]): boolean {
+  return (
+    opaque !== undefined ||
+    actions.some(({ class: effect }) => effect === 'DDL' || effect === 'FUNCTION')
+  )
+}
+
 /** False for what may be judged otherwise next time: the parser ran out of stack, or was restarting. */
 function isLasting({ analysis }: Judgement): boolean {
   return analysis.type === 'parsed' || analysis.code !== 'statement_too_complex'
 }
 
 /** One statement that is denied denies them all: the server runs a query string as one unit. */
-function firstObjection(analysis: Parsed, may: Permissions): Objection | undefined {
+function firstObjection(
+  analysis: Parsed,
+  may: Permissions,
+  catalog: Catalog,
+): Objection | undefined {
   for (const statement of analysis.statements) {
-    const objection = objectionTo(statement, may)
+    const objection = objectionTo(statement, may, catalog)
     if (objection !== undefined) return objection
   }
   return undefined

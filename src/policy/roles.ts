@@ -2,6 +2,8 @@
 // predefined ones are written in the same words as an operator's own, and judged by the same code.
 // The order of this file is the order of power, which is how "ask for more" finds the least role.
 
+import type { RelationRules } from './relations.ts'
+
 /** What a function may do; see function-names.ts. */
 export type FunctionClass = 'harmless' | 'writing' | 'maintaining' | 'administrative'
 
@@ -35,6 +37,10 @@ export interface RoleDefinition {
   /** Settings by group (settings.ts), by name, by prefix (`app.*`) or `*` for all. */
   readonly settings?: readonly string[]
   readonly catalogs?: readonly CatalogPower[]
+  /** Which relations outside the server's own schemas may be touched; see relations.ts. */
+  readonly relations?: RelationRules
+  /** Upper limits of settings, by name; see ceilings.ts. */
+  readonly limits?: Readonly<Record<string, string>>
   /** Pin the upstream session with default_transaction_read_only=on, as a second line of defence. */
   readonly readOnly?: boolean
 }

@@ -6,7 +6,7 @@ import { Failure, type FailureCode, type FailureText } from '../errors.ts'
 import type { SettingChange, Unparsable } from '../sql/facts.ts'
 import { unknownSetting } from '../sql/settings.ts'
 import type { Deny } from './decision.ts'
-import type { Objection } from './judge.ts'
+import type { Objection, SettingProblem } from './judge.ts'
 
 interface Wording {
   readonly rule: string
@@ -51,7 +51,7 @@ function wordingOf(objection: Objection): Wording {
       const reason = where === 'top level' ? command : `${command} ${place}`
       return { rule: 'commands', subject: command, reason, detail: `${command}, found ${place}` }
     }
-    case 'relation': {
+    case 'catalog': {
       const { relation, needs } = objection
       const subject = `relation ${qualified(relation.schema, relation.name)}`
       const why = needs === 'write' ? 'writing the system catalogs' : 'reading sensitive catalogs'
@@ -62,6 +62,13 @@ function wordingOf(objection: Objection): Wording {
         detail: `${why}: ${subject}`,
       }
     }
+    case 'relation': {
+      const { relation, why } = objection
+      const subject = `relation ${qualified(relation.schema, relation.name)}`
+      const verb = relation.access === 'write' ? 'writing' : 'reading'
+      const detail = `${verb} ${subject}: ${why}`
+      return { rule: 'relations', subject, reason: detail, detail }
+    }
     case 'function': {
       const { use, kind } = objection
       const subject = `function ${qualified(use.schema, use.name)}`
@@ -70,11 +77,16 @@ function wordingOf(objection: Objection): Wording {
       const detail = `${subject} (${what})${notation}`
       return { rule: 'functions', subject, reason: detail, detail }
     }
+    case 'carrier': {
+      const { what, use, carrier } = objection.carrier
+      const subject = `${what} ${qualified(use.schema, use.name)}`
+      const detail = `${subject}, which runs user-defined function ${carrier.runs}: ${carrier.because}`
+      return { rule: 'functions', subject, reason: detail, detail }
+    }
     case 'setting': {
-      const { change, pinned } = objection
+      const { change, why } = objection
       const subject = `setting ${settingSubject(change)}`
-      const why = pinned ? ', because it would change how the server reads statements' : ''
-      const detail = `${described(change)}${why}`
+      const detail = `${described(change)}${settingReasons[why]}`
       return { rule: 'settings', subject, reason: detail, detail }
     }
   }
@@ -155,6 +167,12 @@ function adviceOn(analysis: Unparsable): Partial<FailureText> {
     case 'invalid_text':
       return { hint: 'Send the statement as valid UTF-8 (client_encoding UTF8).' }
   }
+}
+
+const settingReasons: Readonly<Record<SettingProblem, string>> = {
+  pinned: ', because it would change how the server reads statements',
+  'not allowed': '',
+  limit: ', because it would go over the limit of the role',
 }
 
 function settingSubject(change: SettingChange): string {

@@ -3,6 +3,7 @@
 
 import type { Grant, Lease } from '../access/access.ts'
 import type { Authorized, LoginAttempt, Refused } from '../access/login.ts'
+import type { Catalog } from '../policy/catalog.ts'
 import type { Secret } from '../secret.ts'
 
 export interface Target {
@@ -19,6 +20,8 @@ export interface Upstream {
   readonly processId: number
   readonly cancelKey: Buffer
   readonly greeting: Buffer
+  /** As server_version_num; undefined when the server did not say. */
+  readonly serverVersion: number | undefined
   readonly rest: Buffer
 }
 
@@ -47,6 +50,15 @@ export interface TokenCheck {
 export interface Sittings {
   opened(tokenId: string): void
   closed(tokenId: string): void
+}
+
+/** What is known of the targets' catalogs. */
+export interface Catalogs {
+  of(target: string): Catalog | undefined
+  /** Resolves when the first snapshot is there, or there will be none for now. Never rejects. */
+  ready(target: string): Promise<void>
+  /** A session may have changed the catalog. */
+  changed(target: string): void
 }
 
 export interface CredentialSource {

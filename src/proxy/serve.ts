@@ -13,6 +13,7 @@ import {
 } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
+import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend.ts'
 import type { CancelKey, Cancels } from './cancel.ts'
 import {
@@ -23,13 +24,14 @@ import {
   refuseReplication,
 } from './login.ts'
 import { type Peer, peerOf } from './peer.ts'
-import type { Sittings } from './ports.ts'
+import type { Catalogs, Sittings } from './ports.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
 import { negotiation, type Opening } from './startup.ts'
 
 export interface ServeDependencies extends LoginDependencies {
   readonly sittings: Sittings
+  readonly catalogs: Catalogs
   readonly clock: Clock
 }
 
@@ -160,8 +162,11 @@ function startRelay(
     deps.upstream.cancel(target, upstream.processId, upstream.cancelKey, cancelTimeoutMs)
   let key: CancelKey | undefined
 
+  const unread = Catalog.unread(upstream.serverVersion)
+  const catalog = (): Catalog => deps.catalogs.of(targetName) ?? unread
+
   const relay = new Relay(
-    { authorization, context, policy, journal, clock, maxStatementBytes, pinned },
+    { authorization, context, policy, catalog, journal, clock, maxStatementBytes, pinned },
     { client: socket, upstream: upstream.socket },
     {
       meter,

@@ -331,10 +331,10 @@ export class Gate implements FrameHandler, JournalWaiter {
     end: number,
     decode: (bytes: Buffer, start: number, end: number) => Buffer,
   ): Judgement {
-    const { policy, authorization } = this.#state.options
+    const { policy, authorization, catalog } = this.#state.options
     const { role } = authorization.grant
     if (end - start < size) return policy.tooLarge(role, size)
-    return policy.judge(role, decode(bytes, start, end))
+    return policy.judge(role, decode(bytes, start, end), catalog())
   }
 
   /** The decision to deny by, if the role may not run the statement. Throws when the grant is over. */

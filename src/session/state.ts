@@ -5,6 +5,7 @@ import type { Authorization } from '../access/authorization.ts'
 import type { Journal } from '../audit/journal.ts'
 import type { SessionContext } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
+import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { TransactionStatus } from '../wire/backend.ts'
 import { StatementEvents } from './events.ts'
@@ -19,6 +20,8 @@ export interface SessionOptions {
   /** Who, where, as what: goes into each audit record. */
   readonly context: SessionContext
   readonly policy: Policy
+  /** What is known of the target's catalog now. */
+  readonly catalog: () => Catalog
   readonly journal: Journal
   readonly clock: Clock
   readonly port: SessionPort

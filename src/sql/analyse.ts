@@ -38,8 +38,6 @@ export function tooLarge(bytes: number, limits: Limits): Unparsable {
 
 function describe(wrapper: Node, text: string): Statement {
   const found = walk(wrapper)
-  const prepare = child(wrapper, 'PrepareStmt')
-  const prepared = prepare === undefined ? undefined : child(prepare, 'query')
   return {
     tag: tagOf(found.actions[0]?.command ?? 'UNKNOWN'),
     class: heaviest(found.actions.map((action) => action.class)),
@@ -47,22 +45,56 @@ function describe(wrapper: Node, text: string): Statement {
     functions: [...found.functions.values()],
     settings: found.settings,
     relations: [...found.relations.values()],
-    prepares:
-      prepare === undefined || prepared === undefined
-        ? undefined
-        : { name: string(prepare, 'name') ?? '', statement: describe(prepared, text) },
+    operators: [...found.operators.values()],
+    types: [...found.types.values()],
+    copies: found.copies,
+    prepares: prepares(wrapper, text),
     executes: found.executes,
     deallocates: deallocates(wrapper),
+    declares: declares(wrapper, text),
+    closes: closes(wrapper),
+    fetches: string(child(wrapper, 'FetchStmt') ?? {}, 'portalname'),
     opaque: found.opaque,
     text,
   }
 }
 
+function prepares(wrapper: Node, text: string): Statement['prepares'] {
+  const prepare = child(wrapper, 'PrepareStmt') ?? {}
+  const query = child(prepare, 'query')
+  if (query === undefined) return undefined
+  return { name: string(prepare, 'name') ?? '', statement: describe(query, text) }
+}
+
+/** CURSOR_OPT_HOLD of parsenodes.h. */
+const withHold = 0x0020
+
+function declares(wrapper: Node, text: string): Statement['declares'] {
+  const declare = child(wrapper, 'DeclareCursorStmt') ?? {}
+  const query = child(declare, 'query')
+  if (query === undefined) return undefined
+  const options = typeof declare['options'] === 'number' ? declare['options'] : 0
+  return {
+    name: string(declare, 'portalname') ?? '',
+    hold: (options & withHold) !== 0,
+    statement: describe(query, text),
+  }
+}
+
+function closes(wrapper: Node): string | undefined {
+  const close = child(wrapper, 'ClosePortalStmt')
+  if (close !== undefined) return string(close, 'portalname') ?? '*'
+  return discardsAll(wrapper) ? '*' : undefined
+}
+
 function deallocates(wrapper: Node): string | undefined {
   const deallocate = child(wrapper, 'DeallocateStmt')
   if (deallocate !== undefined) return string(deallocate, 'name') ?? '*'
-  const discard = child(wrapper, 'DiscardStmt')
-  return discard !== undefined && string(discard, 'target') === 'DISCARD_ALL' ? '*' : undefined
+  return discardsAll(wrapper) ? '*' : undefined
+}
+
+function discardsAll(wrapper: Node): boolean {
+  return string(child(wrapper, 'DiscardStmt') ?? {}, 'target') === 'DISCARD_ALL'
 }
 
 // The parser counts bytes, JavaScript counts UTF-16 units; in an ASCII text they are the same.

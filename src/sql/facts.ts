@@ -27,7 +27,7 @@ export interface FunctionUse {
   readonly schema: string | undefined
   /** As the server would see it: folded to lower case unless quoted. */
   readonly name: string
-  readonly notation: 'call' | 'attribute' | 'tablesample' | 'trigger'
+  readonly notation: 'call' | 'attribute' | 'tablesample' | 'trigger' | 'syntax'
   /** Number of arguments written; undefined where the notation does not tell. */
   readonly arguments: number | undefined
   /**
@@ -35,6 +35,23 @@ export interface FunctionUse {
    * whose arguments decide what they do (lo_open, pg_input_is_valid, ...).
    */
   readonly constants: readonly (string | undefined)[]
+  /**
+   * For `syntax`: the first server version (as server_version_num) whose grammar has the construct.
+   * For an older server the same text is an ordinary call of somebody's function.
+   */
+  readonly since: number | undefined
+}
+
+/** An operator or a type by its name as written; whether it is a user's own is not in the text. */
+export interface NameUse {
+  readonly schema: string | undefined
+  readonly name: string
+}
+
+/** The two ends of a COPY. The client is STDIN or STDOUT. */
+export interface CopyUse {
+  readonly direction: 'to' | 'from'
+  readonly endpoint: 'client' | 'file' | 'program'
 }
 
 /** A setting (GUC) that the statement would change, by SET, RESET or set_config. */
@@ -64,6 +81,19 @@ export interface Statement {
   readonly functions: readonly FunctionUse[]
   readonly settings: readonly SettingChange[]
   readonly relations: readonly RelationUse[]
+  /** Operators written or implied (`IN`, `BETWEEN`, `CASE x WHEN`, `USING` imply some), each once. */
+  readonly operators: readonly NameUse[]
+  /** Types named in casts, column definitions and declarations, each once. */
+  readonly types: readonly NameUse[]
+  readonly copies: readonly CopyUse[]
+  /** DECLARE name CURSOR FOR ...: what fetching from it runs. `hold`: it outlives its transaction. */
+  readonly declares:
+    | { readonly name: string; readonly hold: boolean; readonly statement: Statement }
+    | undefined
+  /** CLOSE name; `*` for CLOSE ALL and DISCARD ALL. */
+  readonly closes: string | undefined
+  /** FETCH or MOVE from this cursor or portal. */
+  readonly fetches: string | undefined
   /** PREPARE name AS ...: the statement that the name will stand for. */
   readonly prepares: { readonly name: string; readonly statement: Statement } | undefined
   /** EXECUTE name (also inside EXPLAIN or CREATE TABLE AS). */

@@ -3,7 +3,7 @@
 // matters is for policy/ to say. Ignorant of what any function does.
 
 import type { FunctionUse } from './facts.ts'
-import { constant, list, type Node, names } from './tree.ts'
+import { constant, list, type Node, names, string } from './tree.ts'
 
 /** Functions whose constant arguments decide what they do. */
 const tellingArguments: ReadonlySet<string> = new Set([
@@ -25,8 +25,46 @@ export function functionsOf(type: string | undefined, node: Node): readonly Func
     case 'A_Indirection':
       return attributes(list(node, 'indirection'))
     default:
-      return []
+      return constructed(type, node)
   }
+}
+
+const postgres16 = 160000
+const postgres17 = 170000
+
+/**
+ * Constructs that older grammars do not have: there the same text calls a function of that name, which
+ * is a user's own. The server's version is not known here, so the name and its age are facts.
+ * PostgreSQL release notes, 16 and 17: SQL/JSON constructors and query functions.
+ */
+const constructs: Readonly<Record<string, readonly [name: string, since: number]>> = {
+  JsonObjectConstructor: ['json_object', postgres16],
+  JsonArrayConstructor: ['json_array', postgres16],
+  JsonArrayQueryConstructor: ['json_array', postgres16],
+  JsonObjectAgg: ['json_objectagg', postgres16],
+  JsonArrayAgg: ['json_arrayagg', postgres16],
+  JsonParseExpr: ['json', postgres17],
+  JsonScalarExpr: ['json_scalar', postgres17],
+  JsonSerializeExpr: ['json_serialize', postgres17],
+  JsonTable: ['json_table', postgres17],
+  MergeSupportFunc: ['merge_action', postgres17],
+}
+
+const queryFunctions: Readonly<Record<string, string>> = {
+  JSON_EXISTS_OP: 'json_exists',
+  JSON_QUERY_OP: 'json_query',
+  JSON_VALUE_OP: 'json_value',
+}
+
+function constructed(type: string | undefined, node: Node): readonly FunctionUse[] {
+  const [name, since] =
+    type === 'JsonFuncExpr'
+      ? [queryFunctions[string(node, 'op') ?? ''] ?? 'json_value', postgres17]
+      : (constructs[type ?? ''] ?? [])
+  if (name === undefined) return []
+  return [
+    { schema: undefined, name, notation: 'syntax', arguments: undefined, constants: [], since },
+  ]
 }
 
 /** The last name of a FuncCall and its schema, as `set_config` must be recognised elsewhere too. */
@@ -51,6 +89,7 @@ function called(
     notation,
     arguments: args?.length,
     constants: tellingArguments.has(name) && args !== undefined ? args.map(constant) : [],
+    since: undefined,
   }
 }
 
@@ -61,6 +100,7 @@ function attributes(fields: readonly unknown[]): readonly FunctionUse[] {
     notation: 'attribute',
     arguments: 1,
     constants: [],
+    since: undefined,
   }))
 }
 

@@ -2,6 +2,7 @@
 // the statement that holds it is opaque. Ignorant of what is nested in the node, and of who may run it.
 
 import { lockMode } from './commands.ts'
+import type { CopyUse } from './facts.ts'
 import {
   commentedInSchema,
   discardCommands,
@@ -119,11 +120,18 @@ function mergeCommands(node: Node): readonly string[] {
   )
 }
 
-function copyCommand(node: Node): string {
-  const direction = node['is_from'] === true ? 'COPY FROM' : 'COPY TO'
-  if (node['is_program'] === true) return `${direction} PROGRAM`
+/** The two ends of a CopyStmt. */
+export function copyOf(node: Node): CopyUse {
+  const direction = node['is_from'] === true ? 'from' : 'to'
+  if (node['is_program'] === true) return { direction, endpoint: 'program' }
   // STDIN and STDOUT are the absence of a name. (An empty one is absent here too: no server opens it.)
-  return string(node, 'filename') === undefined ? direction : `${direction} FILE`
+  return { direction, endpoint: string(node, 'filename') === undefined ? 'client' : 'file' }
+}
+
+function copyCommand(node: Node): string {
+  const { direction, endpoint } = copyOf(node)
+  const command = direction === 'from' ? 'COPY FROM' : 'COPY TO'
+  return endpoint === 'client' ? command : `${command} ${endpoint.toUpperCase()}`
 }
 
 function transactionCommand(node: Node): readonly string[] {

@@ -4,8 +4,9 @@
 // Ignorant of roles and rules.
 
 import { commandClasses } from './commands.ts'
-import type { Action, FunctionUse, RelationUse, SettingChange } from './facts.ts'
+import type { Action, CopyUse, FunctionUse, NameUse, RelationUse, SettingChange } from './facts.ts'
 import { functionsOf, keyOf } from './functions.ts'
+import { operatorsOf, typeOf } from './operators.ts'
 import {
   intrusions,
   isTarget,
@@ -16,7 +17,7 @@ import {
   writableThroughView,
 } from './relations.ts'
 import { settingFromCatalog, settingsOf } from './settings.ts'
-import { commandsOf, isStatement, selectCommands } from './statements.ts'
+import { commandsOf, copyOf, isStatement, selectCommands } from './statements.ts'
 import { child, isNode, list, type Node, string } from './tree.ts'
 
 /** What a walk has found so far. */
@@ -25,6 +26,9 @@ export interface Findings {
   readonly functions: Map<string, FunctionUse>
   readonly settings: SettingChange[]
   readonly relations: Map<string, RelationUse>
+  readonly operators: Map<string, NameUse>
+  readonly types: Map<string, NameUse>
+  readonly copies: CopyUse[]
   executes: string | undefined
   opaque: string | undefined
 }
@@ -76,6 +80,9 @@ export function walk(root: Node): Findings {
     functions: new Map(),
     settings: [],
     relations: new Map(),
+    operators: new Map(),
+    types: new Map(),
+    copies: [],
     executes: undefined,
     opaque: undefined,
   }
@@ -101,6 +108,7 @@ function kindByShape(node: Node): string | undefined {
   if ('limitOption' in node) return 'SelectStmt'
   if ('funcformat' in node) return 'FuncCall'
   if ('relname' in node) return 'RangeVar'
+  if ('names' in node && 'typemod' in node) return 'TypeName'
   if (string(node, 'kind')?.startsWith('VAR_') === true) return 'VariableSetStmt'
   return undefined
 }
@@ -118,6 +126,9 @@ function note(
   }
   if (kind === 'ExecuteStmt') noteExecute(found, string(node, 'name') ?? '')
   for (const use of functionsOf(kind, node)) found.functions.set(keyOf(use), use)
+  for (const use of operatorsOf(kind, node)) noteName(found.operators, use)
+  if (kind === 'TypeName') noteName(found.types, typeOf(node))
+  if (kind === 'CopyStmt') found.copies.push(copyOf(node))
   const constant = constants.get(node)
   const by = found.actions[0]?.command ?? ''
   found.settings.push(...(constant === undefined ? settingsOf(kind, node, by) : [constant]))
@@ -148,6 +159,10 @@ function noteExecute(found: Findings, name: string): void {
     found.opaque ??= 'it executes more than one prepared statement'
   }
   found.executes = name
+}
+
+function noteName(names: Map<string, NameUse>, use: NameUse | undefined): void {
+  if (use !== undefined) names.set(`${use.schema ?? ''}.${use.name}`, use)
 }
 
 function noteRelation(found: Findings, relation: RelationUse | undefined): void {

@@ -35,6 +35,8 @@ export interface Upstream {
   readonly cancelKey: Buffer
   /** ParameterStatus and notices, as they came. */
   readonly greeting: Buffer
+  /** As server_version_num; undefined when the server did not say. */
+  readonly serverVersion: number | undefined
   /** Bytes that came behind ReadyForQuery. */
   readonly rest: Buffer
 }
@@ -95,6 +97,7 @@ class Login {
   #rest: Buffer = Buffer.alloc(0)
   #processId = 0
   #cancelKey = Buffer.alloc(0)
+  #serverVersion: number | undefined
   #ready = false
 
   constructor(options: UpstreamOptions, socket: net.Socket) {
@@ -122,6 +125,7 @@ class Login {
       processId: this.#processId,
       cancelKey: this.#cancelKey,
       greeting: Buffer.concat(this.#greeting),
+      serverVersion: this.#serverVersion,
       rest: this.#rest,
     }
   }
@@ -156,8 +160,10 @@ class Login {
         break
       case 'errorResponse':
         throw refused(message.fields)
-      case 'authenticationOk':
       case 'parameterStatus':
+        if (message.name === 'server_version') this.#serverVersion = versionNumber(message.value)
+        break
+      case 'authenticationOk':
       case 'noticeResponse':
       case 'readyForQuery':
         break
@@ -169,6 +175,12 @@ class Login {
   #send(data: Buffer): void {
     this.#socket.write(encodeFrontend({ type: 'password', data }))
   }
+}
+
+/** `18.4 (Debian 18.4-1)` is 180004; a release in preparation, `19beta1`, is 190000. */
+function versionNumber(version: string): number | undefined {
+  const parts = /^(\d+)(?:\.(\d+))?/.exec(version)
+  return parts === null ? undefined : Number(parts[1]) * 10_000 + Number(parts[2] ?? 0)
 }
 
 function saslInitialResponse(mechanism: string, data: Buffer): Buffer {

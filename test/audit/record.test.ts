@@ -40,6 +40,8 @@ function judgement(text: string, tags: readonly string[] = ['SELECT']): Judgemen
     tags,
     class: 'READ',
     executes: [],
+    runsUserCode: false,
+    changesCatalog: false,
   }
 }
 

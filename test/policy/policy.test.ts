@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { Failure } from '../../src/errors.ts'
+import { Catalog } from '../../src/policy/catalog.ts'
 import type { Decision } from '../../src/policy/decision.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles, type RoleDefinition } from '../../src/policy/roles.ts'
 import { policy } from './predefined.ts'
+
+const catalog = Catalog.unread()
 
 describe('what a client reads when a statement is denied', () => {
   it('names the command, the rule, the place and the role to ask for', () => {
@@ -62,37 +65,39 @@ describe('what a client reads when a statement is denied', () => {
 describe('judging bytes', () => {
   it('denies bytes that are not UTF-8 instead of replacing them', () => {
     const query = Buffer.from([...Buffer.from("SELECT '"), 0x83, 0x5c, ...Buffer.from("'")])
-    expect(failureOf(policy.judge('admin', query).decision).sqlstate).toBe('22021')
+    expect(failureOf(policy.judge('admin', query, catalog).decision).sqlstate).toBe('22021')
   })
 
   it('gives two byte strings that decode alike two judgements', () => {
-    const judged = (bytes: Buffer) => policy.judge('read_only', bytes).decision.outcome
+    const judged = (bytes: Buffer) => policy.judge('read_only', bytes, catalog).decision.outcome
     expect(judged(Buffer.from("SELECT '\ufffd'"))).toBe('allow')
     expect(judged(Buffer.concat([Buffer.from("SELECT '"), Buffer.from([0xff, 0x27])]))).toBe('deny')
   })
 
   it('keeps a byte order mark as the character it is for the server', () => {
-    expect(policy.judge('read_only', Buffer.from('\ufeffSELECT 1')).decision.outcome).toBe('deny')
+    expect(policy.judge('read_only', Buffer.from('\ufeffSELECT 1'), catalog).decision.outcome).toBe(
+      'deny',
+    )
   })
 
   it('remembers a judgement for the same bytes and role, and for no other role', () => {
     const query = Buffer.from('DELETE FROM remembered')
     // What is seen once is not worth remembering: from the second time on.
-    policy.judge('read_only', query)
-    const second = policy.judge('read_only', query)
-    expect(policy.judge('read_only', Buffer.from(query))).toBe(second)
-    expect(policy.judge('read_limited_write', query).decision.outcome).toBe('allow')
+    policy.judge('read_only', query, catalog)
+    const second = policy.judge('read_only', query, catalog)
+    expect(policy.judge('read_only', Buffer.from(query), catalog)).toBe(second)
+    expect(policy.judge('read_limited_write', query, catalog).decision.outcome).toBe('allow')
   })
 
   it('stays within its memory when every statement is new', () => {
     const small = new Policy(predefinedRoles, { maxBytes: 1000, cacheBytes: 8 * 1024 })
-    small.judge('read_only', Buffer.from('SELECT 0'))
-    const first = small.judge('read_only', Buffer.from('SELECT 0'))
+    small.judge('read_only', Buffer.from('SELECT 0'), catalog)
+    const first = small.judge('read_only', Buffer.from('SELECT 0'), catalog)
     for (let i = 1; i < 50; i++) {
-      small.judge('read_only', Buffer.from(`SELECT ${i}`))
-      small.judge('read_only', Buffer.from(`SELECT ${i}`))
+      small.judge('read_only', Buffer.from(`SELECT ${i}`), catalog)
+      small.judge('read_only', Buffer.from(`SELECT ${i}`), catalog)
     }
-    const again = small.judge('read_only', Buffer.from('SELECT 0'))
+    const again = small.judge('read_only', Buffer.from('SELECT 0'), catalog)
     expect(again).toEqual(first)
     expect(again).not.toBe(first)
   })

@@ -7,6 +7,7 @@ import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal, type JournalStorage } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
 import type { Clock } from '../../src/clock.ts'
+import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles } from '../../src/policy/roles.ts'
 import type { Clearance, SessionPort } from '../../src/session/port.ts'
@@ -23,6 +24,8 @@ export interface ScriptOptions {
 
 /** A JSON line of the journal, without what the journal itself adds. */
 export type Recorded = Readonly<Record<string, unknown>>
+
+const catalog = Catalog.unread()
 
 export class Script {
   readonly session: Session
@@ -80,6 +83,7 @@ export class Script {
         application: 'test',
       }),
       policy: new Policy(predefinedRoles, { maxBytes: 1024 * 1024 }),
+      catalog: () => catalog,
       journal: this.journal,
       clock,
       port,

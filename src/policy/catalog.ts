@@ -1,0 +1,124 @@
+// What a text does not show and the database knows: user functions and their volatility, and where they
+// hide - behind operators, types, views. A snapshot of it is plain data, taken by an adapter or read
+// from a file; a Catalog answers questions about it. Ignorant of how a snapshot is taken and of roles.
+
+import type { NameUse } from '../sql/facts.ts'
+
+/** A function, procedure or aggregate that did not come with the server. */
+export interface SnapshotFunction {
+  readonly schema: string
+  readonly name: string
+  /** Of an aggregate: whether one of its support functions is. */
+  readonly volatile: boolean
+  /** How many arguments a call may have; no upper bound for a variadic one. */
+  readonly leastArguments: number
+  readonly mostArguments: number | undefined
+  /** The extension that it belongs to. */
+  readonly extension: string | undefined
+}
+
+/** Something that runs a function without naming it. */
+export interface SnapshotCarrier {
+  readonly schema: string
+  readonly name: string
+  /** The function at the end of the chain, as `schema.name`: what a role would have to be allowed. */
+  readonly runs: string
+  /** The chain, for people: `its definition calls function public.f`. */
+  readonly because: string
+}
+
+/** Plain data: can be written to a file as JSON and read again. */
+export interface CatalogSnapshot {
+  readonly format: 1
+  /** As `server_version_num`: 150018, 180004. */
+  readonly serverVersion: number
+  readonly functions: readonly SnapshotFunction[]
+  /** Operators whose function is volatile. */
+  readonly operators: readonly SnapshotCarrier[]
+  /** Types whose use in a cast or column definition runs volatile code: a domain's CHECK, a cast. */
+  readonly types: readonly SnapshotCarrier[]
+  /** Views that call what is not harmless, and tables whose columns convert by volatile casts. */
+  readonly views: readonly SnapshotCarrier[]
+  /** Every relation outside the server's own schemas: what an unqualified name can mean. */
+  readonly relations: readonly { readonly schema: string; readonly name: string }[]
+}
+
+let versions = 0
+
+export class Catalog {
+  /** Another one for each catalog: part of what a judgement is remembered under. */
+  readonly version = ++versions
+  /** Undefined where nobody has said: the newest is assumed. */
+  readonly serverVersion: number | undefined
+  /** Whether there is a snapshot behind it; without one all that it does not know is unknown. */
+  readonly complete: boolean
+  readonly #functions: ReadonlyMap<string, readonly SnapshotFunction[]>
+  readonly #operators: ReadonlyMap<string, readonly SnapshotCarrier[]>
+  readonly #types: ReadonlyMap<string, readonly SnapshotCarrier[]>
+  readonly #views: ReadonlyMap<string, readonly SnapshotCarrier[]>
+  readonly #relations: ReadonlyMap<string, readonly NameUse[]>
+
+  private constructor(serverVersion: number | undefined, snapshot: CatalogSnapshot | undefined) {
+    this.serverVersion = serverVersion
+    this.complete = snapshot !== undefined
+    this.#functions = byName(snapshot?.functions)
+    this.#operators = byName(snapshot?.operators)
+    this.#types = byName(snapshot?.types)
+    this.#views = byName(snapshot?.views)
+    this.#relations = byName(snapshot?.relations)
+  }
+
+  static of(snapshot: CatalogSnapshot): Catalog {
+    return new Catalog(snapshot.serverVersion, snapshot)
+  }
+
+  /** Without a snapshot. */
+  static unread(serverVersion?: number): Catalog {
+    return new Catalog(serverVersion, undefined)
+  }
+
+  /** The user functions that a name can mean; in any schema when it has none. */
+  functions(use: NameUse): readonly SnapshotFunction[] {
+    return meant(this.#functions, use)
+  }
+
+  /** The volatile user operator that a name can mean. */
+  operator(use: NameUse): SnapshotCarrier | undefined {
+    return meant(this.#operators, use)[0]
+  }
+
+  type(use: NameUse): SnapshotCarrier | undefined {
+    return meant(this.#types, use)[0]
+  }
+
+  view(use: NameUse): SnapshotCarrier | undefined {
+    return meant(this.#views, use)[0]
+  }
+
+  /** The relations outside the server's own schemas that a name can mean. */
+  relations(use: NameUse): readonly NameUse[] {
+    return meant(this.#relations, use)
+  }
+}
+
+function byName<T extends { readonly name: string }>(
+  all: readonly T[] = [],
+): ReadonlyMap<string, readonly T[]> {
+  const map = new Map<string, T[]>()
+  for (const one of all) {
+    const same = map.get(one.name)
+    if (same === undefined) map.set(one.name, [one])
+    else same.push(one)
+  }
+  return map
+}
+
+const nothing: readonly never[] = []
+
+function meant<T extends NameUse>(
+  map: ReadonlyMap<string, readonly T[]>,
+  { schema, name }: NameUse,
+): readonly T[] {
+  const named = map.get(name) ?? nothing
+  return schema === undefined ? named : named.filter((one) => one.schema === schema)
+}
