@@ -59,29 +59,8 @@ export function parseLine(line: string, number: number): CheckRequest {
   return { id, sql }
 }
 
-/** The answer to `--sql`, for people. Ends with a line end. */
-export function renderCheck(policy: Policy, role: string, sql: string): string {
-  const judgement = policy.judgeText(role, sql)
-  const decision = decisionAlone(policy, role, judgement)
-  const rows: (readonly [string, string])[] = [
-    ['decision', decision.outcome],
-    ['role', role],
-    ['tags', judgement.tags.join(', ') || '(no statement)'],
-    ['class', judgement.class],
-    ['rule', decision.rule],
-    ['reason', decision.reason],
-  ]
-  if (decision.outcome === 'deny') {
-    const { severity, message, sqlstate, detail, hint } = decision.failure
-    rows.push(['client sees', `${severity}:  ${message} (SQLSTATE ${sqlstate})`])
-    if (detail !== undefined) rows.push(['detail', detail])
-    if (hint !== undefined) rows.push(['hint', hint])
-  }
-  return rows.map(([label, value]) => `${label.padEnd(12)}${value}\n`).join('')
-}
-
 // In a session of its own nothing has been prepared but by the statement itself.
-function decisionAlone(policy: Policy, role: string, judgement: Judgement): Decision {
+export function decisionAlone(policy: Policy, role: string, judgement: Judgement): Decision {
   const [unknown] = judgement.executes
   if (judgement.decision.outcome === 'deny' || unknown === undefined) return judgement.decision
   return policy.unknownPrepared(role, unknown)

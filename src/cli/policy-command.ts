@@ -1,50 +1,98 @@
-// `pgwarden policy check`: hands stdin to the check line by line and its answers to stdout, in order
-// and as they come. Status 1 when anything was denied; 2 when the input could not be read.
+// `pgwarden policy`: hands stdin to the check line by line and its answers to stdout, in order and as
+// they come; explains one text. Status 1 when anything was denied; 2 when the input could not be read.
 
 import type { Readable } from 'node:stream'
 import { TextDecoder } from 'node:util'
 import type { Command } from 'commander'
 import { Failure } from '../errors.ts'
+import { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
-import { checkLines, checkStatement, renderCheck } from './policy-check.ts'
+import { checkLines } from './policy-check.ts'
+import { explainText, renderExplanation } from './policy-explain.ts'
 import { type Context, examples } from './program.ts'
-import { print } from './terminal.ts'
+import { print, styleFor } from './terminal.ts'
 
-interface CheckOptions {
+interface JudgeOptions {
   readonly role: string
   readonly config?: string
-  readonly sql?: string
+}
+
+interface ExplainOptions extends JudgeOptions {
+  readonly sql: string
+  readonly json?: true
 }
 
 export function addPolicy(program: Command, context: Context): void {
-  const { operations, runs } = context
-  const check = program
-    .command('policy')
-    .description('The statement policy.')
-    .command('check')
+  const policyCommand = program.command('policy').description('The statement policy.')
+
+  const check = judging(policyCommand.command('check'))
     .description(
       'Say what a role may run. Reads {"id": "...", "sql": "..."} a line from stdin, answers a line each.',
     )
-    .requiredOption('--role <name>', 'the role to judge for')
-    .option('--config <file>', 'a configuration with roles (default: the predefined four)')
     .option('--sql <text>', 'judge this one, and answer for people')
     .action(
-      runs(async ({ role, config, sql }: CheckOptions) => {
-        const policy = await operations.policy(config === undefined ? {} : { configFile: config })
-        if (!policy.roles().includes(role)) {
-          context.report(unknownRole(role, policy.roles()))
-          return 2
-        }
-        if (sql === undefined) return checkInput(policy, role, context)
-        await print(context.terminal.stdout, renderCheck(policy, role, sql))
-        return checkStatement(policy, role, { id: '', sql }).decision === 'allow' ? 0 : 1
-      }),
+      judged(context, async (policy, { role, sql }: JudgeOptions & { readonly sql?: string }) =>
+        sql === undefined
+          ? checkInput(policy, role, context)
+          : explainOne(policy, { role, sql }, context),
+      ),
     )
   examples(
     check,
     `pgwarden policy check --role read_only --sql 'with d as (delete from t) select 1'`,
     'pgwarden policy check --role read_only < statements.ndjson',
   )
+
+  const explanation = judging(policyCommand.command('explain'))
+    .description('Say what a query string would do, which rule decides and who may run it.')
+    .requiredOption('--sql <text>', 'the query string')
+    .option('--json', 'answer for a program')
+    .action(
+      judged(context, (policy, options: ExplainOptions) => explainOne(policy, options, context)),
+    )
+  examples(
+    explanation,
+    `pgwarden policy explain --role read_only --sql 'select pg_read_file($1)'`,
+    `pgwarden policy explain --role read_only --json --sql 'copy t to stdout' | jq .allowedTo`,
+  )
+}
+
+/** What every command that judges is told. */
+function judging(command: Command): Command {
+  return command
+    .requiredOption('--role <name>', 'the role to judge for')
+    .option('--config <file>', 'a configuration with roles (default: the predefined four)')
+}
+
+/** An action on the policy of the options, once their role is known to be one of its. */
+function judged<Options extends JudgeOptions>(
+  context: Context,
+  action: (policy: Policy, options: Options) => Promise<number>,
+): (options: Options) => Promise<void> {
+  return context.runs(async (options: Options) => {
+    const { role, config } = options
+    const policy = await context.operations.policy(
+      config === undefined ? {} : { configFile: config },
+    )
+    if (policy.roles().includes(role)) return action(policy, options)
+    context.report(unknownRole(role, policy.roles()))
+    return 2
+  })
+}
+
+async function explainOne(
+  policy: Policy,
+  { role, sql, json }: ExplainOptions,
+  { terminal: { stdout, env } }: Context,
+): Promise<number> {
+  const explanation = explainText(policy, role, sql, Catalog.unread())
+  await print(
+    stdout,
+    json === true
+      ? `${JSON.stringify(explanation)}\n`
+      : renderExplanation(explanation, styleFor(stdout, env)),
+  )
+  return explanation.decision === 'allow' ? 0 : 1
 }
 
 async function checkInput(policy: Policy, role: string, context: Context): Promise<number> {

@@ -28,7 +28,7 @@ export function ceilingProblem(setting: string, value: string): string | undefin
     return `${setting} cannot have a limit; these can: ${[...ceilingUnits.keys()].join(', ')}`
   }
   return amount(value, unit) === undefined
-    ? `the limit of ${setting} must be a number above zero with a unit of ${Object.keys(factors[unit]).join(', ')}`
+    ? `the limit of ${setting} must be a number of at least one with a unit of ${Object.keys(factors[unit]).join(', ')}`
     : undefined
 }
 
@@ -43,10 +43,11 @@ export function staysBelow(change: SettingChange, ceiling: string): boolean {
   return asked !== undefined && most !== undefined && asked <= most
 }
 
-/** In the setting's base unit; undefined for what is no such amount and for zero, which means none. */
+/** In the setting's base unit; undefined for what is no such amount and for zero, which means no limit. */
 function amount(value: string, unit: Unit): number | undefined {
   const parts = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*$/.exec(value)
   const factor = parts?.[2] === '' ? 1 : factors[unit][parts?.[2] ?? '']
   const result = Number(parts?.[1]) * (factor ?? Number.NaN)
-  return result > 0 ? result : undefined
+  // What is less than one unit is rounded, perhaps to zero.
+  return result >= 1 ? result : undefined
 }

@@ -126,10 +126,12 @@ export class Policy {
     return this.#decide(role, '', tooLarge(bytes, this.#limits), anywhere)
   }
 
-  /** The least role that may run it all, in the configured order; undefined when none may. */
-  leastRole(analysis: Analysis, catalog: Catalog): string | undefined {
-    if (analysis.type === 'unparsable') return undefined
-    return this.#leastRole((may) => firstObjection(analysis, may, catalog) === undefined)
+  /** The roles that may run it all, in the configured order. */
+  allowedTo(analysis: Analysis, catalog: Catalog): readonly string[] {
+    if (analysis.type === 'unparsable') return []
+    return [...this.#permissions.values()]
+      .filter((may) => firstObjection(analysis, may, catalog) === undefined)
+      .map(({ role }) => role)
   }
 
   /** A setting in a startup packet, by the rules of SET. A denial ends the connection (FATAL). */
@@ -221,7 +223,10 @@ export class Policy {
     if (may === undefined) return unknownRole(role)
     if (analysis.type === 'unparsable') return unreadable(role, analysis)
     const objection = firstObjection(analysis, may, catalog)
-    if (objection !== undefined) return denial(role, objection, this.leastRole(analysis, catalog))
+    if (objection !== undefined) {
+      const least = this.#leastRole((m) => firstObjection(analysis, m, catalog) === undefined)
+      return denial(role, objection, least)
+    }
     const commands = analysis.statements.flatMap((s) => s.actions.map((action) => action.command))
     const reason =
       commands.length === 0

@@ -3,7 +3,7 @@
 // matters is for policy/ to say. Ignorant of what any function does.
 
 import type { FunctionUse } from './facts.ts'
-import { constant, list, type Node, names, string } from './tree.ts'
+import { byKind, constant, list, type Node, names, string } from './tree.ts'
 
 /** Functions whose constant arguments decide what they do. */
 const tellingArguments: ReadonlySet<string> = new Set([
@@ -37,7 +37,7 @@ const postgres17 = 170000
  * is a user's own. The server's version is not known here, so the name and its age are facts.
  * PostgreSQL release notes, 16 and 17: SQL/JSON constructors and query functions.
  */
-const constructs: Readonly<Record<string, readonly [name: string, since: number]>> = {
+const constructs: ReadonlyMap<string, readonly [name: string, since: number]> = byKind({
   JsonObjectConstructor: ['json_object', postgres16],
   JsonArrayConstructor: ['json_array', postgres16],
   JsonArrayQueryConstructor: ['json_array', postgres16],
@@ -48,19 +48,19 @@ const constructs: Readonly<Record<string, readonly [name: string, since: number]
   JsonSerializeExpr: ['json_serialize', postgres17],
   JsonTable: ['json_table', postgres17],
   MergeSupportFunc: ['merge_action', postgres17],
-}
+})
 
-const queryFunctions: Readonly<Record<string, string>> = {
+const queryFunctions: ReadonlyMap<string, string> = byKind({
   JSON_EXISTS_OP: 'json_exists',
   JSON_QUERY_OP: 'json_query',
   JSON_VALUE_OP: 'json_value',
-}
+})
 
 function constructed(type: string | undefined, node: Node): readonly FunctionUse[] {
   const [name, since] =
     type === 'JsonFuncExpr'
-      ? [queryFunctions[string(node, 'op') ?? ''] ?? 'json_value', postgres17]
-      : (constructs[type ?? ''] ?? [])
+      ? [queryFunctions.get(string(node, 'op') ?? '') ?? 'json_value', postgres17]
+      : (constructs.get(type ?? '') ?? [])
   if (name === undefined) return []
   return [
     { schema: undefined, name, notation: 'syntax', arguments: undefined, constants: [], since },

@@ -1,6 +1,7 @@
 // The node types of PostgreSQL's parsenodes.h that are statements, and the enumerations in them, with
 // the command (commands.ts) that each stands for. Data only; nodes that can be several commands are
 // told apart in statements.ts.
+import { byKind } from './tree.ts'
 
 /** Node types whose name ends in Stmt and that are parts of statements. */
 export const partNodes: ReadonlySet<string> = new Set([
@@ -12,7 +13,7 @@ export const partNodes: ReadonlySet<string> = new Set([
 ])
 
 /** Node types that are always one command. */
-export const singleCommands: Readonly<Record<string, string>> = {
+export const singleCommands = byKind({
   InsertStmt: 'INSERT',
   UpdateStmt: 'UPDATE',
   DeleteStmt: 'DELETE',
@@ -99,10 +100,10 @@ export const singleCommands: Readonly<Record<string, string>> = {
   AlterSubscriptionStmt: 'ALTER SUBSCRIPTION',
   DropSubscriptionStmt: 'DROP SUBSCRIPTION',
   SecLabelStmt: 'SECURITY LABEL',
-}
+})
 
 /** Names of objects as command tags have them; ObjectType of parsenodes.h without its prefix. */
-export const objectNames: Readonly<Record<string, string>> = {
+export const objectNames = byKind({
   ACCESS_METHOD: 'ACCESS METHOD',
   AMOP: 'OPERATOR FAMILY',
   AMPROC: 'OPERATOR FAMILY',
@@ -124,9 +125,9 @@ export const objectNames: Readonly<Record<string, string>> = {
   TSPARSER: 'TEXT SEARCH PARSER',
   TSTEMPLATE: 'TEXT SEARCH TEMPLATE',
   USER_MAPPING: 'USER MAPPING',
-}
+})
 
-export const transactionCommands: Readonly<Record<string, string>> = {
+export const transactionCommands = byKind({
   TRANS_STMT_BEGIN: 'BEGIN',
   TRANS_STMT_START: 'START TRANSACTION',
   TRANS_STMT_COMMIT: 'COMMIT',
@@ -137,21 +138,21 @@ export const transactionCommands: Readonly<Record<string, string>> = {
   TRANS_STMT_PREPARE: 'PREPARE TRANSACTION',
   TRANS_STMT_COMMIT_PREPARED: 'COMMIT PREPARED',
   TRANS_STMT_ROLLBACK_PREPARED: 'ROLLBACK PREPARED',
-}
+})
 
-export const lockingCommands: Readonly<Record<string, string>> = {
+export const lockingCommands = byKind({
   LCS_FORKEYSHARE: 'SELECT FOR KEY SHARE',
   LCS_FORSHARE: 'SELECT FOR SHARE',
   LCS_FORNOKEYUPDATE: 'SELECT FOR NO KEY UPDATE',
   LCS_FORUPDATE: 'SELECT FOR UPDATE',
-}
+})
 
-export const discardCommands: Readonly<Record<string, string>> = {
+export const discardCommands = byKind({
   DISCARD_ALL: 'DISCARD ALL',
   DISCARD_PLANS: 'DISCARD PLANS',
   DISCARD_SEQUENCES: 'DISCARD SEQUENCES',
   DISCARD_TEMP: 'DISCARD TEMP',
-}
+})
 
 /** Objects whose comments do not leave the schema. */
 export const commentedInSchema =

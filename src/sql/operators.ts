@@ -2,15 +2,15 @@
 // function; the text does not tell, so they are facts like any other. Ignorant of which are whose.
 
 import type { NameUse } from './facts.ts'
-import { list, type Node, names, string } from './tree.ts'
+import { byKind, list, type Node, names, string } from './tree.ts'
 
 /** What the grammar writes as a word and the server looks up as operators (parse_expr.c). */
-const implied: Readonly<Record<string, readonly string[]>> = {
+const implied: ReadonlyMap<string, readonly string[]> = byKind({
   BETWEEN: ['>=', '<='],
   'NOT BETWEEN': ['<', '>'],
   'BETWEEN SYMMETRIC': ['>=', '<='],
   'NOT BETWEEN SYMMETRIC': ['<', '>'],
-}
+})
 
 const equality: readonly NameUse[] = [{ schema: undefined, name: '=' }]
 
@@ -47,5 +47,5 @@ function named(path: readonly unknown[]): readonly NameUse[] {
   const name = parts.at(-1)
   if (name === undefined) return []
   const schema = parts.at(-2)
-  return implied[name]?.map((operator) => ({ schema, name: operator })) ?? [{ schema, name }]
+  return implied.get(name)?.map((operator) => ({ schema, name: operator })) ?? [{ schema, name }]
 }

@@ -5,7 +5,7 @@
 
 import { isSystemRelation, isUpdatableCatalog } from './catalogs.ts'
 import type { RelationUse } from './facts.ts'
-import { list, type Node, names, string, unwrap } from './tree.ts'
+import { byKind, list, type Node, names, string, unwrap } from './tree.ts'
 
 /**
  * The WITH names that are visible at a place, innermost first: of one clause's names, those below a
@@ -18,7 +18,7 @@ export interface Scope {
 }
 
 /** The field of each node type in which it names the relation that it changes. */
-const targets: Readonly<Record<string, string>> = {
+const targets = byKind({
   InsertStmt: 'relation',
   UpdateStmt: 'relation',
   DeleteStmt: 'relation',
@@ -47,14 +47,14 @@ const targets: Readonly<Record<string, string>> = {
   into: 'rel',
   intoClause: 'rel',
   base: 'relation',
-}
+})
 
 /** True when a relation directly in `field` of a node of this type is one that the statement changes. */
 export function isTarget(type: string | undefined, field: string, node: Node): boolean {
   if (type === 'CopyStmt') return field === 'relation' && node['is_from'] === true
   // Any lock but ACCESS SHARE on a system catalog stops the whole database.
   if (type === 'LockStmt') return field === 'relations' && node['mode'] !== 1
-  return type !== undefined && targets[type] === field
+  return type !== undefined && targets.get(type) === field
 }
 
 /** What a RangeVar names; undefined for a name that a WITH clause defines. */

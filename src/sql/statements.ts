@@ -19,7 +19,7 @@ import { child, list, type Node, string, unwrap } from './tree.ts'
  * not known. SelectStmt is not asked here: see `selectCommands`.
  */
 export function commandsOf(type: string, node: Node): readonly string[] {
-  const only = singleCommands[type]
+  const only = singleCommands.get(type)
   switch (type) {
     case 'InsertStmt':
       return string(child(node, 'onConflictClause') ?? {}, 'action') === 'ONCONFLICT_UPDATE'
@@ -40,7 +40,7 @@ export function commandsOf(type: string, node: Node): readonly string[] {
     case 'DeallocateStmt':
       return [string(node, 'name') === undefined ? 'DEALLOCATE ALL' : 'DEALLOCATE']
     case 'DiscardStmt':
-      return known(discardCommands[string(node, 'target') ?? ''])
+      return known(discardCommands.get(string(node, 'target') ?? ''))
     case 'VacuumStmt':
       return [node['is_vacuumcmd'] === true ? 'VACUUM' : 'ANALYZE']
     case 'LockStmt':
@@ -98,7 +98,7 @@ export function selectCommands(node: Node): readonly string[] {
   const locking = list(node, 'lockingClause').map((clause) => {
     const strength = string(unwrap(clause, 'LockingClause') ?? {}, 'strength')
     // A strength that is not known locks at least as hard as the hardest that is.
-    return lockingCommands[strength ?? ''] ?? 'SELECT FOR UPDATE'
+    return lockingCommands.get(strength ?? '') ?? 'SELECT FOR UPDATE'
   })
   return [...into, ...locking]
 }
@@ -135,7 +135,7 @@ function copyCommand(node: Node): string {
 }
 
 function transactionCommand(node: Node): readonly string[] {
-  const command = transactionCommands[string(node, 'kind') ?? '']
+  const command = transactionCommands.get(string(node, 'kind') ?? '')
   if (command === undefined) return []
   return [asksReadWrite(list(node, 'options')) ? `${command} READ WRITE` : command]
 }
@@ -217,7 +217,7 @@ function objectName(node: Node, field: string): string | undefined {
   const type = string(node, field)
   if (type === undefined || !type.startsWith('OBJECT_')) return undefined
   const name = type.slice('OBJECT_'.length)
-  return objectNames[name] ?? name
+  return objectNames.get(name) ?? name
 }
 
 function onObject(verb: string, object: string | undefined): readonly string[] {

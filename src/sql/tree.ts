@@ -73,3 +73,11 @@ function castsToText(cast: Node): boolean {
   if (path.length === 2 && path[0] !== 'pg_catalog') return false
   return path.length <= 2 && ['text', 'varchar', 'name'].includes(path.at(-1) ?? '')
 }
+
+/**
+ * A table by node type or field name. Never an object: `constructor` is a field of the parse tree, and
+ * every object has one.
+ */
+export function byKind<T>(table: Readonly<Record<string, T>>): ReadonlyMap<string, T> {
+  return new Map(Object.entries(table))
+}

@@ -18,7 +18,7 @@ import {
 } from './relations.ts'
 import { settingFromCatalog, settingsOf } from './settings.ts'
 import { commandsOf, copyOf, isStatement, selectCommands } from './statements.ts'
-import { child, isNode, list, type Node, string } from './tree.ts'
+import { byKind, child, isNode, list, type Node, string } from './tree.ts'
 
 /** What a walk has found so far. */
 export interface Findings {
@@ -59,7 +59,7 @@ const carriers: ReadonlySet<string> = new Set([
 ])
 
 /** What to call the inside of a node. */
-const insides: Readonly<Record<string, (node: Node) => string>> = {
+const insides = byKind<(node: Node) => string>({
   CommonTableExpr: (node) => `common table expression "${string(node, 'ctename') ?? ''}"`,
   SubLink: () => 'a sub-query',
   RangeSubselect: () => 'a sub-query',
@@ -72,7 +72,7 @@ const insides: Readonly<Record<string, (node: Node) => string>> = {
   ViewStmt: () => 'CREATE VIEW',
   RuleStmt: (node) => `rule "${string(node, 'rulename') ?? ''}"`,
   CreateFunctionStmt: () => 'a function body',
-}
+})
 
 export function walk(root: Node): Findings {
   const found: Findings = {
@@ -171,7 +171,7 @@ function noteRelation(found: Findings, relation: RelationUse | undefined): void 
 }
 
 function pushChildren(stack: Visit[], kind: string | undefined, node: Node, place: Place): void {
-  const where = insides[kind ?? '']?.(node) ?? place.where
+  const where = insides.get(kind ?? '')?.(node) ?? place.where
   const withClause = child(node, 'withClause')
   const scopes = withClause === undefined ? undefined : openScope(withClause, place.scope)
   const scope = scopes?.body ?? place.scope

@@ -65,6 +65,29 @@ describe('policy check', () => {
     const words = ['policy', 'check', '--role', 'read_only', '--sql', sql]
     const { status, stdout } = await pgwarden(words, operations)
     expect(status).toBe(expected)
-    expect(stdout).toContain(`decision    ${decision}\n`)
+    expect(stdout).toContain(`decision      ${decision}\n`)
+  })
+})
+
+describe('policy explain', () => {
+  it('answers a program with the facts, the rule and the way to more', async () => {
+    const sql = 'copy (select f(1) from shop.t) to stdout'
+    const words = ['policy', 'explain', '--role', 'read_only', '--json', '--sql', sql]
+    const { status, stdout } = await pgwarden(words, operations)
+    expect(status).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject({
+      decision: 'deny',
+      rule: 'read_only/functions',
+      error: { sqlstate: '42501' },
+      allowedTo: ['read_limited_write', 'read_full_write', 'admin'],
+      statements: [
+        {
+          tag: 'COPY',
+          relations: [{ schema: 'shop', name: 't', access: 'read' }],
+          functions: [{ name: 'f', kind: 'unknown' }],
+          copies: [{ direction: 'to', endpoint: 'client' }],
+        },
+      ],
+    })
   })
 })
