@@ -17,6 +17,7 @@ import {
 } from './contenders.ts'
 import { cpuMicroseconds } from './cpu.ts'
 import { prepareDatabase } from './database.ts'
+import { decisionReport, measureDecisions } from './decisions.ts'
 import { DriverLoad } from './driver.ts'
 import type { Generator, Load } from './load.ts'
 import { type Options, parseOptions, usage } from './options.ts'
@@ -66,6 +67,9 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
     // The account that runs PostgreSQL and PgBouncer in place of root passes through.
     await chmod(scratch, 0o711)
 
+    say('Judging statements, without a database')
+    const decisions = await measureDecisions()
+
     say('Starting PostgreSQL and filling its tables')
     const database = await prepareDatabase(scratch, started)
     const pgbouncer = findPgbouncer()
@@ -97,10 +101,10 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
     for (const [name, cpuUs] of loginCpu) {
       process.stdout.write(`\nCPU of a login through ${name}: ${(cpuUs / 1000).toFixed(1)} ms`)
     }
-    process.stdout.write('\n')
+    process.stdout.write(`\n\n${decisionReport(decisions)}\n`)
     if (options.json !== undefined) {
       const loginCpuUs = Object.fromEntries(loginCpu)
-      const all = { environment, seconds, rounds, loginCpuUs, samples }
+      const all = { environment, seconds, rounds, loginCpuUs, samples, decisions }
       await writeFile(options.json, `${JSON.stringify(all, null, 2)}\n`)
     }
   } finally {

@@ -5,7 +5,7 @@
 
 import { isSystemRelation, isUpdatableCatalog } from './catalogs.ts'
 import type { RelationUse } from './facts.ts'
-import { byKind, list, type Node, names, string, unwrap } from './tree.ts'
+import { byKind, child, list, type Node, names, string, unwrap } from './tree.ts'
 
 /**
  * The WITH names that are visible at a place, innermost first: of one clause's names, those below a
@@ -52,6 +52,9 @@ const targets = byKind({
 /** True when a relation directly in `field` of a node of this type is one that the statement changes. */
 export function isTarget(type: string | undefined, field: string, node: Node): boolean {
   if (type === 'CopyStmt') return field === 'relation' && node['is_from'] === true
+  // A child's rows are rows of its parent.
+  if (type === 'CreateStmt' && field === 'inhRelations') return true
+  if (type === 'AlterTableCmd' && field === 'def') return true
   // Any lock but ACCESS SHARE on a system catalog stops the whole database.
   if (type === 'LockStmt') return field === 'relations' && node['mode'] !== 1
   return type !== undefined && targets.get(type) === field
@@ -70,13 +73,37 @@ export function relationOf(
   return { schema, name, access }
 }
 
-/** DROP and COMMENT name what they change by lists of names, not by RangeVars. */
+/** Objects that are relations, and objects whose name is that of their relation and one more. */
+const relationKinds = /^OBJECT_(TABLE|VIEW|MATVIEW|INDEX|SEQUENCE|FOREIGN_TABLE)$/
+const partKinds = /^OBJECT_(COLUMN|TABCONSTRAINT|TRIGGER|RULE|POLICY)$/
+
+/** DROP and COMMENT name what they change by lists of names, and VACUUM FULL rewrites what it names. */
 export function relationsByName(type: string, node: Node): readonly RelationUse[] {
+  if (type === 'VacuumStmt') return isFull(node) ? vacuumed(node) : []
   if (type !== 'DropStmt' && type !== 'CommentStmt') return []
   const kind = string(node, 'removeType') ?? string(node, 'objtype') ?? ''
-  if (!/^OBJECT_(TABLE|VIEW|MATVIEW|INDEX|SEQUENCE|FOREIGN_TABLE)$/.test(kind)) return []
+  const ofPart = partKinds.test(kind)
+  if (!ofPart && !relationKinds.test(kind)) return []
   const objects = type === 'DropStmt' ? list(node, 'objects') : [node['object']]
-  return objects.flatMap((object) => written(list(unwrap(object, 'List') ?? {}, 'items')))
+  return objects.flatMap((object) => {
+    const path = list(unwrap(object, 'List') ?? {}, 'items')
+    return written(ofPart ? path.slice(0, -1) : path)
+  })
+}
+
+// The option can have any value that means true, and be given twice; whichever way it counts.
+function isFull(vacuum: Node): boolean {
+  return list(vacuum, 'options').some(
+    (option) => string(unwrap(option, 'DefElem') ?? {}, 'defname') === 'full',
+  )
+}
+
+function vacuumed(vacuum: Node): readonly RelationUse[] {
+  return list(vacuum, 'rels').flatMap((item) => {
+    const rangeVar = child(unwrap(item, 'VacuumRelation') ?? {}, 'relation')
+    const relation = rangeVar === undefined ? undefined : relationOf(rangeVar, 'write', undefined)
+    return relation === undefined ? [] : [relation]
+  })
 }
 
 /**
@@ -91,7 +118,8 @@ export function intrusions(type: string, node: Node): readonly RelationUse[] {
   const renamed =
     string(node, 'renameType') === 'OBJECT_SCHEMA' ? string(node, 'subname') : undefined
   const dropped = string(node, 'removeType') === 'OBJECT_SCHEMA' ? names(list(node, 'objects')) : []
-  const schemas = [moved, renamed, ...dropped].filter((schema) => schema !== undefined)
+  const reindexed = type === 'ReindexStmt' ? string(node, 'name') : undefined
+  const schemas = [moved, renamed, reindexed, ...dropped].filter((schema) => schema !== undefined)
   const whole = schemas.map((schema): RelationUse => ({ schema, name: '*', access: 'write' }))
   return [...named.filter((use) => use.schema !== undefined), ...whole].filter((use) =>
     isSystemRelation(use.schema, use.name),
