@@ -141,7 +141,7 @@ async function start(
 
   await loadParser()
   const policy = new Policy(config.roles, { maxBytes: config.limits.statementBytes })
-  const metrics = createMetrics(version)
+  const metrics = createMetrics(version, () => policy.memory)
 
   const files = JournalFiles.open({ ...config.journal, clock })
   started('journal files', () => files.storage.close())

@@ -37,7 +37,13 @@ const journalBuckets = [
   0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1,
 ]
 
-export function createMetrics(version: string): Metrics {
+/** How often a query string was known already, as sums since the start. */
+export interface Memory {
+  readonly hits: number
+  readonly misses: number
+}
+
+export function createMetrics(version: string, memory: () => Memory): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -86,6 +92,19 @@ export function createMetrics(version: string): Metrics {
     'Cancel requests by what became of them.',
     ['result'],
   )
+  let counted: Memory = { hits: 0, misses: 0 }
+  const lookups = new Counter({
+    name: 'pgwarden_policy_lookups_total',
+    help: 'Query strings looked up among those that were judged before.',
+    labelNames: ['result'],
+    registers,
+    collect: () => {
+      const { hits, misses } = memory()
+      lookups.inc({ result: 'hit' }, hits - counted.hits)
+      lookups.inc({ result: 'miss' }, misses - counted.misses)
+      counted = { hits, misses }
+    },
+  })
   const bytes = new Tally(
     registry,
     'pgwarden_client_bytes_total',

@@ -273,6 +273,17 @@ promise("the server's own relations", [
   [AD, 'CREATE DOMAIN pg_catalog.d AS int'],
   [AD, 'DROP SCHEMA information_schema CASCADE'],
   [FW, 'VACUUM pg_class'],
+  [FW, 'VACUUM pg_class'],
+  [AD, 'VACUUM FULL pg_class'],
+  [AD, 'VACUUM (FULL 0, ANALYZE) t, pg_catalog.pg_proc'],
+  [AD, 'REINDEX SCHEMA pg_catalog'],
+  [FW, 'REINDEX SCHEMA public'],
+  [AD, 'CREATE TABLE x () INHERITS (pg_class)'],
+  [AD, 'ALTER TABLE x INHERIT pg_catalog.pg_class'],
+  [FW, 'ALTER TABLE x INHERIT y'],
+  [AD, "COMMENT ON COLUMN pg_class.relname IS 'x'"],
+  [AD, 'DROP RULE pg_settings_u ON pg_settings'],
+  [AD, 'DROP TRIGGER x ON pg_catalog.pg_class'],
 ])
 
 promise('full write is not administration', [

@@ -54,6 +54,84 @@ describe('facts of a statement', () => {
     expect(only(sql).relations).toHaveLength(3)
   })
 
+  it('names operators, also those that words stand for', () => {
+    const operators = (sql: string) => only(sql).operators.map(({ schema, name }) => [schema, name])
+    const plain = (...names: readonly string[]) => names.map((name) => [undefined, name])
+    expect(operators('SELECT a === 1')).toEqual(plain('==='))
+    expect(operators('SELECT a OPERATOR(s.@@) 1')).toEqual([['s', '@@']])
+    expect(operators('SELECT -a')).toEqual(plain('-'))
+    expect(operators('SELECT a IN (1), a IN (SELECT 1)')).toEqual(plain('='))
+    expect(operators('SELECT a NOT IN (1)')).toEqual(plain('<>'))
+    expect(operators('SELECT a BETWEEN 1 AND 2')).toEqual(plain('>=', '<='))
+    expect(operators('SELECT a NOT BETWEEN SYMMETRIC 1 AND 2')).toEqual(plain('<', '>'))
+    expect(operators("SELECT a LIKE 'x'")).toEqual(plain('~~'))
+    expect(operators('SELECT a <-> ALL (SELECT 1)')).toEqual(plain('<->'))
+    expect(operators('SELECT CASE a WHEN 1 THEN 2 END')).toEqual(plain('='))
+    expect(operators('SELECT 1 FROM t NATURAL JOIN u')).toEqual(plain('='))
+    expect(operators('SELECT 1 FROM t JOIN u USING (a)')).toEqual(plain('='))
+    expect(operators('SELECT 1 ORDER BY 1 USING ~<~')).toEqual(plain('~<~'))
+    expect(operators('SELECT NULLIF(a, b), a IS DISTINCT FROM b')).toEqual(plain('='))
+    expect(operators('SELECT CASE WHEN a THEN 1 END')).toEqual([])
+  })
+
+  it('names types wherever they are declared, but not the words of the grammar', () => {
+    const types = (sql: string) => only(sql).types.map(({ schema, name }) => [schema, name])
+    expect(types('SELECT 1::int, 2::s.d[], CAST(a AS e(3))')).toEqual([
+      ['s', 'd'],
+      [undefined, 'e'],
+    ])
+    expect(types("SELECT d '1'")).toEqual([[undefined, 'd']])
+    expect(types("SELECT * FROM json_to_record('{}') AS x(a d)")).toEqual([[undefined, 'd']])
+    expect(types('SELECT * FROM ROWS FROM (f() AS (a d)) AS x')).toEqual([[undefined, 'd']])
+    expect(types("SELECT * FROM XMLTABLE('/' PASSING a COLUMNS x d)")).toEqual([[undefined, 'd']])
+    expect(types("SELECT * FROM JSON_TABLE(a, '$' COLUMNS (x d))")).toEqual([[undefined, 'd']])
+    expect(types("SELECT JSON_VALUE(a, '$' RETURNING d)")).toEqual([[undefined, 'd']])
+    expect(types('SELECT XMLSERIALIZE(CONTENT a AS d)')).toEqual([[undefined, 'd']])
+    expect(types('PREPARE p (d) AS SELECT $1')).toEqual([[undefined, 'd']])
+  })
+
+  it('names the constructs that an older grammar would take for calls', () => {
+    const constructs = (sql: string) =>
+      only(sql)
+        .functions.filter(({ notation }) => notation === 'syntax')
+        .map(({ name, since }) => [name, since])
+    expect(constructs("SELECT json_value('{}', '$')")).toEqual([['json_value', 170_000]])
+    expect(constructs("SELECT JSON_ARRAY(SELECT 1), json_objectagg('a': 1)")).toEqual(
+      expect.arrayContaining([
+        ['json_array', 160_000],
+        ['json_objectagg', 160_000],
+      ]),
+    )
+    expect(constructs('SELECT json_build_array(1), json_agg(a) FROM t')).toEqual([])
+  })
+
+  it('sees a sub-query below every field, whatever the field is called', () => {
+    const sql = 'SELECT json_objectagg(1: (WITH d AS (DELETE FROM t RETURNING 1) TABLE d))'
+    expect(only(sql).actions).toContainEqual({
+      command: 'DELETE',
+      class: 'WRITE',
+      where: 'common table expression "d"',
+    })
+  })
+
+  it('tells the two ends of a COPY, and what cursors are for', () => {
+    expect(only('COPY t FROM STDIN').copies).toEqual([{ direction: 'from', endpoint: 'client' }])
+    expect(only("COPY t TO '/x'").copies).toEqual([{ direction: 'to', endpoint: 'file' }])
+    expect(only("COPY t FROM PROGRAM 'x'").copies).toEqual([
+      { direction: 'from', endpoint: 'program' },
+    ])
+    expect(only('DECLARE c CURSOR WITH HOLD FOR SELECT 1').declares).toMatchObject({
+      name: 'c',
+      hold: true,
+      statement: { tag: 'SELECT' },
+    })
+    expect(only('DECLARE c NO SCROLL CURSOR FOR SELECT 1').declares).toMatchObject({ hold: false })
+    expect(only('FETCH ALL FROM c').fetches).toBe('c')
+    expect(only('MOVE 1 IN c').fetches).toBe('c')
+    expect(only('CLOSE c').closes).toBe('c')
+    expect(['CLOSE ALL', 'DISCARD ALL'].map((sql) => only(sql).closes)).toEqual(['*', '*'])
+  })
+
   it('knows settings by the name that the server compares', () => {
     expect(only(`SET LOCAL "TimeZone" = 'UTC'`).settings).toEqual([
       { name: 'timezone', kind: 'set', values: ['UTC'], by: 'SET' },

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 
+const memory = { hits: 0, misses: 0 }
+
 /** The samples of a scrape as name{labels} -> value. */
 async function scrape(metrics: ReturnType<typeof createMetrics>): Promise<Map<string, number>> {
   const samples = new Map<string, number>()
@@ -14,7 +16,7 @@ async function scrape(metrics: ReturnType<typeof createMetrics>): Promise<Map<st
 
 describe('the metrics', () => {
   it('are in the text format of Prometheus, with help for each', async () => {
-    const metrics = createMetrics('1.2.3')
+    const metrics = createMetrics('1.2.3', () => memory)
     expect(metrics.contentType).toContain('text/plain; version=0.0.4')
     const text = await metrics.text()
     const described = [...text.matchAll(/^# HELP (\S+) \S/gm)].map(([, name]) => name)
@@ -32,6 +34,7 @@ describe('the metrics', () => {
       'pgwarden_journal_records_total',
       'pgwarden_journal_write_duration_seconds',
       'pgwarden_logins_total',
+      'pgwarden_policy_lookups_total',
       'pgwarden_sessions',
       'pgwarden_statement_duration_seconds',
       'pgwarden_statements_total',
@@ -39,12 +42,12 @@ describe('the metrics', () => {
   })
 
   it('say what is running', async () => {
-    const samples = await scrape(createMetrics('1.2.3'))
+    const samples = await scrape(createMetrics('1.2.3', () => memory))
     expect(samples.get(`pgwarden_build_info{version="1.2.3",node="${process.version}"}`)).toBe(1)
   })
 
   it('count sessions that are open now', async () => {
-    const metrics = createMetrics('1')
+    const metrics = createMetrics('1', () => memory)
     metrics.sessionOpened('read_only', 'shop')
     metrics.sessionOpened('read_only', 'shop')
     metrics.sessionClosed('read_only', 'shop')
@@ -53,7 +56,7 @@ describe('the metrics', () => {
   })
 
   it('count statements by role, tag and decision, each once however often they are scraped', async () => {
-    const metrics = createMetrics('1')
+    const metrics = createMetrics('1', () => memory)
     for (let i = 0; i < 1000; i += 1) metrics.statement('read_only', 'SELECT', 'allow')
     metrics.statement('read_only', 'DELETE', 'deny')
     await scrape(metrics)
@@ -67,7 +70,7 @@ describe('the metrics', () => {
   })
 
   it('count logins, connections, cancels and bytes', async () => {
-    const metrics = createMetrics('1')
+    const metrics = createMetrics('1', () => memory)
     metrics.login('refused', 'token_spent')
     metrics.connection('login')
     metrics.cancel('sent')
@@ -83,7 +86,7 @@ describe('the metrics', () => {
   })
 
   it('measure statements and journal writes in seconds', async () => {
-    const metrics = createMetrics('1')
+    const metrics = createMetrics('1', () => memory)
     metrics.statementEnded('admin', 0.004)
     metrics.journal.wrote(3, 900, 2)
     metrics.journal.failed(3, undefined)
@@ -98,7 +101,17 @@ describe('the metrics', () => {
   })
 
   it('show a journal failure counter before anything failed, so that an alert can watch it', async () => {
-    const samples = await scrape(createMetrics('1'))
+    const samples = await scrape(createMetrics('1', () => memory))
     expect(samples.get('pgwarden_journal_failures_total')).toBe(0)
+  })
+
+  it('tells how often a query string was known already', async () => {
+    const sums = { hits: 3, misses: 1 }
+    const metrics = createMetrics('1.2.3', () => sums)
+    await metrics.text()
+    sums.hits = 10
+    const samples = await scrape(metrics)
+    expect(samples.get('pgwarden_policy_lookups_total{result="hit"}')).toBe(10)
+    expect(samples.get('pgwarden_policy_lookups_total{result="miss"}')).toBe(1)
   })
 })
