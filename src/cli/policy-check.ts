@@ -3,7 +3,7 @@
 // line wires those. Each statement is judged alone, as the first of a new session.
 
 import { Failure } from '../errors.ts'
-import type { Decision, Judgement } from '../policy/decision.ts'
+import type { Decision } from '../policy/decision.ts'
 import type { Policy } from '../policy/policy.ts'
 
 export interface CheckRequest {
@@ -22,7 +22,7 @@ export interface CheckResult {
 
 export function checkStatement(policy: Policy, role: string, request: CheckRequest): CheckResult {
   const judgement = policy.judgeText(role, request.sql)
-  const { outcome, rule, reason } = decisionAlone(policy, role, judgement)
+  const { outcome, rule, reason } = policy.decisionAlone(role, judgement)
   return { id: request.id, decision: outcome, tags: judgement.tags, rule, reason }
 }
 
@@ -57,13 +57,6 @@ export function parseLine(line: string, number: number): CheckRequest {
   if (typeof id !== 'string') throw malformed(number, 'has no string "id"')
   if (typeof sql !== 'string') throw malformed(number, 'has no string "sql"')
   return { id, sql }
-}
-
-// In a session of its own nothing has been prepared but by the statement itself.
-export function decisionAlone(policy: Policy, role: string, judgement: Judgement): Decision {
-  const [unknown] = judgement.executes
-  if (judgement.decision.outcome === 'deny' || unknown === undefined) return judgement.decision
-  return policy.unknownPrepared(role, unknown)
 }
 
 function malformed(number: number, what: string): Failure {

@@ -6,9 +6,10 @@ import { TextDecoder } from 'node:util'
 import type { Command } from 'commander'
 import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
+import { explain } from '../policy/explanation.ts'
 import type { Policy } from '../policy/policy.ts'
 import { checkLines } from './policy-check.ts'
-import { explainText, renderExplanation } from './policy-explain.ts'
+import { renderExplanation } from './policy-explain.ts'
 import { type Context, examples } from './program.ts'
 import { print, styleFor } from './terminal.ts'
 
@@ -85,7 +86,7 @@ async function explainOne(
   { role, sql, json }: ExplainOptions,
   { terminal: { stdout, env } }: Context,
 ): Promise<number> {
-  const explanation = explainText(policy, role, sql, Catalog.unread())
+  const explanation = explain(policy, role, sql, Catalog.unread())
   await print(
     stdout,
     json === true

@@ -1,22 +1,8 @@
 // `pgwarden policy explain`: one query string, what is known of it, the rule that decided and the way
 // to more. A table for people, or the same as JSON. Ignorant of streams and exit statuses.
 
-import type { Catalog } from '../policy/catalog.ts'
-import { type Explanation, explain } from '../policy/explanation.ts'
-import type { Policy } from '../policy/policy.ts'
-import { decisionAlone } from './policy-check.ts'
+import type { Explanation } from '../policy/explanation.ts'
 import { printable, type Style } from './terminal.ts'
-
-/** Judged alone, as the first of a new session. */
-export function explainText(
-  policy: Policy,
-  role: string,
-  sql: string,
-  catalog: Catalog,
-): Explanation {
-  const judgement = policy.judgeText(role, sql, catalog)
-  return explain(policy, role, judgement, catalog, decisionAlone(policy, role, judgement))
-}
 
 type Row = readonly [label: string, value: string]
 

@@ -1,9 +1,10 @@
-// Everything that there is to say about a judgement, as plain data for a program or a page: the facts
+// Everything that there is to say about a query string, as plain data for a program or a page: the facts
 // of each statement, what the role's rules make of them, and who may run it. Ignorant of how it is shown.
 
+import type { Failure } from '../errors.ts'
 import type { Statement } from '../sql/facts.ts'
 import type { Catalog } from './catalog.ts'
-import type { Decision, Judgement } from './decision.ts'
+import type { Decision } from './decision.ts'
 import { classify, type FunctionKind } from './functions.ts'
 import type { Policy } from './policy.ts'
 
@@ -30,14 +31,10 @@ interface ExplainedStatement extends Omit<Statement, 'functions'> {
   readonly functions: readonly (Statement['functions'][number] & { readonly kind: FunctionKind })[]
 }
 
-/** `decision` is the judgement's own, or a stricter one that its surroundings led to. */
-export function explain(
-  policy: Policy,
-  role: string,
-  judgement: Judgement,
-  catalog: Catalog,
-  decision: Decision = judgement.decision,
-): Explanation {
+/** Of a text that is the first of a new session. */
+export function explain(policy: Policy, role: string, text: string, catalog: Catalog): Explanation {
+  const judgement = policy.judgeText(role, text, catalog)
+  const decision = policy.decisionAlone(role, judgement)
   const { analysis } = judgement
   const statements = analysis.type === 'parsed' ? analysis.statements : []
   return {
@@ -46,7 +43,10 @@ export function explain(
     rule: decision.rule,
     reason: decision.reason,
     error: decision.outcome === 'deny' ? errorOf(decision.failure) : undefined,
-    allowedTo: decision === judgement.decision ? policy.allowedTo(analysis, catalog) : [],
+    allowedTo: policy.roles().filter((other) => {
+      const judged = policy.judgeText(other, text, catalog)
+      return policy.decisionAlone(other, judged).outcome === 'allow'
+    }),
     statements: statements.map((statement) => ({
       ...statement,
       functions: statement.functions.map((use) => ({ ...use, kind: classify(use, catalog) })),
@@ -54,8 +54,6 @@ export function explain(
   }
 }
 
-function errorOf({ sqlstate, message, detail, hint }: DeniedWith): Explanation['error'] {
+function errorOf({ sqlstate, message, detail, hint }: Failure): Explanation['error'] {
   return { sqlstate, message, detail, hint }
 }
-
-type DeniedWith = Extract<Decision, { outcome: 'deny' }>['failure']

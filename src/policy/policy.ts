@@ -126,12 +126,11 @@ export class Policy {
     return this.#decide(role, '', tooLarge(bytes, this.#limits), anywhere)
   }
 
-  /** The roles that may run it all, in the configured order. */
-  allowedTo(analysis: Analysis, catalog: Catalog): readonly string[] {
-    if (analysis.type === 'unparsable') return []
-    return [...this.#permissions.values()]
-      .filter((may) => firstObjection(analysis, may, catalog) === undefined)
-      .map(({ role }) => role)
+  /** The decision on a query string that is the first of a session: nothing was prepared before it. */
+  decisionAlone(role: string, { decision, executes }: Judgement): Decision {
+    const [unknown] = executes
+    if (decision.outcome === 'deny' || unknown === undefined) return decision
+    return this.unknownPrepared(role, unknown) ?? decision
   }
 
   /** A setting in a startup packet, by the rules of SET. A denial ends the connection (FATAL). */
@@ -166,9 +165,13 @@ export class Policy {
     }
   }
 
-  /** The answer to EXECUTE of a name that the session does not know. */
-  unknownPrepared(role: string, name: string): Deny {
-    return unknownPreparedStatement(role, name)
+  /**
+   * The answer to EXECUTE of a name that the session does not know; undefined for a role that may run
+   * unseen code anyway: the server then says that there is no such statement.
+   */
+  unknownPrepared(role: string, name: string): Deny | undefined {
+    const unseen = this.#permissions.get(role)?.commands.has('DO') === true
+    return unseen ? undefined : unknownPreparedStatement(role, name)
   }
 
   #judgeKnown(role: string, known: Known, catalog: Catalog): Judgement {

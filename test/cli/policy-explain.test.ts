@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { explainText, renderExplanation } from '../../src/cli/policy-explain.ts'
+import { renderExplanation } from '../../src/cli/policy-explain.ts'
 import type { Style } from '../../src/cli/terminal.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
+import { explain } from '../../src/policy/explanation.ts'
 import { policy } from '../policy/predefined.ts'
 
 const plain: Style = (_, text) => text
 
 function explained(sql: string): string {
-  return renderExplanation(explainText(policy, 'read_only', sql, Catalog.unread()), plain)
+  return renderExplanation(explain(policy, 'read_only', sql, Catalog.unread()), plain)
 }
 
 describe('an explanation for people', () => {
@@ -35,8 +36,9 @@ describe('an explanation for people', () => {
     expect(text).not.toContain('calls         a ')
   })
 
-  it('says that a name which nobody prepared is nobody’s', () => {
-    expect(explained('EXECUTE p')).toContain('allowed to    no role\n')
+  it('says who may execute what nobody prepared: who may run unseen code', () => {
+    expect(explained('EXECUTE p')).toContain('allowed to    admin\n')
+    expect(explained('SELEC')).toContain('allowed to    no role\n')
   })
 
   it('lets no control character of the statement reach the terminal', () => {

@@ -130,8 +130,10 @@ describe('EXECUTE', () => {
 
   it('is denied for a name that the session does not know', () => {
     const deny = policy.unknownPrepared('read_only', 'p')
-    expect(deny.rule).toBe('read_only/prepared')
-    expect(deny.failure.sqlstate).toBe('42501')
+    expect(deny?.rule).toBe('read_only/prepared')
+    expect(deny?.failure.sqlstate).toBe('42501')
+    expect(policy.unknownPrepared('read_full_write', 'p')).toBeDefined()
+    expect(policy.unknownPrepared('admin', 'p')).toBeUndefined()
   })
 })
 
