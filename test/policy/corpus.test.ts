@@ -9,9 +9,13 @@ import { leastRole, policy, roleNames } from './predefined.ts'
 
 const corpus = new URL('../fixtures/corpus/', import.meta.url)
 
-/** A file of the corpus each. From the source: what could not be run while the corpus was captured. */
+/**
+ * A file of the corpus each. PostgreSQL's programs are those of releases 15 and 18. From the source:
+ * what could not be run while the corpus was captured.
+ */
 const tools = {
-  'the programs of PostgreSQL': 'client_programs pg_dump pg_dumpall pg_restore pgbench psql',
+  'the programs of PostgreSQL':
+    'client_programs client_programs_18 pg_dump pg_dump_18 pg_dumpall pg_restore pg_restore_18 pgbench psql psql_18',
   drivers:
     'asyncpg dbd_pg lib_pq node_pg pg8000 pgjdbc pgx php_pdo_pgsql postgres_js psqlodbc psycopg2 psycopg3 tokio_postgres',
   'object mappers and query builders':
@@ -24,8 +28,12 @@ const tools = {
 
 /** What a tool sends and only an admin may run: the objection to read_full_write, and why it stays. */
 const adminOnly: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  'catalogs that hold passwords and connection strings': {
+  'catalogs that hold passwords, connection strings or values of tables': {
+    'client_programs_18-001': 'relation pg_catalog.pg_statistic: reading sensitive catalogs',
+    'client_programs_18-014': 'relation pg_authid: reading sensitive catalogs',
     'pg_dump-070': 'relation pg_subscription: reading sensitive catalogs',
+    'pg_dump_18-010': 'relation pg_subscription: reading sensitive catalogs',
+    'pg_dump_18-018': 'relation pg_user_mappings: reading sensitive catalogs',
     'pg_dumpall-001': 'relation pg_authid: reading sensitive catalogs',
     'pg_dumpall-002': 'relation pg_authid: reading sensitive catalogs',
     'pg_dumpall-003': 'relation pg_authid: reading sensitive catalogs',
@@ -35,6 +43,8 @@ const adminOnly: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'psql-074': 'relation pg_catalog.pg_subscription: reading sensitive catalogs',
     'psql-078': 'relation pg_catalog.pg_user_mappings: reading sensitive catalogs',
     'psql-147': 'relation pg_catalog.pg_subscription: reading sensitive catalogs',
+    'psql_18-014': 'relation pg_catalog.pg_user_mappings: reading sensitive catalogs',
+    'psql_18-034': 'relation pg_catalog.pg_subscription: reading sensitive catalogs',
   },
   'files of the server, and blocks of tables': {
     'check_postgres-006': 'function pg_ls_waldir (administrative)',
@@ -50,6 +60,7 @@ const adminOnly: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'settings that no role below admin was given, or to a value that comes later': {
     'client_programs-006': "SET of setting default_statistics_target to '10'",
+    'client_programs_18-002': "SET of setting default_statistics_target to '1'",
     'flyway-007': 'set_config of setting search_path',
   },
   'code that the parse tree does not show, or that is not SQL': {
@@ -61,6 +72,8 @@ const adminOnly: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'pg_restore-009': 'CREATE FUNCTION',
     'pg_restore-010': 'CREATE FUNCTION',
     'pg_restore-011': 'CREATE FUNCTION',
+    'pg_restore_18-002': 'CREATE EXTENSION',
+    'pg_restore_18-004': 'CREATE FUNCTION',
     'sequelize-016': 'CREATE FUNCTION',
     'sequelize-022': 'DO',
     'typeorm-002': 'CREATE EXTENSION',
@@ -69,6 +82,11 @@ const adminOnly: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'pg_restore-042': 'ALTER TABLE ROW SECURITY',
     'pg_restore-043': 'CREATE POLICY',
     'pg_restore-044': 'GRANT',
+    'pg_restore_18-020': 'ALTER DEFAULT PRIVILEGES',
+  },
+  'the catalogs as a whole, and connections that the server opens': {
+    'client_programs_18-005': 'REINDEX SYSTEM',
+    'pg_restore_18-006': 'CREATE SERVER',
   },
   'transactions that outlive their session': {
     'pg8000-005': 'PREPARE TRANSACTION',
