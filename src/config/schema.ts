@@ -45,7 +45,10 @@ const role = keys({
   }).exactOptional(),
   settings: texts.exactOptional(),
   catalogs: z
-    .array(z.enum(['secrets', 'write'], 'expected secrets or write'), list)
+    .array(
+      z.enum(['secrets', 'statistics', 'write'], 'expected secrets, statistics or write'),
+      list,
+    )
     .exactOptional(),
   readOnly: z.boolean('expected true or false').exactOptional(),
 })

@@ -153,9 +153,14 @@ const secrets: ReadonlySet<string> = new Set([
   'pg_replication_origin_status',
 ])
 
+/** Most common values and bounds of any table's columns, passwords in pg_authid included. */
+const statistics: ReadonlySet<string> = new Set(['pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs'])
+
 function powerNeeded(relation: RelationUse): CatalogPower | undefined {
   if (!isSystemRelation(relation.schema, relation.name)) return undefined
+  if (relation.access === 'maintain') return undefined
   if (relation.access === 'write') return 'write'
+  if (statistics.has(relation.name)) return 'statistics'
   const toast = relation.schema?.startsWith('pg_toast') === true
   return toast || secrets.has(relation.name) ? 'secrets' : undefined
 }

@@ -35,19 +35,25 @@ export function relationObjection(
     const name = `${meaning.schema ?? ''}.${meaning.name}`
     for (const rule of rules) {
       if (matchesAny(rule.deny, meaning)) return `${name} is on its deny list`
-      const allowed = use.access === 'write' ? rule.write : rule.read
+      const list = listOf(use)
+      const allowed = rule[list]
       if (allowed !== undefined && !matchesAny(allowed, meaning)) {
-        return `${name} is not on its ${use.access} list`
+        return `${name} is not on its ${list} list`
       }
     }
   }
   return undefined
 }
 
+/** Who may maintain a relation is who may write it. */
+function listOf({ access }: RelationUse): 'read' | 'write' {
+  return access === 'read' ? 'read' : 'write'
+}
+
 /** A name without a schema, where nobody knows which relations have it. */
 function unplaced(use: RelationUse, rules: readonly RelationRules[]): string | undefined {
   for (const rule of rules) {
-    const restricted = (use.access === 'write' ? rule.write : rule.read) !== undefined
+    const restricted = rule[listOf(use)] !== undefined
     const deniedSomewhere = rule.deny?.some((pattern) => {
       const [, name] = pattern.split('.')
       return name === '*' || name === use.name

@@ -11,6 +11,8 @@ export type FunctionClass = 'harmless' | 'writing' | 'maintaining' | 'administra
 export type CatalogPower =
   /** Read those that hold password hashes, connection strings or other people's data. */
   | 'secrets'
+  /** Read what ANALYZE has collected: values of any table, the secret ones too where the login may. */
+  | 'statistics'
   /** Write them: the right to do anything. */
   | 'write'
 
@@ -126,6 +128,6 @@ export const predefinedRoles: readonly RoleDefinition[] = [
     commands: ['*'],
     functions: { classes: ['administrative'] },
     settings: ['*'],
-    catalogs: ['secrets', 'write'],
+    catalogs: ['secrets', 'statistics', 'write'],
   },
 ]

@@ -7,6 +7,7 @@ import type { SettingChange, Unparsable } from '../sql/facts.ts'
 import { unknownSetting } from '../sql/settings.ts'
 import type { Deny } from './decision.ts'
 import type { Objection, SettingProblem } from './judge.ts'
+import type { CatalogPower } from './roles.ts'
 
 interface Wording {
   readonly rule: string
@@ -54,7 +55,7 @@ function wordingOf(objection: Objection): Wording {
     case 'catalog': {
       const { relation, needs } = objection
       const subject = `relation ${qualified(relation.schema, relation.name)}`
-      const why = needs === 'write' ? 'writing the system catalogs' : 'reading sensitive catalogs'
+      const why = catalogReasons[needs]
       return {
         rule: 'relations',
         subject,
@@ -167,6 +168,12 @@ function adviceOn(analysis: Unparsable): Partial<FailureText> {
     case 'invalid_text':
       return { hint: 'Send the statement as valid UTF-8 (client_encoding UTF8).' }
   }
+}
+
+const catalogReasons: Readonly<Record<CatalogPower, string>> = {
+  write: 'writing the system catalogs',
+  secrets: 'reading sensitive catalogs',
+  statistics: 'reading collected statistics, which show values of every table',
 }
 
 const settingReasons: Readonly<Record<SettingProblem, string>> = {

@@ -69,7 +69,8 @@ export interface SettingChange {
 export interface RelationUse {
   readonly schema: string | undefined
   readonly name: string
-  readonly access: 'read' | 'write'
+  /** `maintain` is VACUUM and ANALYZE, which show and change nothing: PostgreSQL 17's privilege. */
+  readonly access: 'read' | 'write' | 'maintain'
 }
 
 /** One SQL statement of a query string. */

@@ -49,8 +49,17 @@ const targets = byKind({
   base: 'relation',
 })
 
-/** True when a relation directly in `field` of a node of this type is one that the statement changes. */
-export function isTarget(type: string | undefined, field: string, node: Node): boolean {
+/** What is done to a relation that stands directly in `field` of a node of this type. */
+export function accessTo(
+  type: string | undefined,
+  field: string,
+  node: Node,
+): RelationUse['access'] {
+  if (type === 'VacuumRelation') return 'maintain'
+  return isTarget(type, field, node) ? 'write' : 'read'
+}
+
+function isTarget(type: string | undefined, field: string, node: Node): boolean {
   if (type === 'CopyStmt') return field === 'relation' && node['is_from'] === true
   // A child's rows are rows of its parent.
   if (type === 'CreateStmt' && field === 'inhRelations') return true

@@ -8,8 +8,8 @@ import type { Action, CopyUse, FunctionUse, NameUse, RelationUse, SettingChange 
 import { functionsOf, keyOf } from './functions.ts'
 import { operatorsOf, typeOf } from './operators.ts'
 import {
+  accessTo,
   intrusions,
-  isTarget,
   openScope,
   relationOf,
   relationsByName,
@@ -186,7 +186,7 @@ function pushChildren(stack: Visit[], kind: string | undefined, node: Node, plac
       }
     } else if (field !== 'lockedRels') {
       // (The relations of FOR UPDATE OF are aliases of ones that are named elsewhere.)
-      const access = isTarget(kind, field, node) ? 'write' : 'read'
+      const access = accessTo(kind, field, node)
       const standing = field === 'query' && carriers.has(kind ?? '')
       push(stack, value, field, { where, scope, access, standing })
     }

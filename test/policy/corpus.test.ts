@@ -26,9 +26,12 @@ const tools = {
   'drivers and consoles, from their source': 'dbeaver grafana metabase npgsql postgrest',
 }
 
+const collected = 'reading collected statistics, which show values of every table'
+
 /** What a tool sends and only an admin may run: the objection to read_full_write, and why it stays. */
 const adminOnly: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'catalogs that hold passwords, connection strings or values of tables': {
+    'check_postgres-002': `relation pg_stats: ${collected}`,
     'client_programs_18-001': 'relation pg_catalog.pg_statistic: reading sensitive catalogs',
     'client_programs_18-014': 'relation pg_authid: reading sensitive catalogs',
     'pg_dump-070': 'relation pg_subscription: reading sensitive catalogs',
@@ -39,6 +42,7 @@ const adminOnly: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'pg_dumpall-003': 'relation pg_authid: reading sensitive catalogs',
     'pgadmin-006': 'relation pg_catalog.pg_user_mappings: reading sensitive catalogs',
     'pgadmin-045': 'relation pg_catalog.pg_subscription: reading sensitive catalogs',
+    'pgadmin-061': `relation pg_catalog.pg_stats: ${collected}`,
     'pgadmin-064': 'relation pg_catalog.pg_subscription: reading sensitive catalogs',
     'psql-074': 'relation pg_catalog.pg_subscription: reading sensitive catalogs',
     'psql-078': 'relation pg_catalog.pg_user_mappings: reading sensitive catalogs',
