@@ -23,7 +23,7 @@ export interface Evasion {
 export const fixture = readFileSync(new URL('fixture.sql', folder), 'utf8')
 
 /** Roles of the whole server that must exist beside the fixture. */
-export const fixtureRoles = ['shop_reader', 'shop_owner'] as const
+export const fixtureRoles = ['trial_reader', 'trial_owner'] as const
 
 export const evasions: readonly Evasion[] = readFileSync(new URL('evasions.tsv', folder), 'utf8')
   .trimEnd()
