@@ -5,39 +5,44 @@ import type { Readable } from 'node:stream'
 import { TextDecoder } from 'node:util'
 import type { Command } from 'commander'
 import { Failure } from '../errors.ts'
+import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
 import { checkLines, checkStatement, renderCheck } from './policy-check.ts'
 import { type Context, examples } from './program.ts'
+import { addSnapshot } from './snapshot-command.ts'
 import { print } from './terminal.ts'
 
 interface CheckOptions {
   readonly role: string
   readonly config?: string
   readonly sql?: string
+  readonly catalog?: string
 }
 
 export function addPolicy(program: Command, context: Context): void {
   const { operations, runs } = context
-  const check = program
-    .command('policy')
-    .description('The statement policy.')
+  const policy = program.command('policy').description('The statement policy.')
+  addSnapshot(policy, context)
+  const check = policy
     .command('check')
     .description(
       'Say what a role may run. Reads {"id": "...", "sql": "..."} a line from stdin, answers a line each.',
     )
     .requiredOption('--role <name>', 'the role to judge for')
     .option('--config <file>', 'a configuration with roles (default: the predefined four)')
+    .option('--catalog <file>', 'what "policy snapshot" says of the database to judge for')
     .option('--sql <text>', 'judge this one, and answer for people')
     .action(
-      runs(async ({ role, config, sql }: CheckOptions) => {
+      runs(async ({ role, config, catalog: file, sql }: CheckOptions) => {
         const policy = await operations.policy(config === undefined ? {} : { configFile: config })
         if (!policy.roles().includes(role)) {
           context.report(unknownRole(role, policy.roles()))
           return 2
         }
-        if (sql === undefined) return checkInput(policy, role, context)
-        await print(context.terminal.stdout, renderCheck(policy, role, sql))
-        return checkStatement(policy, role, { id: '', sql }).decision === 'allow' ? 0 : 1
+        const catalog = file === undefined ? undefined : await operations.catalog(file)
+        if (sql === undefined) return checkInput(policy, role, catalog, context)
+        await print(context.terminal.stdout, renderCheck(policy, role, sql, catalog))
+        return checkStatement(policy, role, { id: '', sql }, catalog).decision === 'allow' ? 0 : 1
       }),
     )
   examples(
@@ -47,11 +52,16 @@ export function addPolicy(program: Command, context: Context): void {
   )
 }
 
-async function checkInput(policy: Policy, role: string, context: Context): Promise<number> {
+async function checkInput(
+  policy: Policy,
+  role: string,
+  catalog: Catalog | undefined,
+  context: Context,
+): Promise<number> {
   const { stdin, stdout } = context.terminal
   let denied = false
   try {
-    for await (const result of checkLines(policy, role, linesOf(stdin))) {
+    for await (const result of checkLines(policy, role, linesOf(stdin), catalog)) {
       denied ||= result.decision === 'deny'
       await print(stdout, `${JSON.stringify(result)}\n`)
     }
