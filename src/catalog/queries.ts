@@ -50,8 +50,8 @@ export interface TypeRow {
   readonly name: string
   /** The types that its values are made of. */
   readonly parts: readonly number[]
-  /** Whether it is the type of a relation's rows. */
-  readonly ofRows: boolean
+  /** Whether it is made of columns: by itself, or as the type of a relation's rows. */
+  readonly columns: 'relation' | 'composite' | null
 }
 
 export interface ViewRow {
@@ -194,7 +194,7 @@ reached (type) AS (
 )
 SELECT t.oid AS type, n.nspname AS schema, t.typname AS name,
   ARRAY(SELECT h.part FROM holds AS h WHERE h.whole = t.oid ORDER BY 1) AS parts,
-  coalesce(c.relkind <> 'c', false) AS "ofRows"
+  CASE WHEN c.relkind = 'c' THEN 'composite' WHEN c.oid IS NOT NULL THEN 'relation' END AS columns
 FROM reached AS r
 JOIN pg_catalog.pg_type AS t ON t.oid = r.type
 JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace

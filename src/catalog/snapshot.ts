@@ -11,7 +11,13 @@ import {
 import { classify } from '../policy/functions.ts'
 import type { FunctionUse, NameUse } from '../sql/facts.ts'
 import { checking, type Definition } from './definitions.ts'
-import { type CastRow, type CatalogRows, type FunctionRow, firstUserOid } from './queries.ts'
+import {
+  type CastRow,
+  type CatalogRows,
+  type FunctionRow,
+  firstUserOid,
+  type TypeRow,
+} from './queries.ts'
 
 /** How code is reached: the function at the end, and the way there. */
 type Chain = Pick<SnapshotCarrier, 'runs' | 'because'>
@@ -47,9 +53,10 @@ function codeOf(
     const chain = dangerous.get(type)
     return chain === undefined ? [] : [{ schema, name, ...chain }]
   })
+  const callable = rows.types.filter((row) => dangerous.has(row.type) && row.columns === null)
   const functions = [
     ...rows.functions.map((row) => functionOf(row, dangerous)),
-    ...types.map(named),
+    ...callable.map(byTypeName),
   ]
   const { serverVersion } = rows
   const nothing = { operators: [], types: [], views: [], relations: [] }
@@ -76,8 +83,8 @@ function functionOf(row: FunctionRow, dangerous: ReadonlyMap<number, Chain>): Sn
   }
 }
 
-/** The name of a type can be called: `d('x')` and `('x').d` are `'x'::d`. */
-function named({ schema, name }: SnapshotCarrier): SnapshotFunction {
+/** The name of a type can be called (not of a composite one): `d('x')` and `('x').d` are `'x'::d`. */
+function byTypeName({ schema, name }: TypeRow): SnapshotFunction {
   const [leastArguments, mostArguments, extension] = [1, 1, undefined]
   return { schema, name, volatile: true, leastArguments, mostArguments, extension }
 }
@@ -168,8 +175,8 @@ function relationsThatConvert(
 ): readonly (readonly [string, SnapshotCarrier])[] {
   const unnamed = ends(rows, catalog, ({ implicit, source }, end) => implicit || end === source)
   const chains = withWholes(rows, new Map(unnamed))
-  return rows.types.flatMap(({ type, schema, name, ofRows }) => {
-    const chain = ofRows ? chains.get(type) : undefined
+  return rows.types.flatMap(({ type, schema, name, columns }) => {
+    const chain = columns === 'relation' ? chains.get(type) : undefined
     return chain === undefined ? [] : [[keyOf({ schema, name }), { schema, name, ...chain }]]
   })
 }
