@@ -12,7 +12,7 @@ export type Definition = Statement | undefined
 /** Longer than any that PostgreSQL's own tools would show. */
 const limits = { maxBytes: 1024 * 1024 }
 /** In characters: some milliseconds of parsing, after which the sessions have their turn. */
-const mostAtOnce = 16 * 1024
+const mostAtOnce = 8 * 1024
 
 export class Definitions {
   #known: ReadonlyMap<string, Definition> = new Map()

@@ -2,6 +2,8 @@
 // transaction; every login may read these tables. Ignorant of what follows from the rows (snapshot.ts).
 // PostgreSQL documentation, chapter "System Catalogs"; the same for versions 15 to 18.
 
+import { Failure } from '../errors.ts'
+
 /** Asks within the transaction that the port has opened. */
 export type Query = <Row extends object>(text: string) => Promise<readonly Row[]>
 
@@ -65,47 +67,62 @@ export interface RelationRow {
   readonly name: string
 }
 
-export interface CatalogRows {
+/** User code, and what refers to it directly. */
+export interface CodeRows {
   readonly serverVersion: number
   readonly functions: readonly FunctionRow[]
   readonly operators: readonly OperatorRow[]
   readonly casts: readonly CastRow[]
   readonly checks: readonly CheckRow[]
+}
+
+export interface CatalogRows extends CodeRows {
   readonly types: readonly TypeRow[]
   readonly views: readonly ViewRow[]
   readonly relations: readonly RelationRow[]
 }
 
-/** Of relations and of everything else alike; a catalog with more is not read. */
-const mostRows = 200_000
+/** Relations, functions and everything else alike. */
+const mostRows = 500_000
 
-/** @throws an Error when there is more than can be kept in memory. */
-export async function readRows(query: Query): Promise<CatalogRows> {
+/** The first to be asked for in a transaction. @throws Failure when there is too much of something. */
+export async function readCode(query: Query): Promise<CodeRows> {
   // Without a search path definitions come out with every name qualified that is not the server's own.
   await query(`SET LOCAL search_path = ''`)
   // Where somebody rewrites a table that a view reads, its definition cannot be had for so long.
   await query(`SET LOCAL lock_timeout = '2s'`)
-  const bounded = async <Row extends object>(text: string): Promise<readonly Row[]> => {
-    const rows = await query<Row>(`${text}\nLIMIT ${mostRows + 1}`)
-    if (rows.length <= mostRows) return rows
-    throw new Error(`the catalog has more than ${mostRows} objects of one kind`)
-  }
   const [version] = await query<{ readonly version: number }>(
     `SELECT current_setting('server_version_num')::int AS version`,
   )
-  const casts = await bounded<CastRow>(castsQuery)
-  const checks = await bounded<CheckRow>(checksQuery)
   return {
     serverVersion: version?.version ?? 0,
-    functions: await bounded(functionsQuery),
-    operators: await bounded(operatorsQuery),
-    casts,
-    checks,
-    // A look at every column of the database: only where some type has code of its own.
-    types: casts.length + checks.length === 0 ? [] : await bounded(typesQuery),
-    views: await bounded(viewsQuery),
-    relations: await bounded(relationsQuery),
+    functions: await bounded(query, functionsQuery),
+    operators: await bounded(query, operatorsQuery),
+    casts: await bounded(query, castsQuery),
+    checks: await bounded(query, checksQuery),
   }
+}
+
+/** A look at every column of the database: to be spared where no type runs code. @throws Failure */
+export function readTypes(query: Query): Promise<readonly TypeRow[]> {
+  return bounded(query, typesQuery)
+}
+
+/** The last to be asked for: it locks what the views read, until the transaction ends. @throws Failure */
+export async function readRelations(
+  query: Query,
+): Promise<Pick<CatalogRows, 'views' | 'relations'>> {
+  const relations = await bounded<RelationRow>(query, relationsQuery)
+  return { relations, views: await bounded(query, viewsQuery) }
+}
+
+async function bounded<Row extends object>(query: Query, text: string): Promise<readonly Row[]> {
+  const rows = await query<Row>(`${text}\nLIMIT ${mostRows + 1}`)
+  if (rows.length <= mostRows) return rows
+  throw new Failure('feature_not_supported', {
+    message: `the catalog has more than ${mostRows} objects of a kind that snapshots hold`,
+    hint: 'Write catalog: { snapshot: false } for this target.',
+  })
 }
 
 /** Objects below this OID came with the server (FirstNormalObjectId in transam.h). */
@@ -193,12 +210,15 @@ reached (type) AS (
   SELECT h.whole FROM holds AS h JOIN reached AS r ON r.type = h.part
 )
 SELECT t.oid AS type, n.nspname AS schema, t.typname AS name,
-  ARRAY(SELECT h.part FROM holds AS h WHERE h.whole = t.oid ORDER BY 1) AS parts,
+  coalesce(made.parts, '{}') AS parts,
   CASE WHEN c.relkind = 'c' THEN 'composite' WHEN c.oid IS NOT NULL THEN 'relation' END AS columns
 FROM reached AS r
 JOIN pg_catalog.pg_type AS t ON t.oid = r.type
 JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
+LEFT JOIN (
+  SELECT whole, array_agg(DISTINCT part) AS parts FROM holds GROUP BY whole
+) AS made ON made.whole = t.oid
 ORDER BY t.oid`
 
 /** Reading a materialized view runs nothing of its definition. */

@@ -3,8 +3,8 @@
 
 import type { CatalogSnapshot } from '../policy/catalog.ts'
 import { checking, Definitions } from './definitions.ts'
-import { type Query, readRows } from './queries.ts'
-import { snapshotOf } from './snapshot.ts'
+import { type Query, readCode, readRelations, readTypes } from './queries.ts'
+import { snapshotOf, someTypeRuns } from './snapshot.ts'
 
 /** Implemented by credentials/. */
 export interface Inspector {
@@ -17,7 +17,8 @@ export interface Inspector {
 
 export class SnapshotReader {
   readonly #inspector: Inspector
-  readonly #definitions = new Map<string, Definitions>()
+  readonly #checks = new Map<string, Definitions>()
+  readonly #views = new Map<string, Definitions>()
 
   constructor(inspector: Inspector) {
     this.#inspector = inspector
@@ -25,13 +26,26 @@ export class SnapshotReader {
 
   /** Not twice at a time for a target. @throws Failure */
   async read(target: string, signal: AbortSignal): Promise<CatalogSnapshot> {
-    const rows = await this.#inspector.inspect(target, readRows, signal)
-    const definitions = this.#definitions.get(target) ?? new Definitions()
-    this.#definitions.set(target, definitions)
-    const read = await definitions.read([
-      ...rows.views.map(({ definition }) => definition),
-      ...rows.checks.map(({ condition }) => checking(condition)),
-    ])
-    return snapshotOf(rows, (text) => read.get(text))
+    const checks = of(this.#checks, target)
+    const views = of(this.#views, target)
+    const { rows, definitions } = await this.#inspector.inspect(
+      target,
+      async (query) => {
+        const code = await readCode(query)
+        const definitions = await checks.read(code.checks.map((row) => checking(row.condition)))
+        const runs = someTypeRuns(code, (text) => definitions.get(text))
+        const types = runs ? await readTypes(query) : []
+        return { rows: { ...code, types, ...(await readRelations(query)) }, definitions }
+      },
+      signal,
+    )
+    const viewDefinitions = await views.read(rows.views.map(({ definition }) => definition))
+    return snapshotOf(rows, (text) => definitions.get(text) ?? viewDefinitions.get(text))
   }
+}
+
+function of(all: Map<string, Definitions>, target: string): Definitions {
+  const known = all.get(target) ?? new Definitions()
+  all.set(target, known)
+  return known
 }

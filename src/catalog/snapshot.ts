@@ -14,6 +14,7 @@ import { checking, type Definition } from './definitions.ts'
 import {
   type CastRow,
   type CatalogRows,
+  type CodeRows,
   type FunctionRow,
   firstUserOid,
   type TypeRow,
@@ -23,6 +24,16 @@ import {
 type Chain = Pick<SnapshotCarrier, 'runs' | 'because'>
 
 type Read = (text: string) => Definition
+
+const nothing: CatalogSnapshot = {
+  format: 1,
+  serverVersion: 0,
+  functions: [],
+  operators: [],
+  types: [],
+  views: [],
+  relations: [],
+}
 
 /** `read` gives the query that a view's definition or a check (`checking`) is. */
 export function snapshotOf(rows: CatalogRows, read: Read): CatalogSnapshot {
@@ -44,6 +55,17 @@ export function snapshotOf(rows: CatalogRows, read: Read): CatalogSnapshot {
   }
 }
 
+/** Whether any type does, so that the rows of types are needed. */
+export function someTypeRuns(code: CodeRows, read: Read): boolean {
+  const rows = { ...code, types: [], views: [], relations: [] }
+  const catalog = Catalog.of({
+    ...nothing,
+    serverVersion: code.serverVersion,
+    ...codeOf(rows, new Map()),
+  })
+  return typesThatRun(rows, read, catalog).size > 0
+}
+
 /** Functions, operators and types, where making a value of one of `dangerous` runs code. */
 function codeOf(
   rows: CatalogRows,
@@ -58,9 +80,7 @@ function codeOf(
     ...rows.functions.map((row) => functionOf(row, dangerous)),
     ...callable.map(byTypeName),
   ]
-  const { serverVersion } = rows
-  const nothing = { operators: [], types: [], views: [], relations: [] }
-  const catalog = Catalog.of({ format: 1, serverVersion, functions, ...nothing })
+  const catalog = Catalog.of({ ...nothing, serverVersion: rows.serverVersion, functions })
   const operators = rows.operators.flatMap((row): readonly SnapshotCarrier[] => {
     const { schema, name, functionSchema, functionName } = row
     const runs = row.volatile ? outOfReach(call(functionSchema, functionName), catalog) : undefined
@@ -238,7 +258,9 @@ function call(schema: string, name: string): FunctionUse {
 }
 
 function through(step: string, { runs, because }: Chain): Chain {
-  return { runs, because: `${step}: ${because}` }
+  // Views can be stacked by the hundred, and nobody reads that.
+  const rest = because.length > 500 ? `... ${because.split(': ').at(-1) ?? ''}` : because
+  return { runs, because: `${step}: ${rest}` }
 }
 
 function qualified({ schema, name }: NameUse): string {
