@@ -25,7 +25,7 @@ interface Behind {
   readonly functionName: string
 }
 
-export interface OperatorRow extends Behind {
+interface OperatorRow extends Behind {
   readonly schema: string
   readonly name: string
   readonly volatile: boolean
@@ -40,7 +40,7 @@ export interface CastRow extends Behind {
   readonly implicit: boolean
 }
 
-export interface CheckRow {
+interface CheckRow {
   readonly domain: number
   readonly condition: string
 }
@@ -62,7 +62,7 @@ export interface ViewRow {
   readonly definition: string
 }
 
-export interface RelationRow {
+interface RelationRow {
   readonly schema: string
   readonly name: string
 }
