@@ -220,6 +220,9 @@ function chainOf(query: Definition, whose: string, catalog: Catalog): Chain | un
   if (query.settings.length > 0) {
     return { runs: 'pg_catalog.set_config', because: `${whose} changes settings` }
   }
+  // A view can lock the rows that it shows: no code, and no reading either.
+  const more = query.actions.find(({ command }) => command !== 'SELECT')
+  if (more !== undefined) return { runs: 'unknown', because: `${whose} does ${more.command}` }
   for (const use of query.functions) {
     const runs = outOfReach(use, catalog)
     if (runs !== undefined) return { runs, because: `${whose} calls function ${runs}` }

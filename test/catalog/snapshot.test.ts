@@ -51,6 +51,7 @@ describe('a view', () => {
     ["SELECT set_config('work_mem', '1GB', false)", 'pg_catalog.set_config', 'changes settings'],
     ['SELECT public.unheard_of(1)', 'public.unheard_of', 'calls function public.unheard_of'],
     ['SELECT pg_unheard_of(1)', 'pg_catalog.pg_unheard_of', 'calls function'],
+    ['SELECT t.a FROM public.t FOR UPDATE', 'unknown', 'its definition does SELECT FOR UPDATE'],
     ['SELECT something that no parser reads', 'unknown', 'its definition cannot be read'],
     ['', 'unknown', 'its definition cannot be read'],
   ])('counts when it runs %s', async (definition, runs, because) => {
@@ -65,6 +66,8 @@ describe('a view', () => {
     'SELECT public.stable(1)',
     'SELECT t.f, t.nextval FROM public.t',
     'SELECT * FROM public.pg_stat_statements(true)',
+    'VALUES (1), (2)',
+    'WITH RECURSIVE x AS (SELECT 1 AS a UNION ALL SELECT x.a + 1 FROM x) SELECT x.a FROM x',
     'SELECT random(), clock_timestamp()',
     // Its own function of this name would be qualified.
     'SELECT lower(t.b) FROM public.t',

@@ -433,7 +433,7 @@ describe('looking at a target', () => {
     await expect(looked).rejects.toMatchObject({ cause: { code: '25006' } })
   })
 
-  it('ends when it is broken off, and leaves no session behind', async () => {
+  it('ends when it is broken off, and does not keep the broker from stopping', async () => {
     const made = broker()
     const stopping = new AbortController()
     const looked = made.inspect('shop', (query) => query('select pg_sleep(60)'), stopping.signal)
