@@ -214,6 +214,13 @@ describe('the snapshot of a catalog', () => {
     expect([...listed].filter((name) => /^pg_|^information_schema/.test(name))).toEqual([])
   })
 
+  it('is taken of a target that there is', async () => {
+    const { configFile } = warden
+    await expect(operations.snapshot({ configFile, target: 'shpo' })).rejects.toThrow(
+      'there is no target "shpo"',
+    )
+  })
+
   it('needs no rights on what it reads', async () => {
     const unprivileged = await warden.asSuperuser(async (client) => {
       await client.query('REVOKE ALL ON SCHEMA lib, public FROM PUBLIC')
