@@ -21,15 +21,19 @@ import {
   tokenIssuedRecord,
 } from './audit/record.ts'
 import { Catalogs } from './catalog/catalogs.ts'
+import { SnapshotReader } from './catalog/reader.ts'
+import { readSnapshotFile, snapshotText } from './catalog/snapshot-file.ts'
 import type { IssuedToken, Operations, Running, TokenRequest } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Config, loadConfig } from './config/config.ts'
+import { Administration } from './credentials/administration.ts'
 import { Broker } from './credentials/broker.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tailDirectory } from './journal/follow.ts'
 import { verifyDirectory } from './journal/verify.ts'
+import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
 import { Listener } from './proxy/listener.ts'
@@ -43,6 +47,7 @@ import { packageVersion } from './version.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
+const snapshotWithin = 60_000
 
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {
@@ -65,6 +70,10 @@ export const operations: Operations = {
     const { roles, limits } = await loadConfig(configFile)
     return new Policy(roles, { maxBytes: limits.statementBytes })
   },
+
+  catalog: async (file) => Catalog.of(await readSnapshotFile(file)),
+
+  snapshot: async ({ configFile, target }) => snapshot(await loadConfig(configFile), target),
 
   verifyJournal: verifyDirectory,
 
@@ -172,6 +181,22 @@ async function start(
   broker.start()
   started('broker', () => broker.stop())
 
+  const snapshots = new SnapshotReader(broker)
+  const catalogs = new Catalogs({
+    refreshEveryMs: new Map(
+      [...config.targets.values()]
+        .filter(({ catalog }) => catalog.snapshot)
+        .map(({ name, catalog }) => [name, catalog.refreshEveryMs]),
+    ),
+    read: (target, signal) => snapshots.read(target, signal),
+    clock,
+    onProblem: (target, error) =>
+      log.warn({ target, err: error }, 'the catalog cannot be read and will be tried again'),
+    meter: metrics,
+  })
+  catalogs.start()
+  started('catalogs', () => catalogs.stop())
+
   const sittings = new SittingKeeper(store, clock, config.tokens, problem('sittings'))
   sittings.start()
   started('sittings', () => sittings.stop())
@@ -190,7 +215,7 @@ async function start(
       journal,
       targets: config.targets,
       sittings,
-      catalogs: new Catalogs(),
+      catalogs,
       clock,
       meter: metrics,
       log,
@@ -234,6 +259,27 @@ function watched(meter: Metrics['journal'], log: Log): Metrics['journal'] {
       failing = true
       meter.failed(records, error)
     },
+  }
+}
+
+/** The text of a snapshot taken now, past any running pgwarden. */
+async function snapshot(config: Config, name: string): Promise<string> {
+  const target = config.targets.get(name)
+  if (target === undefined) {
+    throw new Failure('not_found', {
+      message: `there is no target "${name}"`,
+      hint: `Choose one of ${[...config.targets.keys()].join(', ')}.`,
+    })
+  }
+  await loadParser()
+  const administration = new Administration(name, target, () => undefined)
+  try {
+    const reader = new SnapshotReader({
+      inspect: (_, work, signal) => administration.inspect(work, signal),
+    })
+    return snapshotText(await reader.read(name, AbortSignal.timeout(snapshotWithin)))
+  } finally {
+    await administration.close()
   }
 }
 

@@ -2,6 +2,7 @@
 // Ignorant of how; everything rejects with a Failure when it cannot be done.
 
 import type { TokenKind } from '../access/access.ts'
+import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Secret } from '../secret.ts'
 
@@ -20,6 +21,12 @@ export interface Operations {
 
   /** The policy of a configuration; without one, that of the predefined roles. */
   policy(options: { readonly configFile?: string }): Promise<Policy>
+
+  /** What is known of a database, from a file that `snapshot` made. */
+  catalog(file: string): Promise<Catalog>
+
+  /** What the policy has to know of a target, read now: the text of a file, with a line end. */
+  snapshot(options: { readonly configFile: string; readonly target: string }): Promise<string>
 
   /** Reads every chain to its end. `onProgress` hears of each file before it is read. */
   verifyJournal(

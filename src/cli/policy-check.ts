@@ -3,6 +3,7 @@
 // line wires those. Each statement is judged alone, as the first of a new session.
 
 import { Failure } from '../errors.ts'
+import type { Catalog } from '../policy/catalog.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Policy } from '../policy/policy.ts'
 
@@ -20,8 +21,14 @@ export interface CheckResult {
   readonly reason: string
 }
 
-export function checkStatement(policy: Policy, role: string, request: CheckRequest): CheckResult {
-  const judgement = policy.judgeText(role, request.sql)
+/** `catalog`: what is known of the database; without one, nothing. */
+export function checkStatement(
+  policy: Policy,
+  role: string,
+  request: CheckRequest,
+  catalog?: Catalog,
+): CheckResult {
+  const judgement = policy.judgeText(role, request.sql, catalog)
   const { outcome, rule, reason } = policy.decisionAlone(role, judgement)
   return { id: request.id, decision: outcome, tags: judgement.tags, rule, reason }
 }
@@ -34,11 +41,12 @@ export async function* checkLines(
   policy: Policy,
   role: string,
   lines: AsyncIterable<string> | Iterable<string>,
+  catalog?: Catalog,
 ): AsyncGenerator<CheckResult> {
   let number = 0
   for await (const line of lines) {
     number += 1
-    if (line.trim() !== '') yield checkStatement(policy, role, parseLine(line, number))
+    if (line.trim() !== '') yield checkStatement(policy, role, parseLine(line, number), catalog)
   }
 }
 

@@ -11,11 +11,13 @@ import type { Policy } from '../policy/policy.ts'
 import { checkLines } from './policy-check.ts'
 import { renderExplanation } from './policy-explain.ts'
 import { type Context, examples } from './program.ts'
+import { addSnapshot } from './snapshot-command.ts'
 import { print, styleFor } from './terminal.ts'
 
 interface JudgeOptions {
   readonly role: string
   readonly config?: string
+  readonly catalog?: string
 }
 
 interface ExplainOptions extends JudgeOptions {
@@ -25,6 +27,7 @@ interface ExplainOptions extends JudgeOptions {
 
 export function addPolicy(program: Command, context: Context): void {
   const policyCommand = program.command('policy').description('The statement policy.')
+  addSnapshot(policyCommand, context)
 
   const check = judging(policyCommand.command('check'))
     .description(
@@ -32,10 +35,12 @@ export function addPolicy(program: Command, context: Context): void {
     )
     .option('--sql <text>', 'judge this one, and answer for people')
     .action(
-      judged(context, async (policy, { role, sql }: JudgeOptions & { readonly sql?: string }) =>
-        sql === undefined
-          ? checkInput(policy, role, context)
-          : explainOne(policy, { role, sql }, context),
+      judged(
+        context,
+        async (policy, { role, sql }: JudgeOptions & { readonly sql?: string }, catalog) =>
+          sql === undefined
+            ? checkInput(policy, role, catalog, context)
+            : explainOne(policy, { role, sql }, catalog, context),
       ),
     )
   examples(
@@ -49,7 +54,9 @@ export function addPolicy(program: Command, context: Context): void {
     .requiredOption('--sql <text>', 'the query string')
     .option('--json', 'answer for a program')
     .action(
-      judged(context, (policy, options: ExplainOptions) => explainOne(policy, options, context)),
+      judged(context, (policy, options: ExplainOptions, catalog) =>
+        explainOne(policy, options, catalog, context),
+      ),
     )
   examples(
     explanation,
@@ -63,30 +70,35 @@ function judging(command: Command): Command {
   return command
     .requiredOption('--role <name>', 'the role to judge for')
     .option('--config <file>', 'a configuration with roles (default: the predefined four)')
+    .option('--catalog <file>', 'what "policy snapshot" says of the database to judge for')
 }
 
 /** An action on the policy of the options, once their role is known to be one of its. */
 function judged<Options extends JudgeOptions>(
   context: Context,
-  action: (policy: Policy, options: Options) => Promise<number>,
+  action: (policy: Policy, options: Options, catalog: Catalog) => Promise<number>,
 ): (options: Options) => Promise<void> {
   return context.runs(async (options: Options) => {
-    const { role, config } = options
+    const { role, config, catalog: file } = options
     const policy = await context.operations.policy(
       config === undefined ? {} : { configFile: config },
     )
-    if (policy.roles().includes(role)) return action(policy, options)
-    context.report(unknownRole(role, policy.roles()))
-    return 2
+    if (!policy.roles().includes(role)) {
+      context.report(unknownRole(role, policy.roles()))
+      return 2
+    }
+    const catalog = file === undefined ? Catalog.unread() : await context.operations.catalog(file)
+    return action(policy, options, catalog)
   })
 }
 
 async function explainOne(
   policy: Policy,
   { role, sql, json }: ExplainOptions,
+  catalog: Catalog,
   { terminal: { stdout, env } }: Context,
 ): Promise<number> {
-  const explanation = explain(policy, role, sql, Catalog.unread())
+  const explanation = explain(policy, role, sql, catalog)
   await print(
     stdout,
     json === true
@@ -96,11 +108,16 @@ async function explainOne(
   return explanation.decision === 'allow' ? 0 : 1
 }
 
-async function checkInput(policy: Policy, role: string, context: Context): Promise<number> {
+async function checkInput(
+  policy: Policy,
+  role: string,
+  catalog: Catalog,
+  context: Context,
+): Promise<number> {
   const { stdin, stdout } = context.terminal
   let denied = false
   try {
-    for await (const result of checkLines(policy, role, linesOf(stdin))) {
+    for await (const result of checkLines(policy, role, linesOf(stdin), catalog)) {
       denied ||= result.decision === 'deny'
       await print(stdout, `${JSON.stringify(result)}\n`)
     }

@@ -45,6 +45,12 @@ export interface TargetConfig {
   readonly port: number
   readonly database: string
   readonly connectTimeoutMs: number
+  readonly catalog: {
+    /** Whether functions, views and types of the target are read, to judge statements by them. */
+    readonly snapshot: boolean
+    /** The longest time between two reads. */
+    readonly refreshEveryMs: number
+  }
   readonly credentials: {
     readonly broker: {
       readonly user: string
@@ -188,7 +194,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
 }
 
 function targetOf(name: string, raw: RawConfig['targets'][string]): TargetConfig {
-  const { host, port, database, connectTimeout, credentials } = raw
+  const { host, port, database, connectTimeout, catalog, credentials } = raw
   const { user, password, owned, creation } = credentials.broker
   return {
     name,
@@ -196,6 +202,7 @@ function targetOf(name: string, raw: RawConfig['targets'][string]): TargetConfig
     port,
     database,
     connectTimeoutMs: connectTimeout,
+    catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },
   }
 }

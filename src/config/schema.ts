@@ -44,6 +44,12 @@ const role = keys({
     deny: texts.exactOptional(),
   }).exactOptional(),
   settings: texts.exactOptional(),
+  relations: keys({
+    deny: texts.exactOptional(),
+    read: texts.exactOptional(),
+    write: texts.exactOptional(),
+  }).exactOptional(),
+  limits: z.record(text, text, mapping).exactOptional(),
   catalogs: z
     .array(
       z.enum(['secrets', 'statistics', 'write'], 'expected secrets, statistics or write'),
@@ -75,6 +81,10 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     port: port.default(5432),
     database: text,
     connectTimeout: duration('1s', '1m').prefault('8s'),
+    catalog: keys({
+      snapshot: z.boolean('expected true or false').default(true),
+      refreshEvery: duration('10s', '1d').prefault('5m'),
+    }).prefault({}),
     credentials: keys({
       broker: keys({
         user: text,

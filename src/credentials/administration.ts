@@ -1,5 +1,6 @@
-// One target's administrative connection: makes a database role and removes one. Ignorant of grants,
-// leases and when to do it. Needs a login with CREATEROLE that may grant what `creation` grants.
+// One target's administrative connection: makes a database role and removes one, and lets others look.
+// Ignorant of grants, leases and when to do it. Needs a login with CREATEROLE that may grant what
+// `creation` grants.
 // PostgreSQL documentation: "Database Roles", and "Dropping Roles" for the order of a removal.
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -37,8 +38,12 @@ export interface NewDatabaseRole {
   readonly role: string
 }
 
+/** Asks for rows; nobody checks that they have the fields of `Row`. */
+export type Query = <Row extends object>(text: string) => Promise<readonly Row[]>
+
 const statementTimeout = 10_000
 const backendsGoneWithin = 5_000
+const preparing = 'no database login can be prepared for'
 
 export class Administration {
   readonly #name: string
@@ -85,7 +90,7 @@ export class Administration {
       ` noreplication nobypassrls password ${escapeLiteral(verifier)}` +
       ` valid until ${timestamp(expiration)}`
     const grants = renderCreation(statements, { name, expiration })
-    await this.#connected((client) => inTransaction(client, [create, ...grants]))
+    await this.#connected(preparing, (client) => inTransaction(client, [create, ...grants]))
   }
 
   /**
@@ -93,7 +98,7 @@ export class Administration {
    * succeeds; a role that is gone already is a success. @throws Failure
    */
   async removeRole(name: string): Promise<void> {
-    await this.#connected(async (client) => {
+    await this.#connected(preparing, async (client) => {
       const found = await client.query<{ superuser: boolean }>(
         `select (select rolsuper from pg_roles where rolname = current_user) as superuser
            from pg_roles where rolname = $1`,
@@ -112,6 +117,21 @@ export class Administration {
     })
   }
 
+  /**
+   * Lets `work` ask what it wants, in one read-only transaction with one view of the database. When
+   * `signal` is aborted the connection goes, and with it the query. @throws Failure
+   */
+  async inspect<T>(work: (query: Query) => Promise<T>, signal: AbortSignal): Promise<T> {
+    return this.#connected('the catalog cannot be read of', async (client) => {
+      await client.query('begin isolation level repeatable read read only')
+      const query: Query = async <Row extends object>(text: string) =>
+        (await client.query<Row>(text)).rows
+      const result = await Promise.race([work(query), rejection(signal)])
+      await client.query('commit')
+      return result
+    })
+  }
+
   /** DROP OWNED after REASSIGN OWNED finds no objects any more, only privileges. Never CASCADE. */
   #handOver(role: string): string[] {
     const { owned } = this.#target.credentials.broker
@@ -122,7 +142,8 @@ export class Administration {
     ]
   }
 
-  async #connected(work: (client: PoolClient) => Promise<void>): Promise<void> {
+  /** `what` begins the sentence on a failure that ends with the target's name. */
+  async #connected<T>(what: string, work: (client: PoolClient) => Promise<T>): Promise<T> {
     let client: PoolClient | undefined
     let failed = true
     // The query that runs rejects too; without a listener the event would end the process.
@@ -130,10 +151,11 @@ export class Administration {
     try {
       client = await this.#pool.connect()
       client.on('error', ignore)
-      await work(client)
+      const result = await work(client)
       failed = false
+      return result
     } catch (error) {
-      throw this.#failure(error)
+      throw this.#failure(what, error)
     } finally {
       client?.off('error', ignore)
       // A connection on which something failed may be in the middle of anything: not used again.
@@ -142,20 +164,28 @@ export class Administration {
   }
 
   /** The cause names host and login, for the log; a client learns only which target it is. */
-  #failure(error: unknown): Failure {
+  #failure(what: string, error: unknown): Failure {
     if (error instanceof Failure) return error
     const reached = error instanceof DatabaseError
     return new Failure(
       reached ? 'cannot_connect_now' : 'upstream_unreachable',
       {
         message: reached
-          ? `no database login can be prepared for target "${this.#name}"`
+          ? `${what} target "${this.#name}"`
           : `target "${this.#name}" cannot be reached`,
         hint: 'Try again in a moment; if it stays like this, tell your administrator.',
       },
       { cause: error },
     )
   }
+}
+
+/** Never resolves. */
+function rejection(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    if (signal.aborted) reject(signal.reason)
+  })
 }
 
 async function inTransaction(client: PoolClient, statements: readonly string[]): Promise<void> {

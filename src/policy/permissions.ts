@@ -7,6 +7,7 @@ import { commandClasses, commandsOfClass } from '../sql/commands.ts'
 import { ceilingProblem } from './ceilings.ts'
 import { isRelationPattern, type RelationRules } from './relations.ts'
 import type { CatalogPower, FunctionClass, RoleDefinition } from './roles.ts'
+import { settingEntryProblem } from './settings.ts'
 
 export interface Permissions {
   readonly role: string
@@ -51,11 +52,19 @@ function compile(
     userDefinedFunctions: parts.some((part) => part.functions?.userDefined === true),
     allowedFunctions: new Set(parts.flatMap((part) => part.functions?.allow ?? [])),
     deniedFunctions: new Set(parts.flatMap((part) => part.functions?.deny ?? [])),
-    settings: new Set(parts.flatMap((part) => part.settings ?? [])),
+    settings: new Set(parts.flatMap(checkedSettings)),
     catalogs: new Set(parts.flatMap((part) => part.catalogs ?? [])),
     relations: parts.flatMap((part) => checkedRules(part)),
     ceilings: ceilingsOf(parts),
   }
+}
+
+function checkedSettings({ name, settings = [] }: RoleDefinition): readonly string[] {
+  for (const entry of settings) {
+    const problem = settingEntryProblem(entry)
+    if (problem !== undefined) throw invalid(`role ${name} names the setting ${entry}: ${problem}`)
+  }
+  return settings
 }
 
 function checkedRules({ name, relations }: RoleDefinition): readonly RelationRules[] {

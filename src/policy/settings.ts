@@ -3,6 +3,8 @@
 // Settings and their meaning: PostgreSQL documentation, chapter "Server Configuration".
 
 import type { SettingChange } from '../sql/facts.ts'
+import { settingName } from '../sql/settings.ts'
+import { settingNames } from './setting-names.ts'
 
 type Condition = (change: SettingChange) => boolean
 
@@ -69,6 +71,18 @@ const pins: ReadonlyMap<string, Condition> = new Map<string, Condition>([
 ])
 
 const groupNames: ReadonlySet<string> = new Set(groups.map((group) => group.name))
+const known = split(settingNames.trim())
+
+/** Why an entry of a role can never stand for a setting; undefined when it can. */
+export function settingEntryProblem(entry: string): string | undefined {
+  const name = settingName(entry)
+  if (name !== entry) return `names of settings are compared as ${name}; write it so`
+  if (/\*.+\*|[^*]\*+[^*]/.test(entry)) return 'a pattern has one *, at its beginning or its end'
+  // Behind a dot an extension's settings begin, or somebody's own.
+  if (groupNames.has(entry) || entry.includes('.')) return undefined
+  if (known.some((setting) => matches(entry, setting))) return undefined
+  return `there is no such setting, nor a group of this name (${[...groupNames].join(', ')})`
+}
 
 /** Whether the change would make the server read text in another way: forbidden to every role. */
 export function breaksReading(change: SettingChange): boolean {

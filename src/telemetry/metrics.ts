@@ -19,6 +19,12 @@ export interface Metrics {
   statementEnded(role: string, seconds: number): void
   cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
+  /** `functions`: how many the target has, where it could be read. */
+  catalogRead(
+    target: string,
+    result: 'changed' | 'unchanged' | 'failed',
+    functions: number | undefined,
+  ): void
   /** Fits the Journal's observer. */
   readonly journal: {
     wrote(records: number, bytes: number, ms: number): void
@@ -111,6 +117,18 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     'Bytes relayed between clients and upstreams.',
     ['direction'],
   )
+  const catalogReads = new Counter({
+    name: 'pgwarden_catalog_reads_total',
+    help: "Reads of a target's catalog by what came of them.",
+    labelNames: ['target', 'result'],
+    registers,
+  })
+  const catalogFunctions = new Gauge({
+    name: 'pgwarden_catalog_functions',
+    help: "Functions in the last snapshot of a target's catalog.",
+    labelNames: ['target'],
+    registers,
+  })
   const journalRecords = new Counter({
     name: 'pgwarden_journal_records_total',
     help: 'Audit records stored.',
@@ -150,6 +168,10 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     },
     cancel: (result) => cancels.add(1, result),
     bytes: (direction, count) => bytes.add(count, direction),
+    catalogRead: (target, result, functions) => {
+      catalogReads.inc({ target, result })
+      if (functions !== undefined) catalogFunctions.set({ target }, functions)
+    },
     journal: {
       wrote: (records, length, ms) => {
         journalRecords.inc(records)

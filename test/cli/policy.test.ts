@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Operations } from '../../src/cli/operations.ts'
+import { Failure } from '../../src/errors.ts'
+import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles } from '../../src/policy/roles.ts'
 import { loadParser } from '../../src/sql/parser.ts'
@@ -89,5 +91,65 @@ describe('policy explain', () => {
         },
       ],
     })
+  })
+})
+
+describe('policy check --catalog', () => {
+  const twice = {
+    schema: 'lib',
+    name: 'twice',
+    volatile: false,
+    leastArguments: 1,
+    mostArguments: 1,
+    extension: undefined,
+  }
+  const catalog = Catalog.of({
+    format: 1,
+    serverVersion: 180_000,
+    functions: [twice, { ...twice, name: 'effect', volatile: true }],
+    operators: [],
+    types: [],
+    views: [],
+    relations: [],
+  })
+  const words = ['policy', 'check', '--role', 'read_only', '--catalog', 'shop.json']
+  const knowing = { ...operations, catalog: async () => catalog }
+
+  it('judges by what is known of the database, each line and --sql alike', async () => {
+    const stdin = '{"id":"a","sql":"select lib.twice(1)"}\n{"id":"b","sql":"select (1).effect"}\n'
+    const { status, stdout } = await pgwarden(words, knowing, { stdin })
+    expect(status).toBe(1)
+    expect(stdout).toContain('{"id":"a","decision":"allow"')
+    expect(stdout).toContain('{"id":"b","decision":"deny"')
+    expect((await pgwarden([...words, '--sql', 'select lib.twice(1)'], knowing)).status).toBe(0)
+    expect((await check('{"id":"a","sql":"select lib.twice(1)"}')).status).toBe(1)
+  })
+
+  it('judges nothing by a file that cannot be used, and says why', async () => {
+    const catalog = () =>
+      Promise.reject(
+        new Failure('invalid_configuration', { message: 'shop.json: types: expected a list' }),
+      )
+    const stdin = '{"id":"a","sql":"select 1"}\n'
+    const { status, stdout, stderr } = await pgwarden(words, { ...operations, catalog }, { stdin })
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr).toContain('shop.json: types: expected a list')
+  })
+})
+
+describe('policy snapshot', () => {
+  it('prints the snapshot of the target and nothing else', async () => {
+    const asked: object[] = []
+    const { status, stdout } = await pgwarden(
+      ['policy', 'snapshot', '--config', 'pgwarden.yaml', '--target', 'shop'],
+      {
+        snapshot: async (options) => {
+          asked.push(options)
+          return '{}\n'
+        },
+      },
+    )
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '{}\n' })
+    expect(asked).toEqual([{ configFile: 'pgwarden.yaml', target: 'shop' }])
   })
 })

@@ -16,6 +16,7 @@ describe('help', () => {
     ['check-config'],
     ['token', 'issue'],
     ['policy', 'check'],
+    ['policy', 'snapshot'],
     ['audit', 'verify'],
     ['audit', 'tail'],
     ['demo'],

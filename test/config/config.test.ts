@@ -77,6 +77,9 @@ describe('a configuration', () => {
       journal: defaults.journal,
     })
     expect(shop).toMatchObject({ name: 'shop', port: 5432, connectTimeoutMs: 8_000 })
+    expect(
+      parseConfig(readFileSync(example, 'utf8'), example, env).targets.get('shop')?.catalog,
+    ).toEqual(shop?.catalog)
   })
 
   it('has durations in milliseconds and sizes in bytes', () => {
@@ -87,6 +90,28 @@ describe('a configuration', () => {
     )
     expect(config.tokens.redeemWithinMs).toBe(5_400_000)
     expect(config.limits.statementBytes).toBe(65_536)
+  })
+
+  it('takes what a role may set, touch and use up at most', () => {
+    const role = `roles:
+  robot:
+    settings: [harmless, statement_timeout, enable_*, '*_cost', app.tenant, pg_stat_statements.*]
+    relations: { deny: ['*.salaries'], read: [shop.*], write: [shop.orders] }
+    limits: { statement_timeout: 30s }
+`
+    expect(parseConfig(role + minimal, 'pgwarden.yaml', env).roles.at(-1)).toMatchObject({
+      relations: { deny: ['*.salaries'], read: ['shop.*'], write: ['shop.orders'] },
+      limits: { statement_timeout: '30s' },
+    })
+  })
+
+  it('reads the catalog of a target every few minutes, or not at all', () => {
+    const target = parseConfig(
+      changed('host: db\n', 'host: db\n    catalog: { snapshot: false, refreshEvery: 1h }\n'),
+      'pgwarden.yaml',
+      env,
+    ).targets.get('shop')
+    expect(target?.catalog).toEqual({ snapshot: false, refreshEveryMs: 3_600_000 })
   })
 
   it('is found relative to its own directory', () => {
@@ -208,6 +233,21 @@ describe('a mistake in a configuration is named with file, line, column and path
   it('and so is a role that allows what does not exist', () => {
     const [said] = complaints(changed(/^/, 'roles:\n  robot: { commands: [SELEKT] }\n'))
     expect(said).toMatch(/^pgwarden\.yaml:2:3: roles\.robot: .*SELEKT/)
+  })
+
+  it.each([
+    ['settings: [statement_timout]', 'the setting statement_timout: there is no such setting'],
+    ['settings: [enabel_*]', 'the setting enabel_*: there is no such setting'],
+    ['settings: [DateStyle]', 'the setting DateStyle: names of settings are compared as datestyle'],
+    ['settings: [st*_timeout]', 'the setting st*_timeout: a pattern has one *'],
+    ['relations: { deny: [salaries] }', 'the relation rule salaries; write schema.name'],
+    ['limits: { work_mem: lots }', 'the limit of work_mem must be a number of at least one'],
+    ['limits: { max_connections: 1MB }', 'max_connections cannot have a limit'],
+  ])('and so is a role with %s', (line, sentence) => {
+    const [said, ...more] = complaints(changed(/^/, `roles:\n  robot: { ${line} }\n`))
+    expect(said).toMatch(/^pgwarden\.yaml:2:3: roles\.robot: /)
+    expect(said).toContain(sentence)
+    expect(more).toEqual([])
   })
 
   it('and so is broken YAML', () => {

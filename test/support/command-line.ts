@@ -15,6 +15,8 @@ const none: Operations = {
   checkConfig: unexpected,
   issueToken: unexpected,
   policy: unexpected,
+  catalog: unexpected,
+  snapshot: unexpected,
   verifyJournal: unexpected,
   tailJournal: unexpected,
   demo: unexpected,

@@ -27,6 +27,8 @@ describe('the metrics', () => {
     expect(described.filter((name) => name?.startsWith('pgwarden_')).sort()).toEqual([
       'pgwarden_build_info',
       'pgwarden_cancels_total',
+      'pgwarden_catalog_functions',
+      'pgwarden_catalog_reads_total',
       'pgwarden_client_bytes_total',
       'pgwarden_connections_total',
       'pgwarden_journal_bytes_total',
@@ -77,12 +79,16 @@ describe('the metrics', () => {
     metrics.bytes('to_client', 100)
     metrics.bytes('to_client', 50)
     metrics.bytes('to_upstream', 7)
+    metrics.catalogRead('shop', 'changed', 12)
+    metrics.catalogRead('shop', 'failed', undefined)
     const samples = await scrape(metrics)
     expect(samples.get('pgwarden_logins_total{result="refused",reason="token_spent"}')).toBe(1)
     expect(samples.get('pgwarden_connections_total{result="login"}')).toBe(1)
     expect(samples.get('pgwarden_cancels_total{result="sent"}')).toBe(1)
     expect(samples.get('pgwarden_client_bytes_total{direction="to_client"}')).toBe(150)
     expect(samples.get('pgwarden_client_bytes_total{direction="to_upstream"}')).toBe(7)
+    expect(samples.get('pgwarden_catalog_reads_total{target="shop",result="failed"}')).toBe(1)
+    expect(samples.get('pgwarden_catalog_functions{target="shop"}')).toBe(12)
   })
 
   it('measure statements and journal writes in seconds', async () => {

@@ -1,0 +1,242 @@
+// What is read of a target's catalog, as rows: user code and whatever may run it unseen. One read-only
+// transaction; every login may read these tables. Ignorant of what follows from the rows (snapshot.ts).
+// PostgreSQL documentation, chapter "System Catalogs"; the same for versions 15 to 18.
+
+import { Failure } from '../errors.ts'
+
+/** Asks within the transaction that the port has opened. */
+export type Query = <Row extends object>(text: string) => Promise<readonly Row[]>
+
+export interface FunctionRow {
+  readonly schema: string
+  readonly name: string
+  readonly volatile: boolean
+  readonly least: number
+  /** Null for a variadic one. */
+  readonly most: number | null
+  readonly extension: string | null
+  /** Of the arguments and the result. */
+  readonly types: readonly number[]
+}
+
+/** The function behind an operator or a cast. */
+interface Behind {
+  readonly functionSchema: string
+  readonly functionName: string
+}
+
+interface OperatorRow extends Behind {
+  readonly schema: string
+  readonly name: string
+  readonly volatile: boolean
+  readonly types: readonly number[]
+}
+
+/** A cast by a volatile function. */
+export interface CastRow extends Behind {
+  readonly source: number
+  readonly target: number
+  /** Whether it needs no `::type` to happen. */
+  readonly implicit: boolean
+}
+
+interface CheckRow {
+  readonly domain: number
+  readonly condition: string
+}
+
+/** A type that is checked or cast, or in which a value of such a type can stand. */
+export interface TypeRow {
+  readonly type: number
+  readonly schema: string
+  readonly name: string
+  /** The types that its values are made of. */
+  readonly parts: readonly number[]
+  /** Whether it is made of columns: by itself, or as the type of a relation's rows. */
+  readonly columns: 'relation' | 'composite' | null
+}
+
+export interface ViewRow {
+  readonly schema: string
+  readonly name: string
+  readonly definition: string
+}
+
+interface RelationRow {
+  readonly schema: string
+  readonly name: string
+}
+
+/** User code, and what refers to it directly. */
+export interface CodeRows {
+  readonly serverVersion: number
+  readonly functions: readonly FunctionRow[]
+  readonly operators: readonly OperatorRow[]
+  readonly casts: readonly CastRow[]
+  readonly checks: readonly CheckRow[]
+}
+
+export interface CatalogRows extends CodeRows {
+  readonly types: readonly TypeRow[]
+  readonly views: readonly ViewRow[]
+  readonly relations: readonly RelationRow[]
+}
+
+/** Relations, functions and everything else alike. */
+const mostRows = 500_000
+
+/** The first to be asked for in a transaction. @throws Failure when there is too much of something. */
+export async function readCode(query: Query): Promise<CodeRows> {
+  // Without a search path definitions come out with every name qualified that is not the server's own.
+  await query(`SET LOCAL search_path = ''`)
+  // Where somebody rewrites a table that a view reads, its definition cannot be had for so long.
+  await query(`SET LOCAL lock_timeout = '2s'`)
+  const [version] = await query<{ readonly version: number }>(
+    `SELECT current_setting('server_version_num')::int AS version`,
+  )
+  return {
+    serverVersion: version?.version ?? 0,
+    functions: await bounded(query, functionsQuery),
+    operators: await bounded(query, operatorsQuery),
+    casts: await bounded(query, castsQuery),
+    checks: await bounded(query, checksQuery),
+  }
+}
+
+/** A look at every column of the database: to be spared where no type runs code. @throws Failure */
+export function readTypes(query: Query): Promise<readonly TypeRow[]> {
+  return bounded(query, typesQuery)
+}
+
+/** The last to be asked for: it locks what the views read, until the transaction ends. @throws Failure */
+export async function readRelations(
+  query: Query,
+): Promise<Pick<CatalogRows, 'views' | 'relations'>> {
+  const relations = await bounded<RelationRow>(query, relationsQuery)
+  return { relations, views: await bounded(query, viewsQuery) }
+}
+
+async function bounded<Row extends object>(query: Query, text: string): Promise<readonly Row[]> {
+  const rows = await query<Row>(`${text}\nLIMIT ${mostRows + 1}`)
+  if (rows.length <= mostRows) return rows
+  throw new Failure('feature_not_supported', {
+    message: `the catalog has more than ${mostRows} objects of a kind that snapshots hold`,
+    hint: 'Write catalog: { snapshot: false } for this target.',
+  })
+}
+
+/** Objects below this OID came with the server (FirstNormalObjectId in transam.h). */
+export const firstUserOid = 16384
+
+const functionsQuery = `
+SELECT n.nspname AS schema, p.proname AS name,
+  p.provolatile = 'v' OR EXISTS (
+    SELECT FROM pg_catalog.pg_proc AS support
+    WHERE support.provolatile = 'v' AND support.oid IN (aggtransfn, aggfinalfn, aggcombinefn,
+      aggserialfn, aggdeserialfn, aggmtransfn, aggminvtransfn, aggmfinalfn)) AS volatile,
+  -- The arguments in WITHIN GROUP (ORDER BY ...) are not in the call's parentheses.
+  CASE WHEN aggkind IN ('o', 'h') THEN aggnumdirectargs::int
+    ELSE p.pronargs - p.pronargdefaults END AS least,
+  CASE WHEN p.provariadic = 0 THEN p.pronargs END AS most,
+  e.extname AS extension,
+  p.proargtypes::oid[] || p.prorettype AS types
+FROM pg_catalog.pg_proc AS p
+JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+LEFT JOIN pg_catalog.pg_aggregate AS a ON a.aggfnoid = p.oid
+LEFT JOIN pg_catalog.pg_depend AS d
+  ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+LEFT JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+WHERE p.oid >= ${firstUserOid}
+ORDER BY p.oid`
+
+const operatorsQuery = `
+SELECT n.nspname AS schema, o.oprname AS name, p.provolatile = 'v' AS volatile,
+  pn.nspname AS "functionSchema", p.proname AS "functionName",
+  ARRAY[o.oprleft, o.oprright, o.oprresult] AS types
+FROM pg_catalog.pg_operator AS o
+JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
+JOIN pg_catalog.pg_proc AS p ON p.oid = o.oprcode
+JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.pronamespace
+WHERE o.oid >= ${firstUserOid}
+ORDER BY o.oid`
+
+const castsQuery = `
+SELECT c.castsource AS source, c.casttarget AS target, c.castcontext = 'i' AS implicit,
+  pn.nspname AS "functionSchema", p.proname AS "functionName"
+FROM pg_catalog.pg_cast AS c
+JOIN pg_catalog.pg_proc AS p ON p.oid = c.castfunc
+JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.pronamespace
+WHERE c.oid >= ${firstUserOid} AND p.provolatile = 'v'
+ORDER BY c.oid`
+
+const checksQuery = `
+SELECT c.contypid AS domain, coalesce(pg_catalog.pg_get_expr(c.conbin, 0), '') AS condition
+FROM pg_catalog.pg_constraint AS c
+WHERE c.contypid <> 0 AND c.contype = 'c' AND c.oid >= ${firstUserOid}
+ORDER BY c.oid`
+
+/** From the checked and the cast types to all that can hold a value of one, however deep. */
+const typesQuery = `
+WITH RECURSIVE
+root (type) AS (
+  SELECT contypid FROM pg_catalog.pg_constraint WHERE contypid <> 0 AND contype = 'c' AND oid >= ${firstUserOid}
+  UNION
+  SELECT e.type
+  FROM pg_catalog.pg_cast AS c
+  JOIN pg_catalog.pg_proc AS p ON p.oid = c.castfunc
+  CROSS JOIN LATERAL (VALUES (c.castsource), (c.casttarget)) AS e (type)
+  WHERE c.oid >= ${firstUserOid} AND p.provolatile = 'v'
+    -- Nearly everything is made of the server's own types.
+    AND (e.type >= ${firstUserOid} OR greatest(c.castsource, c.casttarget) < ${firstUserOid})
+),
+holds (whole, part) AS MATERIALIZED (
+  SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typtype = 'd'
+  UNION ALL
+  SELECT oid, typelem FROM pg_catalog.pg_type WHERE typcategory = 'A'
+  UNION ALL
+  SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range
+  UNION ALL
+  SELECT rngmultitypid, rngtypid FROM pg_catalog.pg_range
+  UNION ALL
+  SELECT c.reltype, a.atttypid
+  FROM pg_catalog.pg_attribute AS a
+  JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid AND c.reltype <> 0
+  WHERE a.attnum > 0 AND NOT a.attisdropped
+    AND (a.atttypid >= ${firstUserOid} OR a.atttypid IN (SELECT type FROM root))
+),
+reached (type) AS (
+  SELECT type FROM root
+  UNION
+  SELECT h.whole FROM holds AS h JOIN reached AS r ON r.type = h.part
+)
+SELECT t.oid AS type, n.nspname AS schema, t.typname AS name,
+  coalesce(made.parts, '{}') AS parts,
+  CASE WHEN c.relkind = 'c' THEN 'composite' WHEN c.oid IS NOT NULL THEN 'relation' END AS columns
+FROM reached AS r
+JOIN pg_catalog.pg_type AS t ON t.oid = r.type
+JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
+LEFT JOIN (
+  SELECT whole, array_agg(DISTINCT part) AS parts FROM holds GROUP BY whole
+) AS made ON made.whole = t.oid
+ORDER BY t.oid`
+
+/** Reading a materialized view runs nothing of its definition. */
+const viewsQuery = `
+SELECT n.nspname AS schema, c.relname AS name,
+  -- Null when somebody drops it at this moment.
+  coalesce(pg_catalog.pg_get_viewdef(c.oid), '') AS definition
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'v' AND c.oid >= ${firstUserOid}
+ORDER BY c.oid`
+
+const relationsQuery = `
+SELECT n.nspname AS schema, c.relname AS name
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+  -- Temporary ones come and go, and each session knows its own only.
+  AND n.nspname !~ '^pg_(toast_)?temp_'
+ORDER BY n.nspname, c.relname`
