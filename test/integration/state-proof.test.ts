@@ -3,10 +3,11 @@
 // the database, its server's settings and files are afterwards, byte for byte, what they were before.
 // PROOF_STATEMENTS makes it longer, PROOF_SEED another one.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, inject, it } from 'vitest'
 import type { BackendMessage } from '../../src/wire/backend.ts'
 import { hearsUntilRow, sqlstates } from '../support/answers.ts'
+import { corpora } from '../support/corpora.ts'
 import { seeded } from '../support/random-session.ts'
 import { type Attempt, attempt, type Numbers } from '../support/random-sql.ts'
 import { trapExpressions, utilities, writes } from '../support/random-traps.ts'
@@ -15,7 +16,7 @@ import { differences, Observer, type Picture } from '../support/state-picture.ts
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
-const fixtures = new URL('../fixtures/', import.meta.url)
+const fixture = new URL('../fixtures/state-proof.sql', import.meta.url)
 const statements = Number(process.env['PROOF_STATEMENTS'] ?? 3000)
 const seed = Number(process.env['PROOF_SEED'] ?? 1)
 /** Sent at once; the state is looked at after each. */
@@ -41,7 +42,7 @@ let files: Picture
 let dump: string | undefined
 
 beforeAll(async () => {
-  const schema = readFileSync(new URL('state-proof.sql', fixtures), 'utf8')
+  const schema = readFileSync(fixture, 'utf8')
   warden = await Warden.start(inject('adminUrl'), { schema })
   observer = await Observer.at(warden.target.url, ['canary'])
   numbers = await readNumbers()
@@ -142,9 +143,10 @@ async function send(attempts: readonly Attempt[]): Promise<readonly Outcome[]> {
     ...attempts.flatMap(({ messages }) => messages),
     ...[...end, "SELECT 'settled'"].map(sql),
   )
-  const heard = await hearsUntilRow(wire, 'settled').catch(() => undefined)
+  const heard = await hearsUntilRow(wire, 'settled').catch((error: unknown) => {
+    if (!wire.ended) throw error
+  })
   if (heard === undefined) {
-    wire.close()
     wire = await WireClient.logIn(warden.port, login)
     return attempts.map(() => 'lost')
   }
@@ -183,29 +185,6 @@ function said({ messages }: Attempt): string {
   return messages
     .map((message) => ('text' in message ? message.text.toString() : message.type))
     .join(' | ')
-}
-
-/** Every statement of every corpus, whatever it says about it. */
-function corpora(): readonly string[] {
-  const folder = new URL('corpus/', fixtures)
-  return readdirSync(folder).flatMap((file) => {
-    const [first = '', ...rest] = readFileSync(new URL(file, folder), 'utf8').trimEnd().split('\n')
-    if (file.endsWith('.ndjson')) return [first, ...rest].map(sqlOf)
-    if (!file.endsWith('.tsv')) return []
-    const column = first.split('\t').indexOf('statement')
-    return rest.map((line) => unescaped(line.split('\t')[column] ?? ''))
-  })
-}
-
-function sqlOf(line: string): string {
-  const value: unknown = JSON.parse(line)
-  if (typeof value === 'object' && value !== null && 'sql' in value) return String(value.sql)
-  throw new TypeError(`not a line of a corpus: ${line}`)
-}
-
-function unescaped(text: string): string {
-  const escapes = new Map(Object.entries({ n: '\n', r: '\r', t: '\t', v: '\v', f: '\f' }))
-  return text.replace(/\\([nrtvf\\])/g, (_, letter: string) => escapes.get(letter) ?? letter)
 }
 
 async function readNumbers(): Promise<Numbers> {

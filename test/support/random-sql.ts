@@ -46,14 +46,14 @@ const tables: readonly (readonly [source: string, integer: string, text: string]
   ['active_users', 'id', 'email'],
   ['sales.leads', 'id', 'phone'],
   ['guarded', 'a', 'owner'],
-  ['pg_catalog.pg_class', 'relpages', 'relname'],
-  ['information_schema.columns', 'ordinal_position', 'table_name'],
+  ['pg_catalog.pg_namespace', 'nspowner::int', 'nspname'],
+  ['information_schema.triggers', 'action_order', 'trigger_name'],
 ]
 
 /** What one session sends before the next ReadyForQuery; the same for the same random numbers. */
 export function attempt(random: Random, numbers: Numbers): Attempt {
   let aliases = 0
-  const grammar: Grammar = { random, trap: random() < 0.5, alias: () => `q${++aliases}` }
+  const grammar: Grammar = { random, trap: random() < 0.45, alias: () => `q${++aliases}` }
   if (grammar.trap && random() < 0.04) return { messages: byNumber(random, numbers) }
   return { messages: sent(random, statement(grammar)) }
 }
