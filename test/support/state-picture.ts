@@ -42,11 +42,13 @@ export class Observer {
 
   /**
    * Sets every hint bit and freezes every row, so that nothing but a change writes to a file from here
-   * on: reading alone may not move a byte.
+   * on: reading alone may not move a byte. Each by a session of its own, since what a session has
+   * written is counted when it ends, and autovacuum would come for what it believes new.
    */
   async settle(): Promise<void> {
-    await this.#client.query('VACUUM (FREEZE, ANALYZE)')
-    await this.#client.query('VACUUM (FREEZE)')
+    for (const command of ['ANALYZE', 'VACUUM (FREEZE)']) {
+      await connectedTo(this.#url, (client) => client.query(command))
+    }
   }
 
   /** Rows, settings and live state. */
@@ -113,11 +115,18 @@ export class Observer {
 export function differences(before: Picture, after: Picture): readonly string[] {
   return [...new Set([...before.keys(), ...after.keys()])]
     .filter((name) => before.get(name) !== after.get(name))
-    .map((name) => `${name}: ${shown(before.get(name))} -> ${shown(after.get(name))}`)
+    .map((name) => `${name}: ${difference(before.get(name), after.get(name))}`)
 }
 
-function shown(content: string | undefined): string {
-  return content === undefined ? 'absent' : JSON.stringify(content.slice(-300))
+/** The first lines that only one of them has. */
+function difference(before: string | undefined, after: string | undefined): string {
+  if (before === undefined) return 'came into being'
+  if (after === undefined) return 'is gone'
+  const [was, is] = [before.split('\n'), after.split('\n')]
+  const gone = was.filter((line) => !is.includes(line)).map((line) => `- ${line}`)
+  const come = is.filter((line) => !was.includes(line)).map((line) => `+ ${line}`)
+  const lines = [...gone.slice(0, 2), ...come.slice(0, 2)]
+  return lines.length > 0 ? lines.join(' ') : `${is.length - was.length} lines more`
 }
 
 /** State of the server that is in no table. */
@@ -172,7 +181,7 @@ const fileTree = `
 /** One row: the name, and the rows of the query, short ones in full. */
 function section(name: string, query: string): string {
   const quoted = name.replaceAll("'", "''")
-  return `SELECT '${quoted}' AS name, CASE WHEN length(content) < 4000 THEN content ELSE md5(content) END
+  return `SELECT '${quoted}' AS name, CASE WHEN length(content) < 200000 THEN content ELSE md5(content) END
     AS content FROM (SELECT coalesce(string_agg(r::text, E'\\n' ORDER BY r::text COLLATE "C"), '')
     AS content FROM (${query}) r) rows`
 }
