@@ -5,7 +5,7 @@
 
 import type { FrontendMessage } from '../../src/wire/frontend.ts'
 import { pick, type Random } from './random-session.ts'
-import { trapExpressions, utilities, writes } from './random-traps.ts'
+import { traps, utilities, writes } from './random-traps.ts'
 import { bind, execute, parse, sql, sync } from './scripted-session.ts'
 
 /** Numbers that only the database knows, for messages that name by number what no text shows. */
@@ -15,6 +15,9 @@ export interface Numbers {
   /** Functions for FunctionCall. */
   readonly functions: readonly number[]
 }
+
+/** Which expressions are a trap for the role. */
+export type TrapKind = keyof typeof traps
 
 /** One thing that a client does, told apart from the next by the ReadyForQuery of its messages. */
 export interface Attempt {
@@ -28,8 +31,9 @@ interface Column {
 
 interface Grammar {
   readonly random: Random
-  /** Whether traps may be put in. */
+  /** Whether traps may be put in, and which. */
   readonly trap: boolean
+  readonly kinds: readonly TrapKind[]
   /** Makes an alias that is not in use. */
   readonly alias: () => string
 }
@@ -51,9 +55,9 @@ const tables: readonly (readonly [source: string, integer: string, text: string]
 ]
 
 /** What one session sends before the next ReadyForQuery; the same for the same random numbers. */
-export function attempt(random: Random, numbers: Numbers): Attempt {
+export function attempt(random: Random, numbers: Numbers, kinds: readonly TrapKind[]): Attempt {
   let aliases = 0
-  const grammar: Grammar = { random, trap: random() < 0.45, alias: () => `q${++aliases}` }
+  const grammar: Grammar = { random, trap: random() < 0.45, kinds, alias: () => `q${++aliases}` }
   if (grammar.trap && random() < 0.04) return { messages: byNumber(random, numbers) }
   return { messages: sent(random, statement(grammar)) }
 }
@@ -180,7 +184,8 @@ function source(
 function integer(grammar: Grammar, columns: readonly Column[], depth: number): string {
   const { random } = grammar
   if (grammar.trap && random() < 0.4) {
-    return pick(random, pick(random, trapExpressions(String(1 + Math.floor(random() * 9)))))
+    const argument = String(1 + Math.floor(random() * 9))
+    return pick(random, traps[pick(random, grammar.kinds)](argument))
   }
   const leaf = (): string =>
     columns.length > 0 && random() < 0.7
@@ -342,7 +347,7 @@ function sent(random: Random, { text, isQuery }: Text): readonly FrontendMessage
 
 /** Types and functions that no text names: the server takes them from the message. */
 function byNumber(random: Random, { types, functions }: Numbers): readonly FrontendMessage[] {
-  if (random() < 0.3) {
+  if (types.length === 0 || random() < 0.3) {
     const argument = Buffer.from([0, 0, 0, 1])
     const oid = pick(random, functions)
     return [

@@ -155,11 +155,16 @@ const builtIns: readonly string[] = [
   '(SELECT count((pid).pg_cancel_backend) FROM pg_stat_activity WHERE pid <> pg_backend_pid())::int',
 ]
 
-/** Any expression of type int that must not be computed. */
-export function trapExpressions(argument: string): readonly (readonly string[])[] {
-  const called = functions.flatMap((name) => notations.map((write) => write(name, argument)))
-  return [called, disguises, builtIns]
-}
+/** Expressions of type int, by what they do. */
+export const traps = {
+  /** Calls of the database's own functions, open and in disguise. */
+  userCode: (argument: string): readonly string[] => {
+    const called = functions.flatMap((name) => notations.map((write) => write(name, argument)))
+    return [...called, ...disguises]
+  },
+  /** Calls of the server's functions. */
+  builtIns: (): readonly string[] => builtIns,
+} as const
 
 /** Statements that return rows when RETURNING is put behind them. */
 export const writes: readonly string[] = [
