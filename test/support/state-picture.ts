@@ -149,6 +149,10 @@ const liveState: Readonly<Record<string, string>> = {
     UNION ALL SELECT 'bgwriter', stats_reset FROM pg_stat_bgwriter
     UNION ALL SELECT 'archiver', stats_reset FROM pg_stat_archiver
     UNION ALL SELECT 'wal', stats_reset FROM pg_stat_wal`,
+  // pg_class without what autovacuum notes in it where rows were written.
+  relations: `SELECT oid, relname, relnamespace, reltype, relowner, relam, relfilenode, reltablespace,
+    relpersistence, relkind, relnatts, relchecks, relhasrules, relhastriggers, relrowsecurity,
+    relforcerowsecurity, relispopulated, relreplident, relispartition, relacl, reloptions FROM pg_class`,
   'temporary relations': "SELECT oid, relname FROM pg_class WHERE relpersistence = 't'",
 }
 
