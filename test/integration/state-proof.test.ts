@@ -42,7 +42,7 @@ describe('read_only', () => {
   })
 
   it('changes nothing with any trap by itself', async () => {
-    const expressions = [...traps.userCode('1'), ...traps.builtIns()]
+    const expressions = [...traps.calls('1'), ...traps.disguises(), ...traps.builtIns()]
     const texts = [...expressions.map((trap) => `SELECT ${trap}`), ...writes, ...utilities]
     const { culprits } = await prover.prove(texts.map(simply), texts.length)
     expect(culprits).toEqual([])
@@ -51,7 +51,7 @@ describe('read_only', () => {
   it(`changes nothing with ${statements} random statements from seed ${seed}`, async () => {
     const random = seeded(seed)
     const attempts = Array.from({ length: statements }, () =>
-      attempt(random, numbers, ['userCode', 'builtIns']),
+      attempt(random, numbers, ['calls', 'disguises', 'builtIns']),
     )
     const { tally, culprits } = await prover.prove(attempts)
     expect(culprits).toEqual([])

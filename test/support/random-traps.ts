@@ -157,11 +157,11 @@ const builtIns: readonly string[] = [
 
 /** Expressions of type int, by what they do. */
 export const traps = {
-  /** Calls of the database's own functions, open and in disguise. */
-  userCode: (argument: string): readonly string[] => {
-    const called = functions.flatMap((name) => notations.map((write) => write(name, argument)))
-    return [...called, ...disguises]
-  },
+  /** Calls of the database's own functions. */
+  calls: (argument: string): readonly string[] =>
+    functions.flatMap((name) => notations.map((write) => write(name, argument))),
+  /** What runs the database's own functions without naming them. */
+  disguises: (): readonly string[] => disguises,
   /** Calls of the server's functions. */
   builtIns: (): readonly string[] => builtIns,
 } as const
