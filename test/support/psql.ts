@@ -19,6 +19,10 @@ export function findPgbench(): string | undefined {
   return find('pgbench')
 }
 
+export function findPgDump(): string | undefined {
+  return find('pg_dump')
+}
+
 export function findPgbouncer(): string | undefined {
   return find('pgbouncer')
 }

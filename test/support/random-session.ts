@@ -26,7 +26,7 @@ export function seeded(seed: number): Random {
   }
 }
 
-function pick<T>(random: Random, from: readonly T[]): T {
+export function pick<T>(random: Random, from: readonly T[]): T {
   const found = from[Math.floor(random() * from.length)]
   if (found === undefined) throw new RangeError('nothing to pick from')
   return found
