@@ -6,7 +6,7 @@
 
 import createLibPgQuery, { type LibPgQuery } from 'libpg-query/wasm/libpg-query.js'
 import type { Unparsable } from './facts.ts'
-import { isNode, list, type Node } from './tree.ts'
+import { byKind, isNode, list, type Node, string } from './tree.ts'
 
 /** One RawStmt of the text: offsets are bytes of its UTF-8 form. */
 export interface RawStatement {
@@ -121,33 +121,71 @@ function commentStarts(text: string): number {
 }
 
 function attempt(text: string): Tree | Unparsable {
-  const lane = laneOf(text)
-  const { instance } = lane
-  if (instance === undefined) return tooComplex('the parser is being restarted, try again')
-  try {
-    return parseWith(instance, text)
-  } catch {
-    lane.discard()
-    return tooComplex('statement is too deeply nested')
+  const answer = ask(text, parseWith)
+  if (answer === undefined) return tooComplex('the parser is being restarted, try again')
+  if (answer === 'trap') return tooComplex('statement is too deeply nested')
+  if ('json' in answer) {
+    const tree = parseJson(answer.json)
+    if (tree !== undefined) return { type: 'tree', statements: rawStatements(tree) }
+    return tooComplex('what the parser says of the statement cannot be read')
+  }
+  const { message, position } = answer
+  if (message.startsWith('memory exhausted')) return tooComplex('statement is too deeply nested')
+  return {
+    type: 'unparsable',
+    code: 'syntax_error',
+    message,
+    ...(position > 0 ? { position } : {}),
   }
 }
 
-function parseWith(instance: LibPgQuery, text: string): Tree | Unparsable {
-  const input = write(instance, text)
-  const result = instance._wasm_parse_query_raw(input)
-  const tree = instance.getValue(result, 'i32')
-  const error = instance.getValue(result + 8, 'i32')
-  const message = error === 0 ? undefined : instance.UTF8ToString(instance.getValue(error, 'i32'))
-  const position = error === 0 ? 0 : instance.getValue(error + 16, 'i32')
-  const json = message === undefined ? instance.UTF8ToString(tree) : ''
-  instance._wasm_free_parse_result(result)
-  instance._free(input)
-  if (message !== undefined) {
-    if (message.startsWith('memory exhausted')) return tooComplex('statement is too deeply nested')
-    const place = position > 0 ? { position } : {}
-    return { type: 'unparsable', code: 'syntax_error', message, ...place }
+/**
+ * What an instance answers to a text; undefined when there is none just now. A trap costs the instance,
+ * so only what the instance itself does may end here: a text that merely has an odd answer must not
+ * leave its lane without parsers.
+ */
+function ask<Answer>(
+  text: string,
+  work: (instance: LibPgQuery, input: number) => Answer,
+): Answer | 'trap' | undefined {
+  const lane = laneOf(text)
+  const { instance } = lane
+  if (instance === undefined) return undefined
+  try {
+    const input = write(instance, text)
+    const answer = work(instance, input)
+    instance._free(input)
+    return answer
+  } catch {
+    lane.discard()
+    return 'trap'
   }
-  return { type: 'tree', statements: rawStatements(JSON.parse(json)) }
+}
+
+type ParseAnswer =
+  | { readonly json: string }
+  | { readonly message: string; readonly position: number }
+
+function parseWith(instance: LibPgQuery, input: number): ParseAnswer {
+  const result = instance._wasm_parse_query_raw(input)
+  const error = instance.getValue(result + 8, 'i32')
+  const answer =
+    error === 0
+      ? { json: instance.UTF8ToString(instance.getValue(result, 'i32')) }
+      : {
+          message: instance.UTF8ToString(instance.getValue(error, 'i32')),
+          position: instance.getValue(error + 16, 'i32'),
+        }
+  instance._wasm_free_parse_result(result)
+  return answer
+}
+
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
 }
 
 function rawStatements(tree: unknown): readonly RawStatement[] {
@@ -162,42 +200,99 @@ function rawStatements(tree: unknown): readonly RawStatement[] {
   })
 }
 
-/** The text with every comment overwritten by spaces; undefined when there is none to overwrite. */
+/** Each takes the scanner once more; legal SQL hardly ever has one. */
+const mostContinuations = 16
+
+/**
+ * The text with every comment overwritten by spaces; undefined when there is none, or none that can be.
+ * A comment between two string constants makes them one for the server (`E'a' --c` and, on the next
+ * line, `'b'`), and an escaping one at that; not so for libpg_query's scanner, which would then see
+ * comments and statements inside of what is a constant. So there it begins again, at the first of the
+ * two, with the comment gone: what lies before a place is always read as the server reads it.
+ * PostgreSQL: scan.l, quotecontinue.
+ */
 function blankComments(text: string): string | undefined {
   const bytes = Buffer.from(text)
   let found = false
-  for (const token of scan(text)) {
-    if (!isNode(token)) continue
-    const { tokenName, start, end } = token
-    if (tokenName !== 'SQL_COMMENT' && tokenName !== 'C_COMMENT') continue
-    if (typeof end !== 'number') continue
-    found = true
-    for (let at = typeof start === 'number' ? start : 0; at < end; at++) {
-      // Line ends stay: a string constant may continue on the next line, and only there.
-      if (bytes[at] !== 0x0a && bytes[at] !== 0x0d) bytes[at] = 0x20
-    }
+  let from: number | undefined = 0
+  for (let scans = 0; from !== undefined; scans++) {
+    if (scans > mostContinuations) return undefined
+    const tokens = scan(bytes.toString('utf8', from), from)
+    if (tokens === undefined) return undefined
+    const blanked = blankUntilContinuation(bytes, tokens)
+    if (blanked === undefined) return undefined
+    found ||= blanked.found
+    from = blanked.continues
   }
   return found ? bytes.toString() : undefined
 }
 
-function scan(text: string): readonly unknown[] {
-  const lane = laneOf(text)
-  const { instance } = lane
-  if (instance === undefined) return []
-  try {
-    const input = write(instance, text)
-    const result = instance._wasm_scan(input)
-    const json = instance.UTF8ToString(result)
-    instance._wasm_free_string(result)
-    instance._free(input)
-    if (!json.startsWith('{')) return []
-    const scanned: unknown = JSON.parse(json)
-    return isNode(scanned) ? list(scanned, 'tokens') : []
-  } catch {
-    lane.discard()
-    return []
+interface Token {
+  readonly comment: 'line' | 'block' | undefined
+  /** Bytes of the whole text. */
+  readonly start: number
+  readonly end: number
+}
+
+/**
+ * Blanks comments up to where a constant turns out to go on behind one; `continues` is where that
+ * constant begins. Undefined for two constants with a C comment between, which are not one.
+ */
+function blankUntilContinuation(
+  bytes: Buffer,
+  tokens: readonly Token[],
+): { readonly found: boolean; readonly continues: number | undefined } | undefined {
+  let found = false
+  let before: Token | undefined
+  let between: Token[] = []
+  for (const token of tokens) {
+    if (token.comment !== undefined) {
+      found = true
+      between.push(token)
+      blank(bytes, token)
+      continue
+    }
+    const constants =
+      before !== undefined && bytes[before.end - 1] === quote && bytes[token.start] === quote
+    if (constants && between.length > 0) {
+      if (between.some(({ comment }) => comment === 'block')) return undefined
+      return { found, continues: before?.start }
+    }
+    before = token
+    between = []
+  }
+  return { found, continues: undefined }
+}
+
+const quote = 0x27
+
+// Line ends stay: a string constant may continue on the next line, and only there.
+function blank(bytes: Buffer, { start, end }: Token): void {
+  for (let at = start; at < end; at++) {
+    if (bytes[at] !== 0x0a && bytes[at] !== 0x0d) bytes[at] = 0x20
   }
 }
+
+/** The tokens of a piece of the text that begins `offset` bytes into it. */
+function scan(text: string, offset: number): readonly Token[] | undefined {
+  const json = ask(text, (instance, input) => {
+    const result = instance._wasm_scan(input)
+    const answer = instance.UTF8ToString(result)
+    instance._wasm_free_string(result)
+    return answer
+  })
+  // Control characters of the text come unescaped, which is no JSON. The tokens' texts are not needed.
+  const scanned = json === undefined ? undefined : parseJson(json.replace(/[\0-\x1f]/g, ' '))
+  if (!isNode(scanned)) return undefined
+  return list(scanned, 'tokens').flatMap((token): readonly Token[] => {
+    if (!isNode(token) || typeof token['end'] !== 'number') return []
+    const start = typeof token['start'] === 'number' ? token['start'] : 0
+    const comment = commentKinds.get(string(token, 'tokenName') ?? '')
+    return [{ comment, start: start + offset, end: token['end'] + offset }]
+  })
+}
+
+const commentKinds = byKind<'line' | 'block'>({ SQL_COMMENT: 'line', C_COMMENT: 'block' })
 
 function write(instance: LibPgQuery, text: string): number {
   const size = instance.lengthBytesUTF8(text) + 1
