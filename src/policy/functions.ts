@@ -138,6 +138,7 @@ function isBuiltInType(written: string | undefined): boolean {
   if (written === undefined || written.length > 128) return false
   const base = written
     .toLowerCase()
+    .replace(/^pg_catalog\./, '')
     .replace(/\([\d, ]*\)|(\[\d*\])+$/g, '')
     .trim()
   return types.has(base) || /^(timestamp|time) with(out)? time zone$/.test(base)

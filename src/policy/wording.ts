@@ -81,7 +81,7 @@ function wordingOf(objection: Objection): Wording {
     case 'carrier': {
       const { what, use, carrier } = objection.carrier
       const subject = `${what} ${qualified(use.schema, use.name)}`
-      const detail = `${subject}, which runs user-defined function ${carrier.runs}: ${carrier.because}`
+      const detail = `${subject}, which runs function ${carrier.runs}: ${carrier.because}`
       return { rule: 'functions', subject, reason: detail, detail }
     }
     case 'setting': {

@@ -29,3 +29,27 @@ export function isSystemRelation(schema: string | undefined, name: string): bool
 export function isUpdatableCatalog(schema: string | undefined, name: string): boolean {
   return isSystemRelation(schema, name) && updatable.has(name)
 }
+
+/** Types, domains, collations, text search configurations and dictionaries that come with the server. */
+const objects: ReadonlySet<string> = new Set(
+  `bit bool box bpchar bytea char cidr circle date daterange datemultirange datetime float4 float8 inet
+  int2 int2vector int4 int4multirange int4range int8 int8multirange int8range interval json jsonb jsonpath
+  line lseg macaddr macaddr8 money name numeric nummultirange numrange oid oidvector path pg_lsn
+  pg_snapshot point polygon record refcursor regclass regcollation regconfig regdictionary regnamespace
+  regoper regoperator regproc regprocedure regrole regtype text tid time timestamp timestamptz timetz
+  tsmultirange tsquery tsrange tstzmultirange tstzrange tsvector txid_snapshot unknown uuid varbit
+  varchar void xid xid8 xml
+  cardinal_number character_data sql_identifier time_stamp yes_or_no
+  C POSIX default ucs_basic unicode pg_c_utf8 pg_unicode_fast
+  arabic armenian basque catalan danish dutch english estonian finnish french german greek hindi
+  hungarian indonesian irish italian lithuanian nepali norwegian portuguese romanian russian serbian
+  simple spanish swedish tamil turkish yiddish`.split(/\s+/),
+)
+
+/**
+ * Whether a name without a schema means such an object: pg_catalog is looked through first. Dictionaries
+ * and collations of the operating system and of ICU follow patterns.
+ */
+export function isBuiltInObject(name: string): boolean {
+  return objects.has(name) || /_stem$|-x-icu$|^[a-z]{2,3}_[A-Z]{2}(\.|$)/.test(name)
+}

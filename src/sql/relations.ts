@@ -3,9 +3,8 @@
 // pg_authid ...` writes the real one, and the scope ends with its query.
 // Visibility of WITH names: PostgreSQL documentation, SELECT, "WITH Clause".
 
-import { isSystemRelation, isUpdatableCatalog } from './catalogs.ts'
 import type { RelationUse } from './facts.ts'
-import { byKind, child, list, type Node, names, string, unwrap } from './tree.ts'
+import { byKind, list, type Node, string, unwrap } from './tree.ts'
 
 /**
  * The WITH names that are visible at a place, innermost first: of one clause's names, those below a
@@ -50,17 +49,24 @@ const targets = byKind({
 })
 
 /** What is done to a relation that stands directly in `field` of a node of this type. */
-export function accessTo(
-  type: string | undefined,
-  field: string,
-  node: Node,
-): RelationUse['access'] {
+export function accessTo(type: string | undefined, field: string, node: Node): Access {
+  if (type === 'SelectStmt' && field === 'fromClause' && 'lockingClause' in node) return 'lock'
   if (type === 'VacuumRelation') return 'maintain'
   return isTarget(type, field, node) ? 'write' : 'read'
 }
 
+/** True where a field of this node holds what stands in a FROM clause, however it is joined. */
+export function isJoined(type: string | undefined, field: string): boolean {
+  return (
+    (type === 'JoinExpr' && (field === 'larg' || field === 'rarg')) ||
+    (type === 'RangeTableSample' && field === 'relation')
+  )
+}
+
 function isTarget(type: string | undefined, field: string, node: Node): boolean {
   if (type === 'CopyStmt') return field === 'relation' && node['is_from'] === true
+  // A foreign key puts triggers on what it references.
+  if (type === 'Constraint' && field === 'pktable') return true
   // A child's rows are rows of its parent.
   if (type === 'CreateStmt' && field === 'inhRelations') return true
   if (type === 'AlterTableCmd' && field === 'def') return true
@@ -69,89 +75,21 @@ function isTarget(type: string | undefined, field: string, node: Node): boolean 
   return type !== undefined && targets.get(type) === field
 }
 
+/** `lock` is a read that takes row locks, which are written into the rows: the same as a write to them. */
+export type Access = RelationUse['access'] | 'lock'
+
 /** What a RangeVar names; undefined for a name that a WITH clause defines. */
 export function relationOf(
   rangeVar: Node,
-  access: RelationUse['access'],
+  access: Access,
   scope: Scope | undefined,
 ): RelationUse | undefined {
   const schema = string(rangeVar, 'schemaname')
   const name = string(rangeVar, 'relname') ?? ''
   // The target of a write is never a WITH query, whatever its name.
-  if (access === 'read' && schema === undefined && isVisible(name, scope)) return undefined
-  return { schema, name, access }
-}
-
-/** Objects that are relations, and objects whose name is that of their relation and one more. */
-const relationKinds = /^OBJECT_(TABLE|VIEW|MATVIEW|INDEX|SEQUENCE|FOREIGN_TABLE)$/
-const partKinds = /^OBJECT_(COLUMN|TABCONSTRAINT|TRIGGER|RULE|POLICY)$/
-
-/** DROP and COMMENT name what they change by lists of names, and VACUUM FULL rewrites what it names. */
-export function relationsByName(type: string, node: Node): readonly RelationUse[] {
-  if (type === 'VacuumStmt') return isFull(node) ? vacuumed(node) : []
-  if (type !== 'DropStmt' && type !== 'CommentStmt') return []
-  const kind = string(node, 'removeType') ?? string(node, 'objtype') ?? ''
-  const ofPart = partKinds.test(kind)
-  if (!ofPart && !relationKinds.test(kind)) return []
-  const objects = type === 'DropStmt' ? list(node, 'objects') : [node['object']]
-  return objects.flatMap((object) => {
-    const path = list(unwrap(object, 'List') ?? {}, 'items')
-    return written(ofPart ? path.slice(0, -1) : path)
-  })
-}
-
-// The option can have any value that means true, and be given twice; whichever way it counts.
-function isFull(vacuum: Node): boolean {
-  return list(vacuum, 'options').some(
-    (option) => string(unwrap(option, 'DefElem') ?? {}, 'defname') === 'full',
-  )
-}
-
-function vacuumed(vacuum: Node): readonly RelationUse[] {
-  return list(vacuum, 'rels').flatMap((item) => {
-    const rangeVar = child(unwrap(item, 'VacuumRelation') ?? {}, 'relation')
-    const relation = rangeVar === undefined ? undefined : relationOf(rangeVar, 'write', undefined)
-    return relation === undefined ? [] : [relation]
-  })
-}
-
-/**
- * What a statement makes, moves or drops in the server's own schemas, where it would stand in for what
- * is looked up there first. Types, domains and whole schemas count as relations here.
- */
-export function intrusions(type: string, node: Node): readonly RelationUse[] {
-  const named = ['domainname', 'typeName', 'defnames'].flatMap((field) =>
-    written(list(node, field)),
-  )
-  const moved = type === 'AlterObjectSchemaStmt' ? string(node, 'newschema') : undefined
-  const renamed =
-    string(node, 'renameType') === 'OBJECT_SCHEMA' ? string(node, 'subname') : undefined
-  const dropped = string(node, 'removeType') === 'OBJECT_SCHEMA' ? names(list(node, 'objects')) : []
-  const reindexed = type === 'ReindexStmt' ? string(node, 'name') : undefined
-  const schemas = [moved, renamed, reindexed, ...dropped].filter((schema) => schema !== undefined)
-  const whole = schemas.map((schema): RelationUse => ({ schema, name: '*', access: 'write' }))
-  return [...named.filter((use) => use.schema !== undefined), ...whole].filter((use) =>
-    isSystemRelation(use.schema, use.name),
-  )
-}
-
-function written(path: readonly unknown[]): readonly RelationUse[] {
-  const parts = names(path)
-  const name = parts.at(-1)
-  return name === undefined ? [] : [{ schema: parts.at(-2), name, access: 'write' }]
-}
-
-/**
- * A view of exactly one relation can be updated, and whoever updates it writes that relation. For the
- * server's own tables, which nobody writes by accident, making such a view counts as a write.
- */
-export function writableThroughView(type: string, node: Node): RelationUse | undefined {
-  if (type !== 'ViewStmt') return undefined
-  const sources = list(unwrap(node['query'], 'SelectStmt') ?? {}, 'fromClause')
-  const only = sources.length === 1 ? unwrap(sources[0], 'RangeVar') : undefined
-  const relation = only === undefined ? undefined : relationOf(only, 'write', undefined)
-  if (relation === undefined) return undefined
-  return isUpdatableCatalog(relation.schema, relation.name) ? relation : undefined
+  const queried = access === 'read' || access === 'lock'
+  if (queried && schema === undefined && isVisible(name, scope)) return undefined
+  return { schema, name, access: access === 'lock' ? 'write' : access }
 }
 
 /** The scope inside a node with a WITH clause, and inside each of the clause's queries. */

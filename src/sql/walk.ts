@@ -6,16 +6,9 @@
 import { commandClasses } from './commands.ts'
 import type { Action, CopyUse, FunctionUse, NameUse, RelationUse, SettingChange } from './facts.ts'
 import { functionsOf, keyOf } from './functions.ts'
+import { intrusions, relationsByName, writableThroughView } from './objects.ts'
 import { operatorsOf, typeOf } from './operators.ts'
-import {
-  accessTo,
-  intrusions,
-  openScope,
-  relationOf,
-  relationsByName,
-  type Scope,
-  writableThroughView,
-} from './relations.ts'
+import { type Access, accessTo, isJoined, openScope, relationOf, type Scope } from './relations.ts'
 import { settingFromCatalog, settingsOf } from './settings.ts'
 import { commandsOf, copyOf, isStatement, selectCommands } from './statements.ts'
 import { byKind, child, isNode, list, type Node, string } from './tree.ts'
@@ -38,7 +31,7 @@ interface Place {
   readonly where: string
   readonly scope: Scope | undefined
   /** What is done to the relation, should the node be one. */
-  readonly access: RelationUse['access']
+  readonly access: Access
   /** True where a SELECT is a statement of its own rather than a sub-query. */
   readonly standing: boolean
 }
@@ -186,7 +179,7 @@ function pushChildren(stack: Visit[], kind: string | undefined, node: Node, plac
       }
     } else if (field !== 'lockedRels') {
       // (The relations of FOR UPDATE OF are aliases of ones that are named elsewhere.)
-      const access = accessTo(kind, field, node)
+      const access = isJoined(kind, field) ? place.access : accessTo(kind, field, node)
       const standing = field === 'query' && carriers.has(kind ?? '')
       push(stack, value, field, { where, scope, access, standing })
     }

@@ -250,6 +250,11 @@ promise('functions wherever they hide', [
   [LW, "SELECT pg_notify('a', 'b')"],
 ])
 
+promise('input functions that are told by number which type to make', [
+  [LW, "SELECT array_in('{1}', 'evil'::regtype, -1)"],
+  [LW, "SELECT record_in('(1)', 16500, -1)"],
+])
+
 promise("the server's own relations", [
   [RO, 'SELECT * FROM pg_class, information_schema.tables, pg_catalog.pg_roles'],
   [AD, 'SELECT * FROM pg_authid'],
@@ -273,6 +278,12 @@ promise("the server's own relations", [
   [AD, 'CREATE DOMAIN pg_catalog.d AS int'],
   [AD, 'DROP SCHEMA information_schema CASCADE'],
   [FW, 'VACUUM pg_class'],
+  [FW, "COMMENT ON TABLE path IS 'x'"],
+  [FW, 'DROP TABLE point, name'],
+  [FW, "CREATE TYPE path AS ENUM ('a')"],
+  [FW, 'ALTER TYPE mood RENAME TO feeling'],
+  [AD, 'ALTER TYPE path RENAME TO route'],
+  [AD, "CREATE TYPE pg_catalog.path AS ENUM ('a')"],
   [FW, 'ANALYZE pg_catalog.pg_authid, pg_statistic'],
   [AD, 'VACUUM FULL pg_authid'],
   [AD, 'SELECT histogram_bounds FROM pg_stats'],

@@ -209,7 +209,7 @@ describe('with a snapshot of the catalog', () => {
 
   it('says what runs whose function', () => {
     expect(policy.judgeText('read_only', 'TABLE v_evil', catalog).decision.reason).toBe(
-      'relation v_evil, which runs user-defined function public.evil: it calls function public.evil',
+      'relation v_evil, which runs function public.evil: it calls function public.evil',
     )
   })
 
