@@ -40,12 +40,17 @@ export interface CastRow extends Behind {
   readonly implicit: boolean
 }
 
+/** A type that the server compares or hashes by a volatile function, where no operator is written. */
+export interface OrderRow extends Behind {
+  readonly type: number
+}
+
 interface CheckRow {
   readonly domain: number
   readonly condition: string
 }
 
-/** A type that is checked or cast, or in which a value of such a type can stand. */
+/** A type that is checked, cast or ordered, or in which a value of such a type can stand. */
 export interface TypeRow {
   readonly type: number
   readonly schema: string
@@ -73,6 +78,7 @@ export interface CodeRows {
   readonly functions: readonly FunctionRow[]
   readonly operators: readonly OperatorRow[]
   readonly casts: readonly CastRow[]
+  readonly orders: readonly OrderRow[]
   readonly checks: readonly CheckRow[]
 }
 
@@ -99,6 +105,7 @@ export async function readCode(query: Query): Promise<CodeRows> {
     functions: await bounded(query, functionsQuery),
     operators: await bounded(query, operatorsQuery),
     casts: await bounded(query, castsQuery),
+    orders: await bounded(query, ordersQuery),
     checks: await bounded(query, checksQuery),
   }
 }
@@ -169,13 +176,51 @@ JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.pronamespace
 WHERE c.oid >= ${firstUserOid} AND p.provolatile = 'v'
 ORDER BY c.oid`
 
+/**
+ * DISTINCT, GROUP BY, ORDER BY, UNION and joins take what they need from the operator classes of btree
+ * and hash. A class of the server's own type that is not its default is used where it is asked for.
+ */
+const ordersQuery = `
+SELECT DISTINCT m.type, pn.nspname AS "functionSchema", p.proname AS "functionName"
+FROM (
+  SELECT amopfamily AS family, amoplefttype AS lefttype, amoprighttype AS righttype,
+    oprcode::oid AS function
+  FROM pg_catalog.pg_amop JOIN pg_catalog.pg_operator AS o ON o.oid = amopopr
+  UNION
+  SELECT amprocfamily, amproclefttype, amprocrighttype, amproc::oid FROM pg_catalog.pg_amproc
+) AS member
+JOIN pg_catalog.pg_opfamily AS f ON f.oid = member.family
+JOIN pg_catalog.pg_am AS am ON am.oid = f.opfmethod AND am.amname IN ('btree', 'hash')
+JOIN pg_catalog.pg_proc AS p ON p.oid = member.function AND p.provolatile = 'v'
+JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.pronamespace
+CROSS JOIN LATERAL (
+  SELECT type FROM (VALUES (member.lefttype), (member.righttype)) AS both_ends (type)
+  WHERE type >= ${firstUserOid}
+  UNION
+  SELECT c.opcintype FROM pg_catalog.pg_opclass AS c
+  WHERE c.opcfamily = member.family AND c.opcdefault
+    AND member.lefttype = c.opcintype AND member.righttype = c.opcintype
+  UNION
+  -- A range compares its bounds by a class of its own choice.
+  SELECT r.rngtypid FROM pg_catalog.pg_range AS r
+  JOIN pg_catalog.pg_opclass AS c ON c.oid = r.rngsubopc
+  WHERE c.opcfamily = member.family AND c.opcintype IN (member.lefttype, member.righttype)
+  UNION
+  -- To the rows of a table it matters how its indexes compare, which are found by plain operators.
+  SELECT t.reltype FROM pg_catalog.pg_opclass AS c
+  JOIN pg_catalog.pg_index AS i ON c.oid = ANY (i.indclass::oid[])
+  JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
+  WHERE c.opcfamily = member.family AND c.opcintype IN (member.lefttype, member.righttype)
+) AS m
+ORDER BY m.type, "functionSchema", "functionName"`
+
 const checksQuery = `
 SELECT c.contypid AS domain, coalesce(pg_catalog.pg_get_expr(c.conbin, 0), '') AS condition
 FROM pg_catalog.pg_constraint AS c
 WHERE c.contypid <> 0 AND c.contype = 'c' AND c.oid >= ${firstUserOid}
 ORDER BY c.oid`
 
-/** From the checked and the cast types to all that can hold a value of one, however deep. */
+/** From the checked, cast and ordered types to all that can hold a value of one, however deep. */
 const typesQuery = `
 WITH RECURSIVE
 root (type) AS (
@@ -188,6 +233,8 @@ root (type) AS (
   WHERE c.oid >= ${firstUserOid} AND p.provolatile = 'v'
     -- Nearly everything is made of the server's own types.
     AND (e.type >= ${firstUserOid} OR greatest(c.castsource, c.casttarget) < ${firstUserOid})
+  UNION
+  SELECT type FROM (${ordersQuery}) AS ordered
 ),
 holds (whole, part) AS MATERIALIZED (
   SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typtype = 'd'
@@ -197,6 +244,9 @@ holds (whole, part) AS MATERIALIZED (
   SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range
   UNION ALL
   SELECT rngmultitypid, rngtypid FROM pg_catalog.pg_range
+  UNION ALL
+  -- The same bytes under another name, that the server takes for either.
+  SELECT castsource, casttarget FROM pg_catalog.pg_cast WHERE castmethod = 'b' AND castcontext = 'i'
   UNION ALL
   SELECT c.reltype, a.atttypid
   FROM pg_catalog.pg_attribute AS a

@@ -3,7 +3,12 @@
 
 import { readFile } from 'node:fs/promises'
 import { Failure } from '../errors.ts'
-import type { CatalogSnapshot, SnapshotCarrier, SnapshotFunction } from '../policy/catalog.ts'
+import type {
+  CatalogSnapshot,
+  SnapshotCarrier,
+  SnapshotFunction,
+  SnapshotType,
+} from '../policy/catalog.ts'
 
 /** For people and for diff: one line a field, with a line end. */
 export function snapshotText(snapshot: CatalogSnapshot): string {
@@ -28,7 +33,7 @@ export function parseSnapshot(text: string, fileName: string): CatalogSnapshot {
       serverVersion: whole(root['serverVersion'], 'serverVersion'),
       functions: items(root, 'functions', functionOf),
       operators: items(root, 'operators', carrierOf),
-      types: items(root, 'types', carrierOf),
+      types: items(root, 'types', typeOf),
       views: items(root, 'views', carrierOf),
       relations: items(root, 'relations', (item, path) => ({
         schema: name(item['schema'], `${path}.schema`),
@@ -62,6 +67,10 @@ function functionOf(item: Item, path: string): SnapshotFunction {
     mostArguments: optional(mostArguments, (value) => whole(value, `${path}.mostArguments`)),
     extension: optional(extension, (value) => name(value, `${path}.extension`)),
   }
+}
+
+function typeOf(item: Item, path: string): SnapshotType {
+  return { oid: whole(item['oid'], `${path}.oid`), ...carrierOf(item, path) }
 }
 
 function carrierOf(item: Item, path: string): SnapshotCarrier {

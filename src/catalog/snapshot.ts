@@ -7,6 +7,7 @@ import {
   type CatalogSnapshot,
   type SnapshotCarrier,
   type SnapshotFunction,
+  type SnapshotType,
 } from '../policy/catalog.ts'
 import { classify } from '../policy/functions.ts'
 import type { FunctionUse, NameUse } from '../sql/facts.ts'
@@ -71,9 +72,9 @@ function codeOf(
   rows: CatalogRows,
   dangerous: ReadonlyMap<number, Chain>,
 ): Pick<CatalogSnapshot, 'functions' | 'operators' | 'types'> {
-  const types = rows.types.flatMap(({ type, schema, name }): readonly SnapshotCarrier[] => {
+  const types = rows.types.flatMap(({ type, schema, name }): readonly SnapshotType[] => {
     const chain = dangerous.get(type)
-    return chain === undefined ? [] : [{ schema, name, ...chain }]
+    return chain === undefined ? [] : [{ oid: type, schema, name, ...chain }]
   })
   const callable = rows.types.filter((row) => dangerous.has(row.type) && row.columns === null)
   const functions = [
@@ -119,7 +120,7 @@ function conversion(
 }
 
 function typesThatRun(rows: CatalogRows, read: Read, catalog: Catalog): ReadonlyMap<number, Chain> {
-  const chains = new Map(ends(rows, catalog, () => true))
+  const chains = new Map([...ordered(rows, catalog), ...ends(rows, catalog, () => true)])
   for (const { domain, condition } of rows.checks) {
     const chain = chainOf(read(checking(condition)), 'its check', catalog)
     if (chain !== undefined) chains.set(domain, chain)
@@ -145,6 +146,15 @@ function ends(
     return (foreign.length > 0 ? foreign : [source, target])
       .filter((end) => matters(cast, end))
       .map((end) => [end, chain] as const)
+  })
+}
+
+/** The types whose values cannot be sorted, grouped or joined without code that is out of reach. */
+function ordered(rows: CatalogRows, catalog: Catalog): readonly (readonly [number, Chain])[] {
+  return rows.orders.flatMap(({ type, functionSchema, functionName }) => {
+    const runs = outOfReach(call(functionSchema, functionName), catalog)
+    if (runs === undefined) return []
+    return [[type, { runs, because: `to compare its values calls function ${runs}` }] as const]
   })
 }
 
@@ -174,7 +184,7 @@ function withWholes(
 }
 
 function viewsThatRun(rows: CatalogRows, read: Read, catalog: Catalog): readonly SnapshotCarrier[] {
-  const found = new Map(relationsThatConvert(rows, catalog))
+  const found = new Map(relationsOfTypes(rows, catalog))
   for (let before = -1; before < found.size; ) {
     before = found.size
     for (const { schema, name, definition } of rows.views) {
@@ -188,13 +198,16 @@ function viewsThatRun(rows: CatalogRows, read: Read, catalog: Catalog): readonly
   return [...found.values()]
 }
 
-/** Relations with a column that is cast without its type being named: `a::text`, or nothing at all. */
-function relationsThatConvert(
+/**
+ * Relations with a column that is cast without its type being named (`a::text`, or nothing at all), or
+ * compared without an operator (`DISTINCT`).
+ */
+function relationsOfTypes(
   rows: CatalogRows,
   catalog: Catalog,
 ): readonly (readonly [string, SnapshotCarrier])[] {
   const unnamed = ends(rows, catalog, ({ implicit, source }, end) => implicit || end === source)
-  const chains = withWholes(rows, new Map(unnamed))
+  const chains = withWholes(rows, new Map([...ordered(rows, catalog), ...unnamed]))
   return rows.types.flatMap(({ type, schema, name, columns }) => {
     const chain = columns === 'relation' ? chains.get(type) : undefined
     return chain === undefined ? [] : [[keyOf({ schema, name }), { schema, name, ...chain }]]

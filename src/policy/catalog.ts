@@ -27,6 +27,11 @@ export interface SnapshotCarrier {
   readonly because: string
 }
 
+export interface SnapshotType extends SnapshotCarrier {
+  /** By which a message can name it where no text does. */
+  readonly oid: number
+}
+
 /** Plain data: can be written to a file as JSON and read again. */
 export interface CatalogSnapshot {
   readonly format: 1
@@ -35,9 +40,9 @@ export interface CatalogSnapshot {
   readonly functions: readonly SnapshotFunction[]
   /** Operators whose function is volatile. */
   readonly operators: readonly SnapshotCarrier[]
-  /** Types whose use in a cast or column definition runs volatile code: a domain's CHECK, a cast. */
-  readonly types: readonly SnapshotCarrier[]
-  /** Views that call what is not harmless, and tables whose columns convert by volatile casts. */
+  /** Types whose use runs volatile code: by a domain's CHECK, a cast, the order of its values. */
+  readonly types: readonly SnapshotType[]
+  /** Views that call what is not harmless, and tables whose columns convert or compare by what is not. */
   readonly views: readonly SnapshotCarrier[]
   /** Every relation outside the server's own schemas: what an unqualified name can mean. */
   readonly relations: readonly { readonly schema: string; readonly name: string }[]
@@ -54,7 +59,8 @@ export class Catalog {
   readonly complete: boolean
   readonly #functions: ReadonlyMap<string, readonly SnapshotFunction[]>
   readonly #operators: ReadonlyMap<string, readonly SnapshotCarrier[]>
-  readonly #types: ReadonlyMap<string, readonly SnapshotCarrier[]>
+  readonly #types: ReadonlyMap<string, readonly SnapshotType[]>
+  readonly #typesByOid: ReadonlyMap<number, SnapshotType>
   readonly #views: ReadonlyMap<string, readonly SnapshotCarrier[]>
   readonly #relations: ReadonlyMap<string, readonly NameUse[]>
 
@@ -64,6 +70,7 @@ export class Catalog {
     this.#functions = byName(snapshot?.functions)
     this.#operators = byName(snapshot?.operators)
     this.#types = byName(snapshot?.types)
+    this.#typesByOid = new Map(snapshot?.types.map((type) => [type.oid, type]))
     this.#views = byName(snapshot?.views)
     this.#relations = byName(snapshot?.relations)
   }
@@ -89,6 +96,10 @@ export class Catalog {
 
   type(use: NameUse): SnapshotCarrier | undefined {
     return meant(this.#types, use)[0]
+  }
+
+  typeByOid(oid: number): SnapshotType | undefined {
+    return this.#typesByOid.get(oid)
   }
 
   view(use: NameUse): SnapshotCarrier | undefined {

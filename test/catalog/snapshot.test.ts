@@ -10,6 +10,7 @@ const nothing: CatalogRows = {
   functions: [],
   operators: [],
   casts: [],
+  orders: [],
   checks: [],
   types: [],
   views: [],
@@ -149,6 +150,7 @@ describe('a type', () => {
     const snapshot = await snapshotFrom({ functions, checks, types })
     expect(snapshot.types.map(({ name }) => name)).toEqual(['d', '_d', 'e', 't'])
     expect(snapshot.types[2]).toEqual({
+      oid: e,
       schema: 'public',
       name: 'e',
       runs: 'public.f',
@@ -225,6 +227,41 @@ describe('a cast', () => {
     const casts = [{ source: 25, target: d, implicit: row.implicit, ...behind }]
     const snapshot = await snapshotFrom({ functions, casts, types })
     expect(snapshot.views.map(({ name }) => name)).toEqual(row.tables)
+  })
+})
+
+describe('the order of a type', () => {
+  const functions = [userFunction('f')]
+  const types = [type(d, 'd'), { ...type(row, 't', d), columns: 'relation' as const }]
+  const orders = [{ type: d, functionSchema: 'public', functionName: 'f' }]
+
+  it('counts where the type is named, and in tables and views that show its values', async () => {
+    const views = [view('v', 'SELECT 1 FROM (SELECT DISTINCT t.a FROM public.t) AS q')]
+    const snapshot = await snapshotFrom({ functions, orders, types, views })
+    expect(snapshot.types.map(({ oid }) => oid)).toEqual([d, row])
+    expect(snapshot.views).toEqual([
+      {
+        schema: 'public',
+        name: 't',
+        runs: 'public.f',
+        because: 'it is made of type public.d: to compare its values calls function public.f',
+      },
+      {
+        schema: 'public',
+        name: 'v',
+        runs: 'public.f',
+        because:
+          'its definition reads public.t: it is made of type public.d: ' +
+          'to compare its values calls function public.f',
+      },
+    ])
+  })
+
+  it('does not count by a function of an extension that is known to be harmless', async () => {
+    const known = [userFunction('pg_stat_statements', { extension: 'pg_stat_statements' })]
+    const harmless = [{ type: d, functionSchema: 'public', functionName: 'pg_stat_statements' }]
+    const snapshot = await snapshotFrom({ functions: known, orders: harmless, types })
+    expect([...snapshot.types, ...snapshot.views]).toEqual([])
   })
 })
 

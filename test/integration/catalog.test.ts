@@ -58,6 +58,41 @@ const schema = `
   CREATE CAST (int AS lib.colour) WITH FUNCTION lib.to_colour(int);
   CREATE TABLE lib.coloured (c lib.colour);
 
+  CREATE TYPE lib.weight AS (grams int);
+  CREATE FUNCTION lib.weigh(lib.weight, lib.weight) RETURNS int LANGUAGE sql
+    AS 'SELECT btint4cmp($1.grams, $2.grams) * public.effect(1)';
+  CREATE FUNCTION lib.lighter(lib.weight, lib.weight) RETURNS bool IMMUTABLE LANGUAGE sql
+    AS 'SELECT $1.grams < $2.grams';
+  CREATE FUNCTION lib.equal(lib.weight, lib.weight) RETURNS bool IMMUTABLE LANGUAGE sql
+    AS 'SELECT $1.grams = $2.grams';
+  CREATE OPERATOR lib.<# (LEFTARG = lib.weight, RIGHTARG = lib.weight, FUNCTION = lib.lighter);
+  CREATE OPERATOR lib.=# (LEFTARG = lib.weight, RIGHTARG = lib.weight, FUNCTION = lib.equal);
+  CREATE OPERATOR CLASS lib.weight_ops DEFAULT FOR TYPE lib.weight USING btree AS
+    OPERATOR 1 lib.<#, OPERATOR 3 lib.=#, FUNCTION 1 lib.weigh(lib.weight, lib.weight);
+  CREATE DOMAIN lib.net_weight AS lib.weight;
+  CREATE TABLE lib.weights (w lib.weight, n lib.net_weight);
+  INSERT INTO lib.weights SELECT ROW(i)::lib.weight, ROW(i)::lib.weight FROM generate_series(1, 3) AS i;
+  CREATE TABLE lib.lists (w lib.weight[]);
+  INSERT INTO lib.lists SELECT ARRAY[ROW(i)::lib.weight] FROM generate_series(1, 3) AS i;
+  CREATE VIEW lib.weighing AS SELECT w FROM lib.weights;
+  CREATE MATERIALIZED VIEW lib.weighed AS SELECT w FROM lib.weights;
+  CREATE FUNCTION lib.weight_of(int) RETURNS lib.weight IMMUTABLE LANGUAGE plpgsql
+    AS 'BEGIN RETURN ROW($1); END';
+  CREATE FUNCTION lib.order_numbers(int, int) RETURNS int LANGUAGE sql
+    AS 'SELECT btint4cmp($1, $2) * public.effect(1)';
+  CREATE OPERATOR CLASS lib.number_ops FOR TYPE int USING btree AS
+    OPERATOR 1 <, OPERATOR 3 =, FUNCTION 1 lib.order_numbers(int, int);
+  CREATE TABLE lib.indexed (a int);
+  CREATE INDEX ON lib.indexed (a lib.number_ops);
+  INSERT INTO lib.indexed VALUES (1), (2);
+  CREATE TYPE lib.number_range AS RANGE (subtype = int, subtype_opclass = lib.number_ops);
+  CREATE FUNCTION lib.hash(point) RETURNS int LANGUAGE sql AS 'SELECT public.effect(1)';
+  CREATE OPERATOR lib.=~ (LEFTARG = point, RIGHTARG = point, FUNCTION = point_eq, HASHES);
+  CREATE OPERATOR CLASS lib.point_ops DEFAULT FOR TYPE point USING hash AS
+    OPERATOR 1 lib.=~, FUNCTION 1 lib.hash(point);
+  CREATE TABLE lib.places (at point);
+  INSERT INTO lib.places VALUES ('(1, 2)'), ('(3, 4)');
+
   CREATE VIEW lib.plain AS SELECT a, lib.twice(a), upper('x'::text) FROM t WHERE a IN (1, 2);
   CREATE VIEW lib.calling AS SELECT public.effect(a) FROM t;
   CREATE VIEW lib.over AS SELECT count(*) FROM lib.calling;
@@ -104,6 +139,25 @@ const disguises = [
   'SELECT * FROM lib.casting',
   'SELECT * FROM lib.converting',
   'SELECT upper(1)',
+  'SELECT DISTINCT w FROM lib.weights',
+  'SELECT w FROM lib.weights GROUP BY w',
+  'SELECT w FROM lib.weights ORDER BY 1',
+  'SELECT w FROM lib.weights UNION SELECT w FROM lib.weights',
+  'SELECT w FROM lib.weights INTERSECT SELECT w FROM lib.weights',
+  'SELECT count(DISTINCT w) FROM lib.weights',
+  'SELECT array_agg(w ORDER BY w) FROM lib.weights',
+  'SELECT rank() OVER (ORDER BY w) FROM lib.weights',
+  'SELECT count(*) OVER (PARTITION BY w) FROM lib.weights',
+  'SELECT DISTINCT n FROM lib.weights',
+  'SELECT DISTINCT weights FROM lib.weights',
+  'SELECT DISTINCT w FROM lib.lists',
+  'SELECT max(w) FROM lib.lists',
+  'SELECT DISTINCT w FROM lib.weighing',
+  'SELECT DISTINCT w FROM lib.weighed',
+  'SELECT lib.weight_of(i) FROM generate_series(1, 3) AS i ORDER BY 1',
+  "SELECT '[1, 3]'::lib.number_range",
+  'SET enable_seqscan = off; SELECT * FROM lib.indexed WHERE a = 1',
+  'SELECT DISTINCT at FROM lib.places',
 ] as const
 
 let warden: Warden
@@ -155,14 +209,14 @@ describe('the snapshot of a catalog', () => {
   })
 
   it('finds the operators whose function is volatile', () => {
-    expect(snapshot.operators).toEqual([
-      {
-        schema: 'lib',
-        name: '===',
-        runs: 'lib.compare',
-        because: 'its function is lib.compare',
-      },
-    ])
+    expect(snapshot.operators[0]).toEqual({
+      schema: 'lib',
+      name: '===',
+      runs: 'lib.compare',
+      because: 'its function is lib.compare',
+    })
+    // These take values of a type that runs code when it is ordered.
+    expect(names(snapshot.operators)).toEqual(['lib.<#', 'lib.=#', 'lib.===', 'lib.=~'])
   })
 
   it('finds the types with user code, and all that hold one of them', () => {
@@ -173,14 +227,19 @@ describe('the snapshot of a catalog', () => {
         ...['checked_range', '_checked_range', 'checked_multirange', '_checked_multirange'],
         ...['address', '_address', 'people', '_people'],
         ...['colour', '_colour', 'coloured', '_coloured', 'casting', '_casting'],
+        ...['weight', '_weight', 'net_weight', '_net_weight', 'weights', '_weights'],
+        ...['lists', '_lists', 'weighing', '_weighing', 'weighed', '_weighed'],
+        ...['number_range', '_number_range', 'number_multirange', '_number_multirange'],
+        ...['places', '_places', 'indexed', '_indexed'],
       ]
         .map((name) => `lib.${name}`)
+        .concat('pg_catalog.point', 'pg_catalog._point')
         .sort(),
     )
   })
 
   it('tells the way from a type to the function', () => {
-    expect(snapshot.types.find(({ name }) => name === 'rows')).toEqual({
+    expect(snapshot.types.find(({ name }) => name === 'rows')).toMatchObject({
       schema: 'lib',
       name: 'rows',
       runs: 'public.effect',
@@ -190,9 +249,12 @@ describe('the snapshot of a catalog', () => {
     })
   })
 
-  it('finds the views that call, compare, cast or set, and tables that convert by themselves', () => {
+  it('finds the views that call, compare, cast or set, and tables that convert or order by themselves', () => {
     expect(names(snapshot.views)).toEqual(
-      ['calling', 'casting', 'comparing', 'converting', 'over', 'people', 'reloading', 'setting']
+      [
+        ...['calling', 'casting', 'comparing', 'converting', 'over', 'people', 'reloading'],
+        ...['setting', 'weights', 'lists', 'weighing', 'weighed', 'places', 'indexed'],
+      ]
         .map((name) => `lib.${name}`)
         .sort(),
     )

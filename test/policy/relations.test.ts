@@ -172,7 +172,7 @@ describe('with a snapshot of the catalog', () => {
       { ...f('pg_stat_statements', true), extension: 'pg_stat_statements' },
     ],
     operators: [carrier('===')],
-    types: [carrier('evildom')],
+    types: [{ oid: 20_001, ...carrier('evildom') }],
     views: [carrier('v_evil')],
   })
   const policy = new Policy(predefinedRoles, { maxBytes: 65_536 })
