@@ -14,7 +14,7 @@ import { allowsSetting, breaksReading } from './settings.ts'
 
 /** Something other than a call that runs user code. */
 export interface Carrier {
-  readonly what: 'operator' | 'type' | 'relation'
+  readonly what: 'operator' | 'type' | 'relation' | 'parameter type'
   readonly use: NameUse
   readonly carrier: SnapshotCarrier
 }
@@ -56,17 +56,22 @@ export function objectionTo(
     const round = readsRoundRules(use, may.relations) && kind !== 'column'
     if (round || !mayCall(use, kind, may)) return { type: 'function', use, kind }
   }
-  if (!may.userDefinedFunctions) {
-    const carrier = carriers(statement, catalog).find(
-      (found) => !may.allowedFunctions.has(found.carrier.runs),
-    )
-    if (carrier !== undefined) return { type: 'carrier', carrier }
-  }
+  const objection = objectionToCarriers(carriers(statement, catalog), may)
+  if (objection !== undefined) return objection
   for (const change of statement.settings) {
     const objection = objectionToSetting(change, may)
     if (objection !== undefined) return objection
   }
   return undefined
+}
+
+export function objectionToCarriers(
+  found: readonly Carrier[],
+  may: Permissions,
+): Objection | undefined {
+  if (may.userDefinedFunctions) return undefined
+  const carrier = found.find(({ carrier }) => !may.allowedFunctions.has(carrier.runs))
+  return carrier === undefined ? undefined : { type: 'carrier', carrier }
 }
 
 function objectionToRelation(
@@ -109,6 +114,14 @@ function carriers(statement: Statement, catalog: Catalog): readonly Carrier[] {
     ...named('relation', relations, (use) => catalog.view(use)),
     ...(fillsRows(statement) ? named('type', relations, (use) => catalog.type(use)) : []),
   ]
+}
+
+/** Those among the types, by number, of a statement's parameters. */
+export function parameterCarriers(types: readonly number[], catalog: Catalog): readonly Carrier[] {
+  return types.flatMap((oid) => {
+    const carrier = catalog.typeByOid(oid)
+    return carrier === undefined ? [] : [{ what: 'parameter type', use: carrier, carrier }]
+  })
 }
 
 function named(

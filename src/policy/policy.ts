@@ -8,7 +8,15 @@ import type { Analysis, Parsed, SettingChange } from '../sql/facts.ts'
 import { settingName } from '../sql/settings.ts'
 import { Catalog } from './catalog.ts'
 import type { Decision, Deny, Judgement } from './decision.ts'
-import { type Objection, objectionTo, objectionToSetting, runsUserCode } from './judge.ts'
+import {
+  type Carrier,
+  type Objection,
+  objectionTo,
+  objectionToCarriers,
+  objectionToSetting,
+  parameterCarriers,
+  runsUserCode,
+} from './judge.ts'
 import { Memo } from './memo.ts'
 import { compileRoles, type Permissions } from './permissions.ts'
 import type { RoleDefinition } from './roles.ts'
@@ -121,6 +129,22 @@ export class Policy {
     return this.#decide(role, text, analyse(text, this.#limits), catalog)
   }
 
+  /**
+   * The judgement of a text that a message gives parameters of these types, by number: their values are
+   * made by code that no text shows.
+   */
+  withParameters(
+    role: string,
+    judgement: Judgement,
+    types: readonly number[],
+    catalog: Catalog,
+  ): Judgement {
+    const carriers = parameterCarriers(types, catalog)
+    if (carriers.length === 0) return judgement
+    const decision = this.#decision(role, judgement.analysis, catalog, carriers)
+    return { ...judgement, decision, runsUserCode: true }
+  }
+
   /** The judgement of a query string of so many bytes, over the limit, that nobody has kept. */
   tooLarge(role: string, bytes: number): Judgement {
     return this.#decide(role, '', tooLarge(bytes, this.#limits), anywhere)
@@ -221,14 +245,24 @@ export class Policy {
     }
   }
 
-  #decision(role: string, analysis: Analysis, catalog: Catalog): Decision {
+  #decision(
+    role: string,
+    analysis: Analysis,
+    catalog: Catalog,
+    parameters: readonly Carrier[] = [],
+  ): Decision {
     const may = this.#permissions.get(role)
     if (may === undefined) return unknownRole(role)
     if (analysis.type === 'unparsable') return unreadable(role, analysis)
-    const objection = firstObjection(analysis, may, catalog)
+    const objectionOf = (to: Permissions): Objection | undefined =>
+      firstObjection(analysis, to, catalog) ?? objectionToCarriers(parameters, to)
+    const objection = objectionOf(may)
     if (objection !== undefined) {
-      const least = this.#leastRole((m) => firstObjection(analysis, m, catalog) === undefined)
-      return denial(role, objection, least)
+      return denial(
+        role,
+        objection,
+        this.#leastRole((other) => objectionOf(other) === undefined),
+      )
     }
     const commands = analysis.statements.flatMap((s) => s.actions.map((action) => action.command))
     const reason =

@@ -216,12 +216,16 @@ export class Gate implements FrameHandler, JournalWaiter {
 
   #parse(size: number, bytes: Buffer, start: number, end: number): void {
     const { statements } = this.#state
+    const { policy, authorization, catalog } = this.#state.options
     let name = ''
-    const judgement = this.#judge(size, bytes, start, end, (frame, from, to) => {
+    let types: readonly number[] = []
+    const judged = this.#judge(size, bytes, start, end, (frame, from, to) => {
       const message = decodeParse(frame, from, to)
       name = message.name
+      types = message.parameterTypes
       return message.text
     })
+    const judgement = policy.withParameters(authorization.grant.role, judged, types, catalog())
     const denied = this.#denial(judgement)
     const prepared = denied === undefined ? { judgement } : undefined
     const expectation = expect('parse', {

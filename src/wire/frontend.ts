@@ -144,13 +144,13 @@ export function decodeParse(
   bytes: Buffer,
   start: number,
   end: number,
-): { readonly name: string; readonly text: Buffer } {
+): { readonly name: string; readonly text: Buffer; readonly parameterTypes: readonly number[] } {
   const body = new Body('Parse', bytes, start + headerBytes, end)
   const name = body.string()
   const text = body.stringBytes()
-  body.bytes(body.uint16() * 4)
+  const parameterTypes = list(body.uint16(), () => body.uint32())
   body.done()
-  return { name, text }
+  return { name, text, parameterTypes }
 }
 
 /** The two names at the head of a Bind frame. `whole` when the frame lies whole in the range. */

@@ -8,7 +8,10 @@ import { parseSnapshot } from '../../src/catalog/snapshot-file.ts'
 import type { CatalogSnapshot, SnapshotCarrier } from '../../src/policy/catalog.ts'
 import { operations } from '../../src/server.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
+import type { FrontendMessage } from '../../src/wire/frontend.ts'
+import { sqlstates } from '../support/answers.ts'
 import { Warden } from '../support/warden.ts'
+import { WireClient } from '../support/wire-client.ts'
 
 /** `public.effect` is the one thing that nobody may reach; a stranger's schema, to need qualified names. */
 const schema = `
@@ -355,6 +358,49 @@ describe('read_only, with a snapshot', () => {
     expect(directly).toEqual([{ objid: 4711 }])
     expect(await codeOf('read_only', text)).toBe('42501')
     expect(await warden.asSuperuser(locksIn)).toEqual([])
+  })
+
+  it.each([
+    ['lib.checked', '1'],
+    ['lib.twice_checked', '1'],
+    ['lib.checked[]', '{1}'],
+    ['lib.composite', '({1})'],
+    ['lib.rows', '("({1})")'],
+    ['lib.checked_range', '[1,3]'],
+    ['lib.number_range', '[1,3]'],
+  ])('may not run it by a parameter of type %s, which no text shows', async (type, value) => {
+    const oid = await warden.asSuperuser(async (client) => {
+      const { rows } = await client.query<{ oid: number }>('SELECT $1::regtype::oid AS oid', [type])
+      return rows[0]?.oid ?? 0
+    })
+    const messages: readonly FrontendMessage[] = [
+      { type: 'parse', name: '', text: Buffer.from('SELECT $1'), parameterTypes: [oid] },
+      {
+        type: 'bind',
+        portal: '',
+        statement: '',
+        parameterFormats: [],
+        parameters: [Buffer.from(value)],
+        resultFormats: [],
+      },
+      { type: 'sync' },
+    ]
+    const codes: string[][] = []
+    for (const role of ['read_only', 'read_limited_write']) {
+      const wire = await WireClient.logIn(warden.port, await warden.login(role))
+      wire.says(...messages)
+      codes.push([...sqlstates(await wire.hears('readyForQuery'))])
+      codes.push((await warden.asSuperuser(locksIn)).map(() => 'locked'))
+      wire.close()
+    }
+    expect(codes).toEqual([['42501'], [], [], ['locked']])
+    const statements = await warden.journal('statement')
+    expect(statements.filter(({ text }) => text === 'SELECT $1').at(-2)).toMatchObject({
+      decision: 'deny',
+      rule: 'read_only/functions',
+    })
+    // The lock goes with its session.
+    await expect.poll(() => warden.asSuperuser(locksIn)).toEqual([])
   })
 
   it.each(['SELECT * FROM lib.reloading', 'SELECT * FROM lib.setting'])(

@@ -213,6 +213,36 @@ describe('with a snapshot of the catalog', () => {
     )
   })
 
+  it('denies parameters of a type that runs a function, to roles that may not call it', () => {
+    const roles = [
+      ...predefinedRoles,
+      { name: 'may_evil', includes: ['read_only'], functions: { allow: ['public.evil'] } },
+    ]
+    const policy = new Policy(roles, { maxBytes: 65_536 })
+    const judge = (role: string, types: readonly number[], sql = 'SELECT $1') =>
+      policy.withParameters(role, policy.judgeText(role, sql, catalog), types, catalog)
+    const denied = judge('read_only', [23, 20_001])
+    expect(denied).toMatchObject({
+      runsUserCode: true,
+      decision: {
+        rule: 'read_only/functions',
+        reason:
+          'parameter type public.evildom, which runs function public.evil: it calls function public.evil',
+        failure: { sqlstate: '42501', hint: expect.stringContaining('role read_limited_write') },
+      },
+    })
+    expect(judge('may_evil', [20_001]).decision.outcome).toBe('allow')
+    expect(judge('read_limited_write', [20_001])).toMatchObject({
+      runsUserCode: true,
+      decision: { outcome: 'allow' },
+    })
+    expect(judge('read_only', [23, 0])).toMatchObject({
+      runsUserCode: false,
+      decision: { outcome: 'allow' },
+    })
+    expect(judge('read_limited_write', [20_001], 'DROP TABLE t').decision.reason).toBe('DROP TABLE')
+  })
+
   it('takes what the newer grammar knows for a user function on an older server', () => {
     const sql = "SELECT json_value('{}', '$')"
     const on = (version: number) =>

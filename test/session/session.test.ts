@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Receipt } from '../../src/audit/journal.ts'
+import { Catalog } from '../../src/policy/catalog.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
 import { encodeBackend } from '../../src/wire/backend.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
@@ -150,6 +151,35 @@ describe('the extended protocol', () => {
     const answer = script.upstream(failed('42601'), ready())
     expect(answer).toMatchObject([{ fields: { C: '42501' } }, ready()])
     expect(script.session.idle).toBe(true)
+  })
+
+  it('denies a Parse whose parameter is of a type that runs user code', () => {
+    const script = new Script({ role: 'read_only' })
+    script.catalog = Catalog.of({
+      format: 1,
+      serverVersion: 180_000,
+      functions: [],
+      operators: [],
+      types: [{ oid: 20_001, schema: 'public', name: 'd', runs: 'public.f', because: 'its check' }],
+      views: [],
+      relations: [],
+    })
+    const typed = (oid: number): FrontendMessage => ({
+      type: 'parse',
+      name: '',
+      text: Buffer.from('SELECT $1'),
+      parameterTypes: [oid],
+    })
+    const [allowed] = script.client(typed(23), sync)
+    expect(allowed).toEqual(typed(23))
+    script.upstream(parsed, ready())
+    const [forwarded] = script.client(typed(20_001), bind(), execute(), sync)
+    expect(forwarded).not.toEqual(typed(20_001))
+    const answer = script.upstream(failed('42601'), ready())
+    expect(answer).toMatchObject([{ fields: { C: '42501' } }, ready()])
+    expect(script.records('statement')).toMatchObject([
+      { decision: 'deny', rule: 'read_only/functions', text: 'SELECT $1' },
+    ])
   })
 
   it('a denied Parse of the unnamed statement leaves none behind', () => {

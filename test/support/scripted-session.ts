@@ -25,8 +25,6 @@ export interface ScriptOptions {
 /** A JSON line of the journal, without what the journal itself adds. */
 export type Recorded = Readonly<Record<string, unknown>>
 
-const catalog = Catalog.unread()
-
 export class Script {
   readonly session: Session
   readonly journal: Journal
@@ -37,6 +35,9 @@ export class Script {
   readonly #lines: string[] = []
   #upstream: Buffer[] = []
   #client: Buffer[] = []
+
+  /** What is known of the target's catalog. */
+  catalog = Catalog.unread()
 
   constructor({ role = 'read_limited_write', storage, pinned }: ScriptOptions = {}) {
     const clock: Clock = { now: () => this.now, elapsed: () => this.now }
@@ -83,7 +84,7 @@ export class Script {
         application: 'test',
       }),
       policy: new Policy(predefinedRoles, { maxBytes: 1024 * 1024 }),
-      catalog: () => catalog,
+      catalog: () => this.catalog,
       journal: this.journal,
       clock,
       port,
