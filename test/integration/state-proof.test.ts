@@ -14,7 +14,7 @@ import { sql } from '../support/scripted-session.ts'
 import { Prover } from '../support/state-prover.ts'
 import { Warden } from '../support/warden.ts'
 
-const fixture = new URL('../fixtures/state-proof.sql', import.meta.url)
+const schema = fixture('state-proof.sql')
 const statements = Number(process.env['PROOF_STATEMENTS'] ?? 2500)
 const seed = Number(process.env['PROOF_SEED'] ?? 1)
 
@@ -22,7 +22,7 @@ let warden: Warden
 let numbers: Numbers
 
 beforeAll(async () => {
-  warden = await Warden.start(inject('adminUrl'), { schema: readFileSync(fixture, 'utf8') })
+  warden = await Warden.start(inject('adminUrl'), { schema })
   numbers = await readNumbers()
 })
 afterAll(() => warden.stop())
@@ -67,6 +67,27 @@ describe('read_only', () => {
   })
 })
 
+describe('read_only where operators of common names run user code', () => {
+  let other: Warden
+  let prover: Prover
+  beforeAll(async () => {
+    other = await Warden.start(inject('adminUrl'), {
+      schema: `${schema}${fixture('state-proof-operators.sql')}`,
+    })
+    prover = await Prover.start(other, 'read_only')
+  })
+  afterAll(async () => {
+    await prover.stop()
+    await other.stop()
+  })
+
+  it('changes nothing with any construct that implies one', async () => {
+    const texts = traps.unwritten().map((trap) => `SELECT ${trap}`)
+    const { culprits } = await prover.prove(texts.map(simply), texts.length)
+    expect(culprits).toEqual([])
+  })
+})
+
 describe('read_limited_write', () => {
   /** Rows, sequences and large objects with their files and owners; who waits and who is told. */
   const mayChange = new RegExp(
@@ -105,6 +126,10 @@ describe('read_limited_write', () => {
     expect(await prover.changedFiles()).toEqual([])
   })
 })
+
+function fixture(name: string): string {
+  return readFileSync(new URL(`../fixtures/${name}`, import.meta.url), 'utf8')
+}
 
 function simply(text: string): Attempt {
   return { messages: [sql(text)] }

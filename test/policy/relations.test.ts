@@ -228,7 +228,10 @@ describe('with a snapshot of the catalog', () => {
         rule: 'read_only/functions',
         reason:
           'parameter type public.evildom, which runs function public.evil: it calls function public.evil',
-        failure: { sqlstate: '42501', hint: expect.stringContaining('role read_limited_write') },
+        failure: {
+          sqlstate: '42501',
+          hint: 'Ask for a grant with role read_limited_write, which allows it: pgwarden token issue --role read_limited_write ...',
+        },
       },
     })
     expect(judge('may_evil', [20_001]).decision.outcome).toBe('allow')
