@@ -17,6 +17,8 @@ export interface Metrics {
   statement(role: string, tag: string, decision: 'allow' | 'deny'): void
   /** From forwarding to the upstream's last word. */
   statementEnded(role: string, seconds: number): void
+  /** A pinned setting was changed behind the policy's back. */
+  tripped(role: string, setting: string): void
   cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
   /** Fits the Journal's observer. */
@@ -80,6 +82,12 @@ export function createMetrics(version: string): Metrics {
     buckets: statementBuckets,
     registers,
   })
+  const tripwires = new Tally(
+    registry,
+    'pgwarden_tripwires_total',
+    'Sessions ended because a pinned setting was changed: something got round the policy.',
+    ['role', 'setting'],
+  )
   const cancels = new Tally(
     registry,
     'pgwarden_cancels_total',
@@ -129,6 +137,7 @@ export function createMetrics(version: string): Metrics {
       }
       duration.observe(seconds)
     },
+    tripped: (role, setting) => tripwires.add(1, role, setting),
     cancel: (result) => cancels.add(1, result),
     bytes: (direction, count) => bytes.add(count, direction),
     journal: {
