@@ -8,6 +8,8 @@ import type { Portal, Prepared } from './execution.ts'
 import type { NameChanges } from './pipeline.ts'
 import type { SessionState } from './state.ts'
 
+const none: readonly never[] = []
+
 /** Whether it has statements that make names; ones that a session keeps until it is told otherwise. */
 export function makesNames({ analysis }: Judgement): boolean {
   if (analysis.type !== 'parsed') return false
@@ -21,7 +23,7 @@ export function announceNames(
   group: number,
 ): readonly (NameChanges | undefined)[] {
   const { analysis } = judgement
-  if (analysis.type !== 'parsed' || !analysis.statements.some(touchesNames)) return []
+  if (analysis.type !== 'parsed' || !analysis.statements.some(touchesNames)) return none
   return analysis.statements.map((statement) => {
     if (!touchesNames(statement)) return undefined
     const { prepares, deallocates, declares, closes } = statement
@@ -42,7 +44,7 @@ export function announceNames(
 
 /** Cursors and portals that it fetches from and has not declared itself before. */
 export function fetchesOf({ analysis }: Judgement): readonly string[] {
-  if (analysis.type !== 'parsed' || !analysis.statements.some(({ fetches }) => fetches)) return []
+  if (analysis.type !== 'parsed' || !analysis.statements.some(({ fetches }) => fetches)) return none
   const declared = new Set<string>()
   const names = new Set<string>()
   for (const { declares, fetches } of analysis.statements) {
@@ -54,8 +56,10 @@ export function fetchesOf({ analysis }: Judgement): readonly string[] {
 
 /** The judgements on what its EXECUTE and FETCH run and its own text does not show, as far as known. */
 export function runsOf(state: SessionState, judgement: Judgement): readonly Judgement[] {
+  const fetches = fetchesOf(judgement)
+  if (judgement.executes.length === 0 && fetches.length === 0) return none
   const prepared = judgement.executes.map((name) => state.statements.get(name))
-  const fetched = fetchesOf(judgement).map((name) => state.portals.get(name)?.prepared)
+  const fetched = fetches.map((name) => state.portals.get(name)?.prepared)
   return [...prepared, ...fetched].flatMap((found) => (found === undefined ? [] : found.judgement))
 }
 
