@@ -114,11 +114,6 @@ export class Gate implements FrameHandler {
     this.#dispatch.flush()
   }
 
-  /** The session is over: nothing is waited for any more. */
-  close(): void {
-    this.#judging.close()
-  }
-
   /** Inside COPY FROM STDIN the server understands only a few messages. */
   #inCopy(type: number, frame: Frame): boolean {
     if (type === frontend.sync) {

@@ -46,11 +46,6 @@ export class Judging {
     return pending.result()
   }
 
-  /** The session is over: a judgement that is to come is nobody's. */
-  close(): void {
-    this.#pending = undefined
-  }
-
   /** The decision to deny by, if the role may not run the statement. Throws when the grant is over. */
   denial({ decision }: Judgement): Deny | undefined {
     if (decision.outcome === 'deny') return decision

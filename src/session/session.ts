@@ -97,7 +97,6 @@ export class Session {
     this.#closed = true
     this.#clientFrames.stop()
     this.#upstreamFrames.stop()
-    this.#gate.close()
     this.#state.close()
   }
 }

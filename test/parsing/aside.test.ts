@@ -49,6 +49,7 @@ describe('analysing aside', () => {
       last = performance.now()
     }, 1)
     const analysis = await one.analyse('SELECT 1;'.repeat(50_000), limits)
+    await new Promise((resolve) => setTimeout(resolve, 10))
     clearInterval(ticks)
     expect(analysis.type === 'parsed' && analysis.statements.length).toBe(50_000)
     expect(worst).toBeLessThan(100)
@@ -75,6 +76,9 @@ describe('analysing aside', () => {
     ])
     expect(refused(late)).toBe(true)
     expect(next).toMatchObject({ type: 'parsed' })
+    const before = process.cpuUsage()
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(process.cpuUsage(before).user).toBeLessThan(150_000)
     expect(problems).toHaveLength(1)
   })
 
