@@ -21,7 +21,7 @@ import { Judging } from './judging.ts'
 import type { Names } from './names.ts'
 import { type Expectation, expectation } from './pipeline.ts'
 import { tooManyNames, undefinedPortal, undefinedStatement } from './refusals.ts'
-import { announceNames, fetchesOf, makesNames, runsOf } from './sql-names.ts'
+import { announceNames, makesNames, type Named, namedBy } from './sql-names.ts'
 import type { SessionState } from './state.ts'
 
 export class Gate implements FrameHandler {
@@ -173,10 +173,13 @@ export class Gate implements FrameHandler {
     const { statements, portals } = this.#state
     const text = textOf(size, frame, decodeQuery)
     const judgement = this.#judge(text, size)
-    if (judgement === undefined || !this.#known(judgement)) return false
-    const denied = this.#judging.refusal(judgement) ?? this.#judging.unsettled(text, this.#group)
-    const runs = runsOf(this.#state, judgement)
-    const full = denied === undefined && this.#full(judgement)
+    if (judgement === undefined) return false
+    const named = namedBy(this.#state, judgement)
+    if (!this.#known(named)) return false
+    const runs = [judgement, ...named.judgements]
+    const denied =
+      this.#judging.refusal(judgement, named) ?? this.#judging.unsettled(text, this.#group)
+    const full = denied === undefined && this.#full(runs)
     const group = ++this.#group
     // A Query destroys the unnamed statement and portal, whatever becomes of it.
     const expected = expectation('query', {
@@ -190,9 +193,9 @@ export class Gate implements FrameHandler {
       this.#dispatch.deny(expected, 'query', '', judgement, denied, 'simple')
     } else if (full) this.#dispatch.fail(expected, 'query', '', tooManyNames())
     else {
-      const execution = this.#dispatch.accept(judgement, 'simple', runs)
+      const execution = this.#dispatch.accept(judgement, 'simple', named.judgements)
       this.#dispatch.run(expected, execution, 'query', '', frame)
-      this.#waitForCopy([judgement, ...runs])
+      this.#waitForCopy(runs)
     }
     return true
   }
@@ -229,25 +232,25 @@ export class Gate implements FrameHandler {
     const { portal: name, statement } = decodeBindHead(bytes, start, end, end - start === size)
     if (!this.#certain(statements, [statement])) return false
     const prepared = statements.get(statement)
-    if (prepared !== undefined && !this.#known(prepared.judgement)) return false
     if (prepared === undefined) {
       this.#dispatch.fail(this.#unbound(name), 'bind', name, undefinedStatement(statement))
       return true
     }
+    const { judgement } = prepared
+    const named = namedBy(this.#state, judgement)
+    if (!this.#known(named)) return false
     if (portals.full) {
       this.#dispatch.fail(this.#unbound(name), 'bind', name, tooManyNames())
       return true
     }
-    const { judgement } = prepared
-    const denied = this.#judging.refusal(judgement)
+    const denied = this.#judging.refusal(judgement, named)
     if (denied !== undefined) {
       this.#dispatch.deny(this.#unbound(name), 'bind', name, judgement, denied, 'extended')
       return true
     }
-    const runs = runsOf(this.#state, judgement)
-    this.#judging.runs([judgement, ...runs], this.#group)
+    this.#judging.runs([judgement, ...named.judgements], this.#group)
     // Recorded here and not at Execute: to plan, the server runs what is declared IMMUTABLE.
-    const execution = this.#dispatch.accept(judgement, 'extended', runs)
+    const execution = this.#dispatch.accept(judgement, 'extended', named.judgements)
     const portal = { prepared, hold: false, execution }
     const portalChange = portals.announce(name, portal, this.#group)
     this.#dispatch.run(expectation('bind', { portalChange }), execution, 'bind', name, frame)
@@ -270,28 +273,29 @@ export class Gate implements FrameHandler {
       return true
     }
     const { judgement } = portal.prepared
-    if (!this.#known(judgement)) return false
+    const named = namedBy(this.#state, judgement)
+    if (!this.#known(named)) return false
+    const runs = [judgement, ...named.judgements]
     // The grant may have ended, or a name that EXECUTE uses may have gone, since Bind.
-    const denied = this.#judging.refusal(judgement)
+    const denied = this.#judging.refusal(judgement, named)
     if (denied !== undefined) {
       this.#dispatch.deny(expectation('execute'), 'execute', '', judgement, denied, 'extended')
       return true
     }
-    if (this.#full(judgement)) {
+    if (this.#full(runs)) {
       this.#dispatch.fail(expectation('execute'), 'execute', '', tooManyNames())
       return true
     }
-    const runs = runsOf(this.#state, judgement)
-    this.#judging.runs([judgement, ...runs], this.#group)
+    this.#judging.runs(runs, this.#group)
     const expected = expectation('execute', { sqlChanges: this.#announce(judgement) })
     if (portal.execution === undefined || portal.execution.ended) {
-      portal.execution = this.#dispatch.accept(judgement, 'extended', runs)
+      portal.execution = this.#dispatch.accept(judgement, 'extended', named.judgements)
       this.#dispatch.run(expected, portal.execution, 'execute', '', frame)
     } else {
       expected.execution = portal.execution
       this.#dispatch.forward(expected, frame)
     }
-    this.#waitForCopy([judgement, ...runs])
+    this.#waitForCopy(runs)
     return true
   }
 
@@ -329,11 +333,11 @@ export class Gate implements FrameHandler {
     return judgement
   }
 
-  /** Whether it is certain what the names mean that the statement runs; if not, the frame waits. */
-  #known(judgement: Judgement): boolean {
+  /** Whether it is certain what these names mean; if not, the frame waits. */
+  #known({ statements, portals }: Named): boolean {
     return (
-      this.#certain(this.#state.statements, judgement.executes) &&
-      this.#certain(this.#state.portals, fetchesOf(judgement))
+      this.#certain(this.#state.statements, statements) &&
+      this.#certain(this.#state.portals, portals)
     )
   }
 
@@ -344,10 +348,10 @@ export class Gate implements FrameHandler {
     return false
   }
 
-  /** Whether its SQL makes names and there are too many already. */
-  #full(judgement: Judgement): boolean {
+  /** Whether their SQL makes names and there are too many already. */
+  #full(judgements: readonly Judgement[]): boolean {
     const { statements, portals } = this.#state
-    return (statements.full || portals.full) && makesNames(judgement)
+    return (statements.full || portals.full) && judgements.some(makesNames)
   }
 
   #announce(judgement: Judgement): Expectation['sqlChanges'] {

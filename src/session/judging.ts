@@ -5,6 +5,7 @@
 import { isAscii } from 'node:buffer'
 import { grantEnded } from '../access/grant.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
+import type { Named } from './sql-names.ts'
 import type { SessionState } from './state.ts'
 
 /** A long text that is being judged. */
@@ -54,10 +55,10 @@ export class Judging {
     return undefined
   }
 
-  /** The same for a statement that is to run now: what its EXECUTE names must be known besides. */
-  refusal(judgement: Judgement): Deny | undefined {
+  /** The same for a statement that is to run now: what EXECUTE names must be known besides. */
+  refusal(judgement: Judgement, named: Named): Deny | undefined {
     const { statements, options } = this.#state
-    const unknown = judgement.executes.find((name) => statements.get(name) === undefined)
+    const unknown = named.statements.find((name) => statements.get(name) === undefined)
     return (
       this.denial(judgement) ??
       (unknown === undefined

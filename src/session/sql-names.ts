@@ -1,5 +1,5 @@
 // What the SQL of a query string has to do with names: PREPARE and DECLARE make them, DEALLOCATE and
-// CLOSE take them away, FETCH uses them. They are the names of Parse and Bind: one made by either way
+// CLOSE take them away, EXECUTE and FETCH use them. They are the names of Parse and Bind: one made by either way
 // carries the judgement of what it stands for. Ignorant of messages and bytes.
 
 import type { Judgement } from '../policy/decision.ts'
@@ -8,7 +8,36 @@ import type { Portal, Prepared } from './execution.ts'
 import type { NameChanges } from './pipeline.ts'
 import type { SessionState } from './state.ts'
 
-const none: readonly never[] = []
+/** What a statement's EXECUTE and FETCH name, and what that names in turn. */
+export interface Named {
+  readonly statements: readonly string[]
+  readonly portals: readonly string[]
+  /** What stands behind the names, as far as it is known. */
+  readonly judgements: readonly Judgement[]
+}
+
+const nothing: Named = { statements: [], portals: [], judgements: [] }
+
+/** By what the names stand for now. */
+export function namedBy(state: SessionState, judgement: Judgement): Named {
+  if (judgement.executes.length === 0 && fetchesOf(judgement).length === 0) return nothing
+  const statements = new Set<string>()
+  const portals = new Set<string>()
+  const judgements = new Set([judgement])
+  // A set takes what is added while it is gone through.
+  for (const { executes, ...rest } of judgements) {
+    const fetches = fetchesOf(rest)
+    for (const name of executes) statements.add(name)
+    for (const name of fetches) portals.add(name)
+    const prepared = executes.map((name) => state.statements.get(name))
+    const opened = fetches.map((name) => state.portals.get(name)?.prepared)
+    for (const found of [...prepared, ...opened]) {
+      if (found !== undefined) judgements.add(found.judgement)
+    }
+  }
+  judgements.delete(judgement)
+  return { statements: [...statements], portals: [...portals], judgements: [...judgements] }
+}
 
 /** Whether it has statements that make names; ones that a session keeps until it is told otherwise. */
 export function makesNames({ analysis }: Judgement): boolean {
@@ -23,12 +52,13 @@ export function announceNames(
   group: number,
 ): readonly (NameChanges | undefined)[] {
   const { analysis } = judgement
-  if (analysis.type !== 'parsed' || !analysis.statements.some(touchesNames)) return none
+  if (analysis.type !== 'parsed' || !analysis.statements.some(mayTouchNames)) return none
   return analysis.statements.map((statement) => {
-    if (!touchesNames(statement)) return undefined
-    const { prepares, deallocates, declares, closes } = statement
-    const prepared = prepares && standIn(judgement, prepares.statement)
-    const portal = declares && cursor(judgement, declares)
+    const run = inTheEnd(state, judgement, statement)
+    if (!touchesNames(run.statement)) return undefined
+    const { prepares, deallocates, declares, closes } = run.statement
+    const prepared = prepares && standIn(run.judgement, prepares.statement)
+    const portal = declares && cursor(run.judgement, declares)
     const statementName = prepares?.name ?? one(deallocates)
     const portalName = declares?.name ?? one(closes)
     return {
@@ -42,8 +72,10 @@ export function announceNames(
   })
 }
 
+const none: readonly never[] = []
+
 /** Cursors and portals that it fetches from and has not declared itself before. */
-export function fetchesOf({ analysis }: Judgement): readonly string[] {
+function fetchesOf({ analysis }: Pick<Judgement, 'analysis'>): readonly string[] {
   if (analysis.type !== 'parsed' || !analysis.statements.some(({ fetches }) => fetches)) return none
   const declared = new Set<string>()
   const names = new Set<string>()
@@ -54,13 +86,28 @@ export function fetchesOf({ analysis }: Judgement): readonly string[] {
   return [...names]
 }
 
-/** The judgements on what its EXECUTE and FETCH run and its own text does not show, as far as known. */
-export function runsOf(state: SessionState, judgement: Judgement): readonly Judgement[] {
-  const fetches = fetchesOf(judgement)
-  if (judgement.executes.length === 0 && fetches.length === 0) return none
-  const prepared = judgement.executes.map((name) => state.statements.get(name))
-  const fetched = fetches.map((name) => state.portals.get(name)?.prepared)
-  return [...prepared, ...fetched].flatMap((found) => (found === undefined ? [] : found.judgement))
+/** EXECUTE can name what Parse has prepared, and that can be a DECLARE, a PREPARE or another EXECUTE. */
+function inTheEnd(
+  state: SessionState,
+  judgement: Judgement,
+  statement: Statement,
+): { readonly judgement: Judgement; readonly statement: Statement } {
+  const seen = new Set<string>()
+  let run = { judgement, statement }
+  for (;;) {
+    const { tag, executes } = run.statement
+    // EXPLAIN EXECUTE runs none of those.
+    if (tag !== 'EXECUTE' || executes === undefined || seen.has(executes)) return run
+    seen.add(executes)
+    const prepared = state.statements.get(executes)?.judgement
+    const [named] = prepared?.analysis.type === 'parsed' ? prepared.analysis.statements : none
+    if (prepared === undefined || named === undefined) return run
+    run = { judgement: prepared, statement: named }
+  }
+}
+
+function mayTouchNames(statement: Statement): boolean {
+  return touchesNames(statement) || statement.executes !== undefined
 }
 
 function touchesNames({ prepares, deallocates, declares, closes }: Statement): boolean {

@@ -104,6 +104,19 @@ describe('a cursor of SQL', () => {
     expect(script.client(execute('c'), sync)).not.toEqual([execute('c'), sync])
   })
 
+  it('can be declared by EXECUTE of what Parse has prepared', () => {
+    const script = new Script()
+    script.client(parse('DECLARE c CURSOR WITH HOLD FOR SELECT a FROM t', 'n'), sync)
+    script.upstream(parsed, ready())
+    script.client(parse('EXECUTE n', 'm'), sync, sql('EXECUTE m'))
+    script.upstream(parsed, ready(), complete('DECLARE CURSOR'), ready())
+    expect(script.records('statement').at(-1)).toMatchObject({
+      text: 'EXECUTE m',
+      runs: [{ text: 'EXECUTE n' }, { text: expect.stringContaining('DECLARE c') as unknown }],
+    })
+    expect(script.client(execute('c'), sync)).toEqual([execute('c'), sync])
+  })
+
   it('that the server did not make is none', () => {
     const script = new Script()
     script.client(sql('DECLARE c CURSOR FOR SELECT 1'))

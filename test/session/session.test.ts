@@ -315,6 +315,19 @@ describe('a name', () => {
     expect(script.records('statement')).toMatchObject([{ text: 'DELETE FROM t' }])
   })
 
+  it('that EXECUTE of a PREPARE gives another meaning carries that one', () => {
+    const script = new Script()
+    script.client(
+      ...[parse('SELECT 1', 'n'), parse('DEALLOCATE n', 'd'), sync],
+      ...[parse('PREPARE n AS DELETE FROM t', 'p'), sync],
+    )
+    script.upstream(parsed, parsed, ready(), parsed, ready())
+    script.client(sql('EXECUTE d'), sql('EXECUTE p'))
+    script.upstream(complete('DEALLOCATE'), ready(), complete('PREPARE'), ready())
+    script.client(bind('n'), execute(), sync)
+    expect(script.records('statement').at(-1)).toMatchObject({ tags: ['DELETE'] })
+  })
+
   it('is cut at 63 bytes, as the server cuts it', () => {
     const script = new Script()
     for (const letter of ['n', 'é']) {
@@ -332,6 +345,16 @@ describe('a name', () => {
       script.upstream(bound, complete('DELETE 1'), ready())
       expect(script.records('statement').at(-1)).toMatchObject({ text: 'DELETE FROM t' })
     }
+  })
+
+  it('that a prepared EXECUTE uses must be known too', () => {
+    const script = new Script()
+    script.client(parse('SELECT 1', 'n'), parse('EXECUTE n', 'e'), sync)
+    script.upstream(parsed, parsed, ready())
+    script.client(sql('DEALLOCATE n'))
+    script.upstream(complete('DEALLOCATE'), ready())
+    script.client(sql('EXECUTE e'))
+    expect(script.records('statement').at(-1)).toMatchObject({ decision: 'deny' })
   })
 
   it('that EXECUTE uses puts the text it stands for into the record', () => {
