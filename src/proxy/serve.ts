@@ -80,6 +80,9 @@ export async function serve(
     return
   }
   const loggedIn = await logIn(deps, parameters, password, peer)
+  const upstream = loggedIn.upstream.socket
+  // Before the relay nobody else listens to it.
+  upstream.on('error', () => upstream.destroy())
   await deps.catalogs.ready(loggedIn.target.name)
   const id = randomUUID()
   const context = contextOf(id, loggedIn, peer)

@@ -1,6 +1,6 @@
 // What the SQL of a query string has to do with names: PREPARE and DECLARE make them, DEALLOCATE and
-// CLOSE take them away, EXECUTE and FETCH use them. They are the names of Parse and Bind: one made by either way
-// carries the judgement of what it stands for. Ignorant of messages and bytes.
+// CLOSE take them away, EXECUTE and FETCH use them. They are the names of Parse and Bind: one made by
+// either way carries the judgement of what it stands for. Ignorant of messages and bytes.
 
 import type { Judgement } from '../policy/decision.ts'
 import type { Statement } from '../sql/facts.ts'
@@ -25,14 +25,16 @@ export function namedBy(state: SessionState, judgement: Judgement): Named {
   const portals = new Set<string>()
   const judgements = new Set([judgement])
   // A set takes what is added while it is gone through.
-  for (const { executes, ...rest } of judgements) {
-    const fetches = fetchesOf(rest)
-    for (const name of executes) statements.add(name)
-    for (const name of fetches) portals.add(name)
-    const prepared = executes.map((name) => state.statements.get(name))
-    const opened = fetches.map((name) => state.portals.get(name)?.prepared)
-    for (const found of [...prepared, ...opened]) {
+  for (const next of judgements) {
+    for (const name of next.executes) {
+      statements.add(name)
+      const found = state.statements.get(name)
       if (found !== undefined) judgements.add(found.judgement)
+    }
+    for (const name of fetchesOf(next)) {
+      portals.add(name)
+      const found = state.portals.get(name)
+      if (found !== undefined) judgements.add(found.prepared.judgement)
     }
   }
   judgements.delete(judgement)
@@ -75,7 +77,7 @@ export function announceNames(
 const none: readonly never[] = []
 
 /** Cursors and portals that it fetches from and has not declared itself before. */
-function fetchesOf({ analysis }: Pick<Judgement, 'analysis'>): readonly string[] {
+function fetchesOf({ analysis }: Judgement): readonly string[] {
   if (analysis.type !== 'parsed' || !analysis.statements.some(({ fetches }) => fetches)) return none
   const declared = new Set<string>()
   const names = new Set<string>()

@@ -82,6 +82,18 @@ describe('analysing aside', () => {
     expect(problems).toHaveLength(1)
   })
 
+  it('begins a new thread when one dies of a text', async () => {
+    const one = start()
+    const [fatal, next] = await Promise.all([
+      // @ts-expect-error No text is known to do it; this is what the thread throws on.
+      one.analyse('SELECT 1', null),
+      one.analyse('SELECT 1', limits),
+    ])
+    expect(refused(fatal)).toBe(true)
+    expect(next).toMatchObject({ type: 'parsed' })
+    expect(problems).toHaveLength(1)
+  })
+
   it('survives texts that are nested too deeply, however many', async () => {
     const one = start()
     const deep = `SELECT ${'('.repeat(50_000)}1${')'.repeat(50_000)}`
