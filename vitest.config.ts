@@ -1,11 +1,15 @@
 import { defineConfig } from 'vitest/config'
 
+/** For the threads that the sources start. */
+const execArgv = ['--import', './test/support/typescript-loader.mjs']
+
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: 'unit',
+          execArgv,
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**'],
           setupFiles: ['test/support/no-network.ts'],
@@ -14,6 +18,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          execArgv,
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/support/database.ts'],
           testTimeout: 60_000,

@@ -33,6 +33,7 @@ import { Failure } from './errors.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tailDirectory } from './journal/follow.ts'
 import { verifyDirectory } from './journal/verify.ts'
+import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
@@ -149,7 +150,12 @@ async function start(
       log.warn({ part, err: error }, 'a background task failed and will be tried again')
 
   await loadParser()
-  const policy = new Policy(config.roles, { maxBytes: config.limits.statementBytes })
+  const aside = new Aside({ onProblem: problem('parsing of long texts') })
+  started('parsing of long texts', () => aside.stop())
+  const policy = new Policy(config.roles, {
+    maxBytes: config.limits.statementBytes,
+    analyseAside: (text, limits) => aside.analyse(text, limits),
+  })
   const metrics = createMetrics(version, () => policy.memory)
 
   const files = JournalFiles.open({ ...config.journal, clock })

@@ -67,6 +67,25 @@ export function sessionEndRecord(context: SessionContext, end: SessionEnd): stri
   )
 }
 
+/** A pinned setting that the upstream reports with another value: something got round the policy. */
+export interface Tripwire {
+  readonly setting: string
+  readonly expected: string
+  readonly got: string
+}
+
+/** `statements` are those up to now: the last few are what to look at. */
+export function tripwireRecord(
+  context: SessionContext,
+  { setting, expected, got }: Tripwire,
+  statements: number,
+): string {
+  return (
+    `"type":"session.tripwire",${context.fields},"setting":${quote(setting)}` +
+    `,"expected":${quote(expected)},"got":${quote(clip(got, claimLimit))},"statements":${statements}`
+  )
+}
+
 export interface Login {
   readonly result: 'ok' | 'refused'
   /** The true reason of a refusal, which the client is not told. */
@@ -125,14 +144,14 @@ export function statementRecord(
  */
 export const longText = 8 * 1024
 
-/** The text of a prepared statement that an EXECUTE names. */
+/** The text of a prepared statement that an EXECUTE names, or of a cursor that a FETCH does. */
 export interface RunText {
   readonly text: string
   /** The session's journal has it whole already. */
   readonly repeated: boolean
 }
 
-/** Behind a statement record: what its EXECUTE runs. */
+/** Behind a statement record: what its EXECUTE runs, and its FETCH. */
 export function runsField(runs: readonly RunText[]): string {
   if (runs.length === 0) return ''
   const texts = runs.map(({ text, repeated }) => {

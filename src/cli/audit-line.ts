@@ -20,6 +20,7 @@ const descriptions: ReadonlyMap<string, (fields: Fields, style: Style) => string
   ['login', login],
   ['session.start', (fields, style) => `${who(fields, style)} session begins, ${origin(fields)}`],
   ['session.end', sessionEnd],
+  ['session.tripwire', tripwire],
   ['token.issued', tokenIssued],
   ['journal.check', () => 'journal checked after a failed write'],
   ['cancel', (fields) => `cancel ${text(fields, 'result')}, from ${text(fields, 'client')}`],
@@ -64,6 +65,11 @@ function tokenIssued(fields: Fields): string {
 function sessionEnd(fields: Fields, style: Style): string {
   const sums = [counted(fields, 'statements', 'statements'), counted(fields, 'durationMs', 'ms')]
   return `${who(fields, style)} session ends: ${text(fields, 'reason')}, ${sums.join(', ')}`
+}
+
+function tripwire(fields: Fields, style: Style): string {
+  const change = `${text(fields, 'setting')} is ${text(fields, 'got')}, not ${text(fields, 'expected')}`
+  return `${who(fields, style)} ${style('red', `TRIPWIRE ${change}`)}: something got round the policy`
 }
 
 function who(fields: Fields, style: Style): string {

@@ -43,6 +43,14 @@ export function staysBelow(change: SettingChange, ceiling: string): boolean {
   return asked !== undefined && most !== undefined && asked <= most
 }
 
+/** The lowest of a setting's ceilings, which have no ceilingProblem. */
+export function lowest(setting: string, ceilings: readonly string[]): string {
+  const unit = ceilingUnits.get(setting) ?? 'ms'
+  return ceilings.reduce((low, next) =>
+    (amount(next, unit) ?? 0) < (amount(low, unit) ?? 0) ? next : low,
+  )
+}
+
 /** In the setting's base unit; undefined for what is no such amount and for zero, which means no limit. */
 function amount(value: string, unit: Unit): number | undefined {
   const parts = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*$/.exec(value)

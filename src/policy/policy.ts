@@ -7,6 +7,7 @@ import { heaviest } from '../sql/commands.ts'
 import type { Analysis, Parsed, SettingChange } from '../sql/facts.ts'
 import { settingName } from '../sql/settings.ts'
 import { Catalog } from './catalog.ts'
+import { lowest } from './ceilings.ts'
 import type { Decision, Deny, Judgement } from './decision.ts'
 import {
   type Carrier,
@@ -23,6 +24,7 @@ import type { RoleDefinition } from './roles.ts'
 import {
   denial,
   functionCallMessage,
+  textBehindUserCode,
   unknownPreparedStatement,
   unknownRole,
   unreadable,
@@ -91,6 +93,12 @@ export class Policy {
     return this.#definitions.get(name)
   }
 
+  /** The settings that a session of the role begins with: the lowest of its limits. */
+  limits(role: string): ReadonlyMap<string, string> {
+    const ceilings = this.#permissions.get(role)?.ceilings ?? new Map<string, readonly string[]>()
+    return new Map([...ceilings].map(([setting, values]) => [setting, lowest(setting, values)]))
+  }
+
   /** How often a query string was judged before, for the metrics. */
   get memory(): { readonly hits: number; readonly misses: number } {
     return this.#memo
@@ -117,12 +125,12 @@ export class Policy {
     return judgement
   }
 
-  /** The same for a long text, while others are served. Never rejects. */
-  async judgeLong(role: string, query: Buffer, catalog: Catalog): Promise<Judgement> {
+  /** The same for a long text, while others are served: by the catalog as it is known then. */
+  async judgeLong(role: string, query: Buffer, catalog: () => Catalog): Promise<Judgement> {
     const text = this.#decode(query)
-    if (text === undefined) return this.#undecodable(role, query, catalog)
+    if (text === undefined) return this.#undecodable(role, query, catalog())
     const analysis = (await this.#analyseAside?.(text, this.#limits)) ?? analyse(text, this.#limits)
-    return this.#decide(role, text, analysis, catalog)
+    return this.#decide(role, text, analysis, catalog())
   }
 
   judgeText(role: string, text: string, catalog: Catalog = anywhere): Judgement {
@@ -187,6 +195,11 @@ export class Policy {
       runsUserCode: true,
       changesCatalog: true,
     }
+  }
+
+  /** The answer to a text that the server may read differently when user code has run before it. */
+  behindUserCode(role: string): Deny {
+    return textBehindUserCode(role)
   }
 
   /**

@@ -136,6 +136,21 @@ export function functionCallMessage(role: string): Deny {
   }
 }
 
+/** Code of the database's own may have changed how the server reads text, and it has not said so yet. */
+export function textBehindUserCode(role: string): Deny {
+  const rule = `${role}/protocol`
+  return {
+    outcome: 'deny',
+    rule,
+    reason: 'text with a backslash or non-ASCII characters behind user code in the same Sync group',
+    failure: new Failure('statement_denied', {
+      message: `permission denied for role ${role}: statement behind user code in the same pipeline`,
+      detail: `Rule ${rule} does not allow a statement with a backslash or non-ASCII characters behind one that runs user-defined code, before a Sync: that code may have changed how the server reads it.`,
+      hint: 'Send Sync, and then this statement.',
+    }),
+  }
+}
+
 export function unknownRole(role: string): Deny {
   return {
     outcome: 'deny',

@@ -14,6 +14,7 @@ import { frontend, loginFrames } from '../wire/frontend.ts'
 import { decodeOptions } from '../wire/startup.ts'
 import type { Intake } from './intake.ts'
 import type { Peer } from './peer.ts'
+import { asSettings, type Pins, pinsOf, requiredPins } from './pins.ts'
 import type {
   CredentialSource,
   Log,
@@ -44,7 +45,7 @@ export interface LoggedIn {
   readonly leaseId: string
   readonly application: string
   /** Settings that the upstream must go on reporting as they are now. */
-  readonly pinned: ReadonlyMap<string, string>
+  readonly pinned: Pins
 }
 
 /** Far above any token; a password message larger than this is not a login. */
@@ -160,16 +161,13 @@ async function open(
     })
   }
   const settings = allowedSettings(deps.policy, grant.role, parameters)
-  const pinned = new Map([
-    ['client_encoding', 'utf8'],
-    ['standard_conforming_strings', 'on'],
-  ])
-  if (role.readOnly) pinned.set('default_transaction_read_only', 'on')
+  const required = requiredPins(role.readOnly === true)
 
   const lease = await deps.credentials.acquire(grant)
   const startup = new Map([
+    ...limitsBeside(settings, deps.policy.limits(grant.role)),
     ...settings,
-    ...pinned,
+    ...asSettings(required),
     ['user', lease.user],
     ['database', target.database],
   ])
@@ -180,15 +178,29 @@ async function open(
     password: lease.password,
     timeoutMs: target.connectTimeoutMs,
   })
-  return {
-    authorization,
-    target,
-    upstream,
-    databaseRole: lease.user,
-    leaseId: lease.id,
-    application: settings.get('application_name') ?? '',
-    pinned,
+  try {
+    return {
+      authorization,
+      target,
+      upstream,
+      databaseRole: lease.user,
+      leaseId: lease.id,
+      application: settings.get('application_name') ?? '',
+      pinned: pinsOf(required, upstream.reported, grant.role, deps.policy),
+    }
+  } catch (error) {
+    upstream.socket.destroy()
+    throw error
   }
+}
+
+/** The role's limits that the client did not ask for less of; what it asked for has been judged by them. */
+function limitsBeside(
+  settings: ReadonlyMap<string, string>,
+  limits: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const asked = new Set([...settings.keys()].map((name) => name.toLowerCase()))
+  return new Map([...limits].filter(([name]) => !asked.has(name)))
 }
 
 /**

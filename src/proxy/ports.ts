@@ -20,6 +20,8 @@ export interface Upstream {
   readonly processId: number
   readonly cancelKey: Buffer
   readonly greeting: Buffer
+  /** Settings that the server reported, names in lower case. */
+  readonly reported: ReadonlyMap<string, string>
   /** As server_version_num; undefined when the server did not say. */
   readonly serverVersion: number | undefined
   readonly rest: Buffer
@@ -81,6 +83,7 @@ export interface Meter {
   sessionClosed(role: string, target: string): void
   statement(role: string, tag: string, decision: 'allow' | 'deny'): void
   statementEnded(role: string, seconds: number): void
+  tripped(role: string, setting: string): void
   cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
 }

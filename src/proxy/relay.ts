@@ -3,6 +3,7 @@
 // time; what bytes mean is the session's business.
 
 import type { Socket } from 'node:net'
+import type { Tripwire } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import type { Judgement } from '../policy/decision.ts'
@@ -35,6 +36,8 @@ export class Relay implements SessionPort {
   readonly #clock: Clock
   readonly #role: string
   readonly #cancel: () => Promise<boolean>
+  readonly #onCatalogChanged: () => void
+  readonly #onTripped: (tripwire: Tripwire) => void
   readonly #onEnd: (ending: Ending) => void
   #over = false
   #terminating = false
@@ -50,6 +53,8 @@ export class Relay implements SessionPort {
       readonly meter: Meter
       /** Cancels what runs upstream. */
       readonly cancel: () => Promise<boolean>
+      readonly onCatalogChanged: () => void
+      readonly onTripped: (tripwire: Tripwire) => void
       /** Called exactly once, when nothing more will be read or recorded for the session. */
       readonly onEnd: (ending: Ending) => void
     },
@@ -60,6 +65,8 @@ export class Relay implements SessionPort {
     this.#clock = options.clock
     this.#role = options.authorization.grant.role
     this.#cancel = deps.cancel
+    this.#onCatalogChanged = deps.onCatalogChanged
+    this.#onTripped = deps.onTripped
     this.#onEnd = deps.onEnd
     this.session = new Session({ ...options, port: this })
   }
@@ -111,6 +118,21 @@ export class Relay implements SessionPort {
     )
   }
 
+  judged(): void {
+    if (this.#over) return
+    this.#read(() => this.session.resume())
+    this.#resumeClient()
+  }
+
+  catalogChanged(): void {
+    this.#onCatalogChanged()
+  }
+
+  tripped(tripwire: Tripwire): void {
+    this.#meter.tripped(this.#role, tripwire.setting)
+    this.#onTripped(tripwire)
+  }
+
   /** Ends the session for a reason of ours: the client is told, what runs is cancelled. */
   end(failure: Failure): void {
     if (this.#over) return
@@ -129,9 +151,14 @@ export class Relay implements SessionPort {
   }
 
   #fromClient(chunk: Buffer): void {
+    this.#read(() => this.session.fromClient(chunk))
+  }
+
+  /** Has the session read what the client sent. */
+  #read(work: () => void): void {
     try {
       const startedAt = this.#clock.elapsed()
-      this.session.fromClient(chunk)
+      work()
       this.#yieldFor(this.#clock.elapsed() - startedAt)
       if (this.session.congested) this.#client.pause()
     } catch (error) {
@@ -204,8 +231,8 @@ export class Relay implements SessionPort {
   }
 
   /**
-   * Whose text took long to read waits three times as long before it is read from again: parsing
-   * is done in everybody's time, and one client may have a quarter of it.
+   * Whose texts took long to read waits three times as long before it is read from again: parsing
+   * is done in everybody's time but for a long text, and one client may have a quarter of it.
    */
   #yieldFor(tookMs: number): void {
     if (tookMs < longReadMs || this.#over) return

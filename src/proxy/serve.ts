@@ -80,6 +80,10 @@ export async function serve(
     return
   }
   const loggedIn = await logIn(deps, parameters, password, peer)
+  const upstream = loggedIn.upstream.socket
+  // Before the relay nobody else listens to it.
+  upstream.on('error', () => upstream.destroy())
+  await deps.catalogs.ready(loggedIn.target.name)
   const id = randomUUID()
   const context = contextOf(id, loggedIn, peer)
   await recordStart(id, context, loggedIn, socket, peer, deps)
@@ -171,6 +175,10 @@ function startRelay(
     {
       meter,
       cancel,
+      onCatalogChanged: () => deps.catalogs.changed(targetName),
+      onTripped: (tripwire) => {
+        deps.log.error({ session: id, ...tripwire }, 'a pinned setting was changed: see the audit')
+      },
       onEnd: (ending) => {
         if (key !== undefined) cancels.forget(key)
         sessions.closed(live)

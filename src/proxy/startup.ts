@@ -32,6 +32,7 @@ export async function readStartup(
   let intake = new Intake(raw)
   let tls = false
   let gssAsked = false
+  let sslAsked = false
   for (;;) {
     const packet = await readPacket(intake)
     if (packet === undefined) return undefined
@@ -43,7 +44,8 @@ export async function readStartup(
         socket.write('N')
         break
       case 'sslRequest':
-        if (tls) throw repeated('SSLRequest')
+        if (sslAsked) throw repeated('SSLRequest')
+        sslAsked = true
         if (intake.ahead) throw smuggled()
         if (secureContext === undefined) {
           socket.write('N')

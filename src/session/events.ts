@@ -2,8 +2,14 @@
 // it has ended. Knows what an execution is and nothing of bytes.
 
 import type { Journal, JournalWaiter } from '../audit/journal.ts'
-import type { OutcomeResult, SessionContext, StatementProtocol } from '../audit/record.ts'
-import { longText, outcomeRecord, runsField, statementRecord } from '../audit/record.ts'
+import type { OutcomeResult, SessionContext, StatementProtocol, Tripwire } from '../audit/record.ts'
+import {
+  longText,
+  outcomeRecord,
+  runsField,
+  statementRecord,
+  tripwireRecord,
+} from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
 import type { Execution } from './execution.ts'
@@ -36,8 +42,8 @@ export class StatementEvents {
   }
 
   /**
-   * Appends the intent; `waiter` is told when it is stored. `runs` are the prepared statements that the
-   * statement's own text only names.
+   * Appends the intent; `waiter` is told when it is stored. `runs` are the prepared statements and
+   * cursors that the statement's own text only names.
    */
   accepted(
     judgement: Judgement,
@@ -63,6 +69,7 @@ export class StatementEvents {
     return {
       number,
       judgement,
+      changesCatalog: [judgement, ...runs].some(({ changesCatalog }) => changesCatalog),
       startedAt: this.#clock.elapsed(),
       rows: 0,
       seen: 0,
@@ -86,6 +93,12 @@ export class StatementEvents {
       waiter,
     )
     this.#port.statementDenied(judgement)
+  }
+
+  /** The upstream has reported a pinned setting with another value. */
+  tripped(tripwire: Tripwire): void {
+    this.#journal.append(tripwireRecord(this.#context, tripwire, this.#statements))
+    this.#port.tripped(tripwire)
   }
 
   /** Once for each execution; a portal's Executes may all be answered as the end of one. */

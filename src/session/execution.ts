@@ -8,11 +8,16 @@ export interface Prepared {
   readonly judgement: Judgement
 }
 
-/** A portal made by Bind. */
+/** A portal: by Bind, or by SQL's DECLARE as a cursor, which share one name space too. */
 export interface Portal {
   readonly prepared: Prepared
-  /** Begins with Bind, since planning runs functions; the portal's Executes go on with it. */
-  execution: Execution
+  /** A cursor WITH HOLD: it outlives its transaction. */
+  readonly hold: boolean
+  /**
+   * Begins with Bind, since planning runs functions; the portal's Executes go on with it. A cursor was
+   * planned by its DECLARE, and has none before its first Execute.
+   */
+  execution: Execution | undefined
 }
 
 /** One run of a query string or of a portal: what one audit event is about. */
@@ -20,6 +25,8 @@ export interface Execution {
   /** The session's count of statements: with the session's id it names the audit event. */
   readonly number: number
   readonly judgement: Judgement
+  /** It, or what its EXECUTE names, may change what is known of the target's catalog. */
+  readonly changesCatalog: boolean
   /** Clock.elapsed() when it was accepted. */
   readonly startedAt: number
   /** Rows of the commands that have ended, and of portal fetches that have been suspended. */

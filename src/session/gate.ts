@@ -2,12 +2,8 @@
 // been judged and recorded, or replaced by one that fails. Frames that carry no meaning here stream
 // through. docs/architecture.md, "One statement's way", steps 3 to 8.
 
-import { grantEnded } from '../access/grant.ts'
-import type { JournalWaiter, Receipt } from '../audit/journal.ts'
-import type { StatementProtocol } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
-import type { Deny, Judgement } from '../policy/decision.ts'
-import type { Statement } from '../sql/facts.ts'
+import type { Judgement } from '../policy/decision.ts'
 import type { FrameHandler } from '../wire/frames.ts'
 import {
   decodeBindHead,
@@ -19,23 +15,19 @@ import {
   encodeFrontend,
   frontend,
 } from '../wire/frontend.ts'
-import type { Deniable } from './denial.ts'
-import { failingSubstitute } from './denial.ts'
-import type { Execution, Portal, Prepared } from './execution.ts'
-import type { Change, Names } from './names.ts'
-import { Outbox } from './outbox.ts'
-import type { Expectation } from './pipeline.ts'
-import { nothingToRecord } from './port.ts'
+import { Dispatch, type Frame } from './dispatch.ts'
+import type { Portal, Prepared } from './execution.ts'
+import { Judging } from './judging.ts'
+import type { Names } from './names.ts'
+import { type Expectation, expectation } from './pipeline.ts'
+import { tooManyNames, undefinedPortal, undefinedStatement } from './refusals.ts'
+import { announceNames, makesNames, type Named, namedBy } from './sql-names.ts'
 import type { SessionState } from './state.ts'
 
-/** What a session's names may keep; a client that never closes its statements must not fill our memory. */
-const maxNameWeight = 64 * 1024 * 1024
-
-export class Gate implements FrameHandler, JournalWaiter {
+export class Gate implements FrameHandler {
   readonly #state: SessionState
-  readonly #outbox = new Outbox()
-  /** Whether the rest of the frame last begun is forwarded or dropped. */
-  #dropping = false
+  readonly #dispatch: Dispatch
+  readonly #judging: Judging
   #terminated = false
   /** What must come true before the next frame is taken. */
   #waitsFor: (() => boolean) | undefined
@@ -50,11 +42,8 @@ export class Gate implements FrameHandler, JournalWaiter {
 
   constructor(state: SessionState) {
     this.#state = state
-  }
-
-  /** The client has said Terminate; nothing it says behind that counts. */
-  get terminated(): boolean {
-    return this.#terminated
+    this.#dispatch = new Dispatch(state)
+    this.#judging = new Judging(state)
   }
 
   /** Whether a frame that was not taken would be taken now. */
@@ -66,26 +55,27 @@ export class Gate implements FrameHandler, JournalWaiter {
     if (!this.ready) return false
     this.#waitsFor = undefined
     // Nothing behind Terminate counts.
-    this.#dropping = this.#terminated || this.#state.intruder
+    const dropped = this.#terminated || this.#state.intruder
     this.#state.intruder = false
-    if (this.#dropping) return true
-    if (this.#state.pipeline.copyingIn) return this.#inCopy(type, bytes, start, end)
+    this.#dispatch.begin(dropped)
+    if (dropped) return true
+    const frame = { bytes, start, end }
+    if (this.#state.pipeline.copyingIn) return this.#inCopy(type, frame)
     switch (type) {
       case frontend.query:
-        return this.#query(size, bytes, start, end)
+        return this.#query(size, frame)
       case frontend.parse:
-        this.#parse(size, bytes, start, end)
-        return true
+        return this.#parse(size, frame)
       case frontend.bind:
-        return this.#bind(size, bytes, start, end)
+        return this.#bind(size, frame)
       case frontend.execute:
-        return this.#execute(bytes, start, end)
+        return this.#execute(frame)
       case frontend.describe:
         decodeTarget(bytes, start, end)
-        this.#forward(expect('describe'), bytes, start, end)
+        this.#dispatch.forward(expectation('describe'), frame)
         return true
       case frontend.close:
-        this.#close(bytes, start, end)
+        this.#close(frame)
         return true
       case frontend.functionCall:
         this.#functionCall()
@@ -93,20 +83,20 @@ export class Gate implements FrameHandler, JournalWaiter {
       case frontend.sync:
         decodeEmpty(bytes, start, end)
         this.#group++
-        this.#forward(expect('sync'), bytes, start, end)
+        this.#dispatch.forward(expectation('sync'), frame)
         return true
       case frontend.terminate:
-        this.#terminate(bytes, start, end)
+        this.#terminate(frame)
         return true
       default:
         // Flush; CopyData, CopyDone and CopyFail outside COPY, which the server ignores.
-        this.#outbox.add(bytes, start, end)
+        this.#dispatch.pass(frame)
         return true
     }
   }
 
   rest(bytes: Buffer, start: number, end: number): void {
-    if (!this.#dropping) this.#outbox.add(bytes, start, end, 'rest')
+    this.#dispatch.rest(bytes, start, end)
   }
 
   /** The upstream has answered: what hung on that is sent. */
@@ -114,33 +104,20 @@ export class Gate implements FrameHandler, JournalWaiter {
     if (this.#heldSyncs === 0 || this.#state.pipeline.copyingIn) return
     for (; this.#heldSyncs > 0; this.#heldSyncs--) {
       this.#group++
-      this.#forward(expect('sync'), syncFrame, 0, syncFrame.length)
+      this.#dispatch.forward(expectation('sync'), wholeFrame(sync))
     }
     this.flush()
   }
 
   /** Sends what need not wait. Call at the end of a chunk. */
   flush(): void {
-    if (this.#outbox.waiting) return
-    const buffers = this.#outbox.take()
-    if (buffers.length > 0) this.#state.options.port.toUpstream(buffers, nothingToRecord)
-  }
-
-  /** The journal has stored everything that the outbox waits for. */
-  stored(receipt: Receipt): void {
-    this.#state.options.port.toUpstream(this.#outbox.take(), receipt)
-  }
-
-  refused(failure: Failure): void {
-    const { buffers, replacedLast } = this.#outbox.takeRefused(failure)
-    if (replacedLast) this.#dropping = true
-    this.#state.options.port.toUpstream(buffers, nothingToRecord)
+    this.#dispatch.flush()
   }
 
   /** Inside COPY FROM STDIN the server understands only a few messages. */
-  #inCopy(type: number, bytes: Buffer, start: number, end: number): boolean {
+  #inCopy(type: number, frame: Frame): boolean {
     if (type === frontend.sync) {
-      decodeEmpty(bytes, start, end)
+      decodeEmpty(frame.bytes, frame.start, frame.end)
       this.#heldSyncs++
       return true
     }
@@ -148,18 +125,18 @@ export class Gate implements FrameHandler, JournalWaiter {
     switch (type) {
       case frontend.flush:
       case frontend.copyData:
-        this.#outbox.add(bytes, start, end)
+        this.#dispatch.pass(frame)
         return true
       case frontend.copyDone:
       case frontend.copyFail:
-        this.#outbox.add(bytes, start, end)
+        this.#dispatch.pass(frame)
         this.#state.pipeline.copyEnded()
         // A query string may have another COPY: its answer says what the next message is read as. By
         // the extended protocol there is but one, and its answer waits for Sync.
         if (this.#state.pipeline.head?.kind === 'query') this.#waitsFor = this.#settled
         return true
       case frontend.terminate:
-        this.#terminate(bytes, start, end)
+        this.#terminate(frame)
         return true
       default:
         return this.#failCopy(type)
@@ -173,12 +150,11 @@ export class Gate implements FrameHandler, JournalWaiter {
   #failCopy(type: number): boolean {
     const hex = type.toString(16).toUpperCase().padStart(2, '0')
     const message = `unexpected message type 0x${hex} during COPY from stdin`
-    const frame = encodeFrontend({ type: 'copyFail', message })
     const { pipeline } = this.#state
     if (pipeline.head !== undefined) {
       pipeline.head.copyFailure = new Failure('protocol_violation', { message })
     }
-    this.#outbox.add(frame, 0, frame.length)
+    this.#dispatch.pass(wholeFrame(encodeFrontend({ type: 'copyFail', message })))
     pipeline.copyEnded()
     this.#waitsFor = this.#settled
     return false
@@ -186,58 +162,189 @@ export class Gate implements FrameHandler, JournalWaiter {
 
   readonly #settled = (): boolean => this.#state.pipeline.settled
 
-  #terminate(bytes: Buffer, start: number, end: number): void {
-    decodeEmpty(bytes, start, end)
-    this.#outbox.add(bytes, start, end)
+  #terminate(frame: Frame): void {
+    decodeEmpty(frame.bytes, frame.start, frame.end)
+    this.#dispatch.pass(frame)
     this.#terminated = true
     this.#state.options.port.terminated()
   }
 
-  #query(size: number, bytes: Buffer, start: number, end: number): boolean {
+  #query(size: number, frame: Frame): boolean {
     const { statements, portals } = this.#state
-    const judgement = this.#judge(size, bytes, start, end, decodeQuery)
-    if (!this.#certain(statements, judgement.executes)) return false
+    const text = textOf(size, frame, decodeQuery)
+    const judgement = this.#judge(text, size)
+    if (judgement === undefined) return false
+    const named = namedBy(this.#state, judgement)
+    if (!this.#known(named)) return false
+    const runs = [judgement, ...named.judgements]
+    const denied =
+      this.#judging.refusal(judgement, named) ?? this.#judging.unsettled(text, this.#group)
+    const full = denied === undefined && this.#full(runs)
     const group = ++this.#group
-    const denied = this.#refusal(judgement)
     // A Query destroys the unnamed statement and portal, whatever becomes of it.
-    const expectation = expect('query', {
+    const expected = expectation('query', {
       statementChange: statements.announce('', undefined, group),
       portalChange: portals.announce('', undefined, group),
-      sqlChanges: denied === undefined ? this.#sqlChanges(judgement) : none,
+      sqlChanges: denied === undefined && !full ? this.#announce(judgement) : [],
     })
     // What its statements make of names is certain only when they have run.
     this.#group++
-    if (denied === undefined) {
-      this.#run(expectation, this.#accept(judgement, 'simple'), 'query', '', bytes, start, end)
-      this.#waitForCopy(judgement)
-    } else this.#deny(expectation, 'query', '', judgement, denied, 'simple')
+    if (denied !== undefined) {
+      this.#dispatch.deny(expected, 'query', '', judgement, denied, 'simple')
+    } else if (full) this.#dispatch.fail(expected, 'query', '', tooManyNames())
+    else {
+      const execution = this.#dispatch.accept(judgement, 'simple', named.judgements)
+      this.#dispatch.run(expected, execution, 'query', '', frame)
+      this.#waitForCopy(runs)
+    }
     return true
   }
 
-  #parse(size: number, bytes: Buffer, start: number, end: number): void {
+  #parse(size: number, frame: Frame): boolean {
     const { statements } = this.#state
     const { policy, authorization, catalog } = this.#state.options
     let name = ''
     let types: readonly number[] = []
-    const judged = this.#judge(size, bytes, start, end, (frame, from, to) => {
-      const message = decodeParse(frame, from, to)
+    const text = textOf(size, frame, (bytes, start, end) => {
+      const message = decodeParse(bytes, start, end)
       name = message.name
       types = message.parameterTypes
       return message.text
     })
+    const judged = this.#judge(text, size)
+    if (judged === undefined) return false
     const judgement = policy.withParameters(authorization.grant.role, judged, types, catalog())
-    const denied = this.#denial(judgement)
+    const denied = this.#judging.denial(judgement) ?? this.#judging.unsettled(text, this.#group)
     const prepared = denied === undefined ? { judgement } : undefined
-    const expectation = expect('parse', {
+    const expected = expectation('parse', {
       statementChange: statements.announce(name, prepared, this.#group),
     })
-    if (denied !== undefined) this.#deny(expectation, 'parse', name, judgement, denied, 'extended')
-    else if (statements.weight > maxNameWeight) {
-      this.#fail(expectation, 'parse', name, tooManyNames())
-    } else this.#forward(expectation, bytes, start, end)
+    if (denied !== undefined) {
+      this.#dispatch.deny(expected, 'parse', name, judgement, denied, 'extended')
+    } else if (statements.full) this.#dispatch.fail(expected, 'parse', name, tooManyNames())
+    else {
+      // Reading a constant can run the CHECK of a domain.
+      this.#judging.runs([judgement], this.#group)
+      this.#dispatch.forward(expected, frame)
+    }
+    return true
   }
 
-  /** Whether it is certain what the names mean; if not, the frame waits until it is. */
+  #bind(size: number, frame: Frame): boolean {
+    const { statements, portals } = this.#state
+    const { bytes, start, end } = frame
+    const { portal: name, statement } = decodeBindHead(bytes, start, end, end - start === size)
+    if (!this.#certain(statements, [statement])) return false
+    const prepared = statements.get(statement)
+    if (prepared === undefined) {
+      this.#dispatch.fail(this.#unbound(name), 'bind', name, undefinedStatement(statement))
+      return true
+    }
+    const { judgement } = prepared
+    const named = namedBy(this.#state, judgement)
+    if (!this.#known(named)) return false
+    if (portals.full) {
+      this.#dispatch.fail(this.#unbound(name), 'bind', name, tooManyNames())
+      return true
+    }
+    const denied = this.#judging.refusal(judgement, named)
+    if (denied !== undefined) {
+      this.#dispatch.deny(this.#unbound(name), 'bind', name, judgement, denied, 'extended')
+      return true
+    }
+    this.#judging.runs([judgement, ...named.judgements], this.#group)
+    // Recorded here and not at Execute: to plan, the server runs what is declared IMMUTABLE.
+    const execution = this.#dispatch.accept(judgement, 'extended', named.judgements)
+    const portal = { prepared, hold: false, execution }
+    const portalChange = portals.announce(name, portal, this.#group)
+    this.#dispatch.run(expectation('bind', { portalChange }), execution, 'bind', name, frame)
+    return true
+  }
+
+  /** A Bind that will fail: the name will stand for nothing. */
+  #unbound(portal: string): Expectation {
+    return expectation('bind', {
+      portalChange: this.#state.portals.announce(portal, undefined, this.#group),
+    })
+  }
+
+  #execute(frame: Frame): boolean {
+    const { portal: name } = decodeExecute(frame.bytes, frame.start, frame.end)
+    if (!this.#certain(this.#state.portals, [name])) return false
+    const portal = this.#state.portals.get(name)
+    if (portal === undefined) {
+      this.#dispatch.fail(expectation('execute'), 'execute', '', undefinedPortal(name))
+      return true
+    }
+    const { judgement } = portal.prepared
+    const named = namedBy(this.#state, judgement)
+    if (!this.#known(named)) return false
+    const runs = [judgement, ...named.judgements]
+    // The grant may have ended, or a name that EXECUTE uses may have gone, since Bind.
+    const denied = this.#judging.refusal(judgement, named)
+    if (denied !== undefined) {
+      this.#dispatch.deny(expectation('execute'), 'execute', '', judgement, denied, 'extended')
+      return true
+    }
+    if (this.#full(runs)) {
+      this.#dispatch.fail(expectation('execute'), 'execute', '', tooManyNames())
+      return true
+    }
+    this.#judging.runs(runs, this.#group)
+    const expected = expectation('execute', { sqlChanges: this.#announce(judgement) })
+    if (portal.execution === undefined || portal.execution.ended) {
+      portal.execution = this.#dispatch.accept(judgement, 'extended', named.judgements)
+      this.#dispatch.run(expected, portal.execution, 'execute', '', frame)
+    } else {
+      expected.execution = portal.execution
+      this.#dispatch.forward(expected, frame)
+    }
+    this.#waitForCopy(runs)
+    return true
+  }
+
+  #close(frame: Frame): void {
+    const { statements, portals } = this.#state
+    const { target, name } = decodeTarget(frame.bytes, frame.start, frame.end)
+    const changes =
+      target === 'statement'
+        ? { statementChange: statements.announce(name, undefined, this.#group) }
+        : { portalChange: portals.announce(name, undefined, this.#group) }
+    this.#dispatch.forward(expectation('close', changes), frame)
+  }
+
+  /** Runs any function by its OID, with no SQL to judge. */
+  #functionCall(): void {
+    const { options } = this.#state
+    const judgement = options.policy.functionCall(options.authorization.grant.role)
+    const { decision } = judgement
+    this.#dispatch.deny(expectation('call'), 'call', '', judgement, decision, 'functionCall')
+  }
+
+  /**
+   * The judgement on a query string, or on one too large to be read; undefined when the frame has to
+   * wait for it.
+   */
+  #judge(text: Buffer | undefined, size: number): Judgement | undefined {
+    const { policy, authorization } = this.#state.options
+    if (text === undefined) return policy.tooLarge(authorization.grant.role, size)
+    if (!this.#judging.settled(text)) {
+      this.#waitsFor = () => !this.#state.pipeline.owesReady
+      return undefined
+    }
+    const judgement = this.#judging.judge(text)
+    if (judgement === undefined) this.#waitsFor = this.#judging.ready
+    return judgement
+  }
+
+  /** Whether it is certain what these names mean; if not, the frame waits. */
+  #known({ statements, portals }: Named): boolean {
+    return (
+      this.#certain(this.#state.statements, statements) &&
+      this.#certain(this.#state.portals, portals)
+    )
+  }
+
   #certain(known: Names<Prepared> | Names<Portal>, names: readonly string[]): boolean {
     const certain = (): boolean => names.every((name) => !known.unsettled(name, this.#group))
     if (certain()) return true
@@ -245,259 +352,43 @@ export class Gate implements FrameHandler, JournalWaiter {
     return false
   }
 
-  #bind(size: number, bytes: Buffer, start: number, end: number): boolean {
+  /** Whether their SQL makes names and there are too many already. */
+  #full(judgements: readonly Judgement[]): boolean {
     const { statements, portals } = this.#state
-    const { portal: name, statement } = decodeBindHead(bytes, start, end, end - start === size)
-    if (!this.#certain(statements, [statement])) return false
-    const prepared = statements.get(statement)
-    if (!this.#certain(statements, prepared?.judgement.executes ?? [])) return false
-    if (prepared === undefined) {
-      this.#fail(this.#unbound(name), 'bind', name, undefinedStatement(statement))
-      return true
-    }
-    if (portals.weight > maxNameWeight) {
-      this.#fail(this.#unbound(name), 'bind', name, tooManyNames())
-      return true
-    }
-    const { judgement } = prepared
-    const denied = this.#refusal(judgement)
-    if (denied !== undefined) {
-      this.#deny(this.#unbound(name), 'bind', name, judgement, denied, 'extended')
-      return true
-    }
-    // Recorded here and not at Execute: to plan, the server runs what is declared IMMUTABLE.
-    const execution = this.#accept(judgement, 'extended')
-    const portal = { prepared, execution }
-    const portalChange = portals.announce(name, portal, this.#group)
-    this.#run(expect('bind', { portalChange }), execution, 'bind', name, bytes, start, end)
-    return true
+    return (statements.full || portals.full) && judgements.some(makesNames)
   }
 
-  /** A Bind that will fail: the name will stand for nothing. */
-  #unbound(portal: string): Expectation {
-    return expect('bind', {
-      portalChange: this.#state.portals.announce(portal, undefined, this.#group),
-    })
-  }
-
-  #execute(bytes: Buffer, start: number, end: number): boolean {
-    const { portal: name } = decodeExecute(bytes, start, end)
-    if (!this.#certain(this.#state.portals, [name])) return false
-    const portal = this.#state.portals.get(name)
-    if (portal === undefined) {
-      const failure = new Failure('undefined_portal', {
-        message: `portal "${name}" does not exist`,
-      })
-      this.#fail(expect('execute'), 'execute', '', failure)
-      return true
-    }
-    const { judgement } = portal.prepared
-    // The grant may have ended, or a name that EXECUTE uses may have gone, since Bind.
-    const denied = this.#refusal(judgement)
-    if (denied !== undefined) {
-      this.#deny(expect('execute'), 'execute', '', judgement, denied, 'extended')
-      return true
-    }
-    const expectation = expect('execute', { sqlChanges: this.#sqlChanges(judgement) })
-    if (portal.execution.ended) {
-      portal.execution = this.#accept(judgement, 'extended')
-      this.#run(expectation, portal.execution, 'execute', '', bytes, start, end)
-    } else {
-      expectation.execution = portal.execution
-      this.#forward(expectation, bytes, start, end)
-    }
-    this.#waitForCopy(judgement)
-    return true
-  }
-
-  #close(bytes: Buffer, start: number, end: number): void {
-    const { statements, portals } = this.#state
-    const { target, name } = decodeTarget(bytes, start, end)
-    const expectation =
-      target === 'statement'
-        ? expect('close', { statementChange: statements.announce(name, undefined, this.#group) })
-        : expect('close', { portalChange: portals.announce(name, undefined, this.#group) })
-    this.#forward(expectation, bytes, start, end)
-  }
-
-  /** Runs any function by its OID, with no SQL to judge. */
-  #functionCall(): void {
-    const { options } = this.#state
-    const judgement = options.policy.functionCall(options.authorization.grant.role)
-    this.#deny(expect('call'), 'call', '', judgement, judgement.decision, 'functionCall')
-  }
-
-  /** The judgement on the frame's query string; on one too large to be read, that it is. */
-  #judge(
-    size: number,
-    bytes: Buffer,
-    start: number,
-    end: number,
-    decode: (bytes: Buffer, start: number, end: number) => Buffer,
-  ): Judgement {
-    const { policy, authorization, catalog } = this.#state.options
-    const { role } = authorization.grant
-    if (end - start < size) return policy.tooLarge(role, size)
-    return policy.judge(role, decode(bytes, start, end), catalog())
-  }
-
-  /** The decision to deny by, if the role may not run the statement. Throws when the grant is over. */
-  #denial({ decision }: Judgement): Deny | undefined {
-    if (decision.outcome === 'deny') return decision
-    const { authorization, clock } = this.#state.options
-    if (!authorization.inForceAt(clock.now())) throw grantEnded()
-    return undefined
-  }
-
-  /** The same for a statement that is to run now: what its EXECUTE names must be known besides. */
-  #refusal(judgement: Judgement): Deny | undefined {
-    const { statements, options } = this.#state
-    const unknown = judgement.executes.find((name) => statements.get(name) === undefined)
-    return (
-      this.#denial(judgement) ??
-      (unknown === undefined
-        ? undefined
-        : options.policy.unknownPrepared(options.authorization.grant.role, unknown))
-    )
-  }
-
-  /** What the statements of an allowed query string make of prepared statements' names. */
-  #sqlChanges(judgement: Judgement): readonly (Change<Prepared> | undefined)[] {
-    const { analysis } = judgement
-    if (analysis.type !== 'parsed') return none
-    if (!analysis.statements.some(({ prepares, deallocates }) => prepares ?? deallocates))
-      return none
-    return analysis.statements.map(({ prepares, deallocates }) => {
-      if (prepares !== undefined) {
-        const prepared = preparedBySql(judgement, prepares)
-        return this.#state.statements.announce(prepares.name, prepared, this.#group)
-      }
-      if (deallocates === undefined || deallocates === '*') return undefined
-      return this.#state.statements.announce(deallocates, undefined, this.#group)
-    })
-  }
-
-  /** Forwards a frame that runs SQL, when the record of its execution is stored. */
-  #run(
-    expectation: Expectation,
-    execution: Execution,
-    kind: Deniable,
-    name: string,
-    bytes: Buffer,
-    start: number,
-    end: number,
-  ): void {
-    expectation.execution = execution
-    this.#outbox.add(bytes, start, end, { kind, name, expectation })
-    this.#state.pipeline.sent(expectation)
+  #announce(judgement: Judgement): Expectation['sqlChanges'] {
+    return announceNames(this.#state, judgement, this.#group)
   }
 
   /**
    * Behind a COPY FROM STDIN nothing is sent until the server has said whether it reads data: what it
    * does with a Sync or a Query depends on that, and who guesses records as skipped what has run.
    */
-  #waitForCopy({ analysis }: Judgement): void {
-    if (analysis.type !== 'parsed') return
-    const copies = analysis.statements.some(({ actions }) =>
-      actions.some(({ command }) => command === 'COPY FROM'),
+  #waitForCopy(judgements: readonly Judgement[]): void {
+    const copies = judgements.some(
+      ({ analysis }) =>
+        analysis.type === 'parsed' &&
+        analysis.statements.some(({ actions }) =>
+          actions.some(({ command }) => command === 'COPY FROM'),
+        ),
     )
     if (copies) this.#waitsFor = this.#settled
   }
-
-  /** The intent, with the prepared statements that EXECUTE names. */
-  #accept(judgement: Judgement, protocol: StatementProtocol): Execution {
-    const runs: Judgement[] = []
-    for (const name of judgement.executes) {
-      const prepared = this.#state.statements.get(name)
-      if (prepared !== undefined) runs.push(prepared.judgement)
-    }
-    return this.#state.events.accepted(judgement, protocol, runs, this)
-  }
-
-  /** Denies with a record. */
-  #deny(
-    expectation: Expectation,
-    kind: Deniable,
-    name: string,
-    judgement: Judgement,
-    decision: Deny,
-    protocol: StatementProtocol,
-  ): void {
-    this.#state.events.denied(judgement, decision, protocol, this)
-    this.#substitute(expectation, kind, name, decision.failure, true)
-  }
-
-  /** Refuses a message that names nothing runnable; there is no statement to record. */
-  #fail(expectation: Expectation, kind: Deniable, name: string, failure: Failure): void {
-    this.#substitute(expectation, kind, name, failure, false)
-  }
-
-  #substitute(
-    expectation: Expectation,
-    kind: Deniable,
-    name: string,
-    failure: Failure,
-    recorded: boolean,
-  ): void {
-    this.#dropping = true
-    expectation.denial = failure
-    const frame = failingSubstitute(kind, name)
-    this.#outbox.add(frame, 0, frame.length, recorded ? { kind, name, expectation } : undefined)
-    this.#state.pipeline.sent(expectation)
-  }
-
-  #forward(expectation: Expectation, bytes: Buffer, start: number, end: number): void {
-    this.#outbox.add(bytes, start, end)
-    this.#state.pipeline.sent(expectation)
-  }
 }
 
-function expect(
-  kind: Expectation['kind'],
-  more?: Partial<Pick<Expectation, 'statementChange' | 'portalChange' | 'sqlChanges'>>,
-): Expectation {
-  return {
-    kind,
-    denial: undefined,
-    copyFailure: undefined,
-    execution: undefined,
-    statementChange: more?.statementChange,
-    portalChange: more?.portalChange,
-    sqlChanges: more?.sqlChanges ?? none,
-  }
+/** The frame's query string; undefined when the frame is too large to be read. */
+function textOf(
+  size: number,
+  { bytes, start, end }: Frame,
+  decode: (bytes: Buffer, start: number, end: number) => Buffer,
+): Buffer | undefined {
+  return end - start < size ? undefined : decode(bytes, start, end)
 }
 
-const none: readonly never[] = []
-
-const syncFrame = encodeFrontend({ type: 'sync' })
-
-/** What the name of a SQL-level PREPARE stands for: its inner statement, judged as part of the whole. */
-function preparedBySql(outer: Judgement, prepares: NonNullable<Statement['prepares']>): Prepared {
-  const { statement } = prepares
-  return {
-    judgement: {
-      ...outer,
-      text: statement.text,
-      analysis: { type: 'parsed', statements: [statement] },
-      tags: [statement.tag],
-      class: statement.class,
-      executes: [],
-    },
-  }
+function wholeFrame(bytes: Buffer): Frame {
+  return { bytes, start: 0, end: bytes.length }
 }
 
-function undefinedStatement(name: string): Failure {
-  return new Failure('undefined_statement', {
-    message:
-      name === ''
-        ? 'unnamed prepared statement does not exist'
-        : `prepared statement "${name}" does not exist`,
-  })
-}
-
-function tooManyNames(): Failure {
-  return new Failure('statement_too_large', {
-    message: 'too many prepared statements or portals in this session',
-    hint: 'Close the ones that are no longer used.',
-  })
-}
+const sync = encodeFrontend({ type: 'sync' })

@@ -17,6 +17,9 @@ export interface Change<T> {
 /** PostgreSQL's NAMEDATALEN - 1: longer names are cut, so that two of them can be one. */
 const longestName = 63
 
+/** A client that never closes its statements must not fill our memory. */
+const maxWeight = 64 * 1024 * 1024
+
 export class Names<T> {
   readonly #facts = new Map<string, T>()
   readonly #announced = new Map<string, Change<T>[]>()
@@ -90,19 +93,19 @@ export class Names<T> {
     else this.#facts.set(key, value)
   }
 
-  /** Forgets all facts but the one of `kept`; what is announced stays announced. */
-  clear(kept?: string): void {
-    for (const name of [...this.#facts.keys()]) if (name !== kept) this.#put(name, undefined)
+  /**
+   * Forgets the facts that `which` says, and returns them for who must close the books on them. What is
+   * announced stays announced.
+   */
+  forget(which: (value: T, key: string) => boolean): readonly T[] {
+    const gone = [...this.#facts].filter(([key, value]) => which(value, key))
+    for (const [key] of gone) this.#put(key, undefined)
+    return gone.map(([, value]) => value)
   }
 
-  /** The facts, for who must close the books on them. */
-  values(): Iterable<T> {
-    return this.#facts.values()
-  }
-
-  /** What all that is known or announced keeps: what a client can make grow. */
-  get weight(): number {
-    return this.#weight
+  /** All that is known or announced keeps more than it may; a client decides how much that is. */
+  get full(): boolean {
+    return this.#weight > maxWeight
   }
 
   #weightOf(value: T | undefined): number {

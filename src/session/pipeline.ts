@@ -7,7 +7,15 @@ import type { Failure } from '../errors.ts'
 import type { Execution, Portal, Prepared } from './execution.ts'
 import type { Change } from './names.ts'
 
-export interface Expectation {
+/** What a message, or one statement of a query string, makes of names. */
+export interface NameChanges {
+  /** Of a prepared statement's: Parse, Query, Close; PREPARE, DEALLOCATE. */
+  readonly statementChange: Change<Prepared> | undefined
+  /** Of a portal's: Bind, Query, Close; DECLARE, CLOSE. */
+  readonly portalChange: Change<Portal> | undefined
+}
+
+export interface Expectation extends NameChanges {
   readonly kind: 'query' | 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'call' | 'sync'
   /** Why the upstream was given something that fails in its place; its error is answered with this. */
   denial: Failure | undefined
@@ -15,18 +23,38 @@ export interface Expectation {
   copyFailure: Failure | undefined
   /** The run that the answers belong to; none where nothing runs. */
   execution: Execution | undefined
-  /** What the message makes of a statement's name (parse, query, close). */
-  readonly statementChange: Change<Prepared> | undefined
-  /** What it makes of a portal's name (bind, query, close). */
-  readonly portalChange: Change<Portal> | undefined
-  /** What SQL's PREPARE and DEALLOCATE make of names, one for each statement of the query string. */
-  readonly sqlChanges: readonly (Change<Prepared> | undefined)[]
+  /** What the SQL in it makes of names, one for each statement; empty when no statement does. */
+  readonly sqlChanges: readonly (NameChanges | undefined)[]
+}
+
+export function expectation(
+  kind: Expectation['kind'],
+  changes?: Partial<Pick<Expectation, 'statementChange' | 'portalChange' | 'sqlChanges'>>,
+): Expectation {
+  return {
+    kind,
+    denial: undefined,
+    copyFailure: undefined,
+    execution: undefined,
+    statementChange: changes?.statementChange,
+    portalChange: changes?.portalChange,
+    sqlChanges: changes?.sqlChanges ?? noChanges,
+  }
+}
+
+const noChanges: readonly never[] = []
+
+/** What is answered with ReadyForQuery, and ends a Sync group. */
+function endsGroup({ kind }: Expectation): boolean {
+  return kind === 'query' || kind === 'call' || kind === 'sync'
 }
 
 export class Pipeline {
   readonly #queue: Expectation[] = []
   /** Index of the head; the array is compacted when the queue runs empty. */
   #head = 0
+  /** ReadyForQuery owed. */
+  #ends = 0
   /** After an error in extended mode, until the next Sync, the server reads and ignores. */
   #skipping = false
   /** The server reads COPY data for the head and has not been told the end of it. */
@@ -46,6 +74,11 @@ export class Pipeline {
   /** Answers owed: what a client that never reads can make grow. */
   get length(): number {
     return this.#queue.length - this.#head
+  }
+
+  /** Whether an earlier Sync group is still to be answered by ReadyForQuery. */
+  get owesReady(): boolean {
+    return this.#ends > 0
   }
 
   /** Whether the server is reading COPY data, as far as it and the client have said. */
@@ -73,11 +106,13 @@ export class Pipeline {
       return
     }
     this.#skipping = false
+    if (endsGroup(expectation)) this.#ends++
     this.#queue.push(expectation)
   }
 
   /** The head has its answer. */
   take(): void {
+    if (this.head !== undefined && endsGroup(this.head)) this.#ends--
     this.#head++
     if (this.#head === this.#queue.length) {
       this.#queue.length = 0
@@ -105,8 +140,7 @@ export class Pipeline {
    */
   failed(): void {
     this.#copyingIn = false
-    const kind = this.head?.kind
-    if (kind === undefined || kind === 'query' || kind === 'call' || kind === 'sync') return
+    if (this.head === undefined || endsGroup(this.head)) return
     this.take()
     while (this.#head < this.#queue.length) {
       const next = this.#queue[this.#head]
@@ -122,6 +156,7 @@ export class Pipeline {
     const owed = this.#queue.slice(this.#head)
     this.#queue.length = 0
     this.#head = 0
+    this.#ends = 0
     return owed
   }
 }

@@ -2,6 +2,7 @@
 // it with sockets and metrics; a test with arrays.
 
 import type { Receipt } from '../audit/journal.ts'
+import type { Tripwire } from '../audit/record.ts'
 import type { Judgement } from '../policy/decision.ts'
 
 /** For bytes that make the upstream run no SQL that is not recorded yet: Sync, CopyData, a substitute. */
@@ -16,6 +17,12 @@ export interface SessionPort {
   toClient(buffers: readonly Buffer[]): void
   /** The client said Terminate, and it has been forwarded. */
   terminated(): void
+  /** A judgement that the session waited for is there: `Session.resume` goes on with it. */
+  judged(): void
+  /** A statement that may have changed the target's catalog has taken effect. */
+  catalogChanged(): void
+  /** A pinned setting is no longer what it must be. The session is about to throw. */
+  tripped(tripwire: Tripwire): void
   /** For the metrics. */
   statementDenied(judgement: Judgement): void
   statementEnded(judgement: Judgement, durationMs: number): void

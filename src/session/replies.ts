@@ -13,7 +13,7 @@ import {
   errorResponse,
 } from '../wire/backend.ts'
 import type { FrameHandler } from '../wire/frames.ts'
-import { commandEnded } from './execution.ts'
+import { commandEnded, type Execution } from './execution.ts'
 import { Ranges } from './ranges.ts'
 import type { SessionState } from './state.ts'
 
@@ -112,13 +112,23 @@ export class Replies implements FrameHandler {
     if (head?.kind !== 'query' && head?.kind !== 'execute') throw outOfStep()
     this.#state.pipeline.copyEnded()
     if (head.execution !== undefined) {
-      const change = head.sqlChanges[head.execution.commands]
+      const changes = head.sqlChanges[head.execution.commands]
       commandEnded(head.execution, tag)
-      if (change !== undefined) this.#state.statements.confirm(change)
+      if (changes !== undefined) this.#state.confirm(changes)
+      this.#state.catalogTouched ||= head.execution.changesCatalog
     }
-    // DEALLOCATE ALL and DISCARD ALL name nothing and take everything that has a name.
-    if (tag === 'DEALLOCATE ALL' || tag === 'DISCARD ALL') this.#state.statements.clear('')
+    this.#allGone(tag, head.execution)
     if (head.kind === 'execute') this.#ended()
+  }
+
+  /** Some commands name nothing and take everything that has a name, but the portal that they run in. */
+  #allGone(tag: string, running: Execution | undefined): void {
+    if (tag === 'DEALLOCATE ALL' || tag === 'DISCARD ALL') {
+      this.#state.statements.forget((_, name) => name !== '')
+    }
+    if (tag === 'CLOSE CURSOR ALL' || tag === 'DISCARD ALL') {
+      this.#state.portalsGone(({ execution }) => execution === undefined || execution !== running)
+    }
   }
 
   #suspended(): void {
@@ -139,7 +149,14 @@ export class Replies implements FrameHandler {
     this.#ended()
     this.#state.confirm(head)
     this.#state.forget(head)
-    if (this.#state.status === 'I') this.#state.portalsGone()
+    if (this.#state.status === 'I') this.#transactionOver()
+  }
+
+  #transactionOver(): void {
+    this.#state.portalsGone(({ hold }) => !hold)
+    // Before the end of the transaction nobody else sees what it made.
+    if (this.#state.catalogTouched) this.#state.options.port.catalogChanged()
+    this.#state.catalogTouched = false
   }
 
   /** True when the error is not the client's to see and ours went out instead. */
@@ -157,7 +174,11 @@ export class Replies implements FrameHandler {
     const failedByUs = fields['C'] === '57014' ? head.copyFailure : undefined
     if (failedByUs !== undefined) this.#state.intruder = true
     const denial = head.denial ?? failedByUs
-    if (execution !== undefined) events.ended(execution, 'error', fields['C'])
+    if (execution !== undefined) {
+      events.ended(execution, 'error', fields['C'])
+      // A procedure may have committed before it failed.
+      this.#state.catalogTouched ||= execution.changesCatalog
+    }
     // A failed Parse of "" has destroyed the unnamed statement all the same.
     if (head.kind === 'parse' && head.statementChange?.key === '') {
       this.#state.statements.set('', undefined)
@@ -199,7 +220,8 @@ export class Replies implements FrameHandler {
   #checkPin(bytes: Buffer, start: number, end: number): void {
     const { name, value } = decodeParameterStatus(bytes, start, end)
     const pinned = this.#state.options.pinned.get(name.toLowerCase())
-    if (pinned === undefined || pinned === value.toLowerCase()) return
+    if (pinned === undefined || pinned.includes(value.toLowerCase())) return
+    this.#state.events.tripped({ setting: name, expected: pinned[0] ?? '', got: value })
     throw new Failure('session_terminated', {
       message: `terminating connection because the setting ${name} was changed`,
       detail: 'pgwarden pins this setting for the session; something got round its policy.',

@@ -25,6 +25,7 @@ export class Session {
   readonly #upstreamFrames: FrameReader
   /** What the client has sent and the gate does not take yet. */
   #waiting: Buffer = nothing
+  #closed = false
 
   constructor(options: SessionOptions) {
     this.#state = new SessionState(options)
@@ -47,7 +48,12 @@ export class Session {
     this.#upstreamFrames.push(chunk)
     this.#replies.flush()
     this.#gate.answered()
-    if (!this.#clientFrames.paused || !this.#gate.ready) return
+    this.resume()
+  }
+
+  /** Goes on with what the client has sent, if what it had to wait for has come. */
+  resume(): void {
+    if (!this.#clientFrames.paused || !this.#gate.ready || this.#closed) return
     const waiting = this.#waiting
     this.#waiting = nothing
     this.#clientFrames.resume()
@@ -66,7 +72,7 @@ export class Session {
     return this.#state.pipeline.idle
   }
 
-  /** The client must wait: so many answers are owed, or what it sent has to wait for one. */
+  /** The client must wait: so many answers are owed, or what it sent waits for one or to be judged. */
   get congested(): boolean {
     return this.#clientFrames.paused || this.#state.pipeline.length > maxOwed
   }
@@ -88,6 +94,7 @@ export class Session {
 
   /** Reads nothing more and closes the books. Call once, when the session is over. */
   close(): void {
+    this.#closed = true
     this.#clientFrames.stop()
     this.#upstreamFrames.stop()
     this.#state.close()

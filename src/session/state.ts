@@ -11,7 +11,7 @@ import type { TransactionStatus } from '../wire/backend.ts'
 import { StatementEvents } from './events.ts'
 import type { Portal, Prepared } from './execution.ts'
 import { Names } from './names.ts'
-import type { Expectation } from './pipeline.ts'
+import type { Expectation, NameChanges } from './pipeline.ts'
 import { Pipeline } from './pipeline.ts'
 import type { SessionPort } from './port.ts'
 
@@ -27,8 +27,8 @@ export interface SessionOptions {
   readonly port: SessionPort
   /** Largest query string that is parsed, in bytes. */
   readonly maxStatementBytes: number
-  /** Settings that the upstream must go on reporting with these values (lower-case names). */
-  readonly pinned: ReadonlyMap<string, string>
+  /** Settings that the upstream must go on reporting as they are (names and values in lower case). */
+  readonly pinned: ReadonlyMap<string, readonly string[]>
 }
 
 /** About what a name costs without its text. */
@@ -37,11 +37,15 @@ const nameWeight = 256
 export class SessionState {
   readonly options: SessionOptions
   readonly statements = new Names<Prepared>(({ judgement }) => nameWeight + judgement.text.length)
-  readonly portals = new Names<Portal>(() => nameWeight)
+  readonly portals = new Names<Portal>(
+    ({ prepared }) => nameWeight + prepared.judgement.text.length,
+  )
   readonly pipeline: Pipeline
   readonly events: StatementEvents
   /** The client's next message came in the middle of a COPY and has failed it. */
   intruder = false
+  /** Something has run, since no transaction was open, that may have changed the target's catalog. */
+  catalogTouched = false
   /** As the upstream's last ReadyForQuery said. */
   status: TransactionStatus = 'I'
 
@@ -56,16 +60,16 @@ export class SessionState {
     for (const { execution } of this.pipeline.drain()) {
       if (execution !== undefined) this.events.ended(execution, 'unknown')
     }
-    this.portalsGone()
+    this.portalsGone(() => true)
   }
 
-  /** The transaction is over, and its portals with it. */
-  portalsGone(): void {
-    for (const portal of this.portals.values()) this.portalGone(portal)
-    this.portals.clear()
+  /** Portals that are no more: closed, or their transaction is over. */
+  portalsGone(which: (portal: Portal) => boolean): void {
+    for (const portal of this.portals.forget(which)) this.#portalGone(portal)
   }
 
-  portalGone({ execution }: Portal): void {
+  #portalGone({ execution }: Portal): void {
+    if (execution === undefined) return
     this.events.ended(execution, execution.fetched ? 'suspended' : 'unexecuted')
   }
 
@@ -75,21 +79,23 @@ export class SessionState {
     if (expectation.execution !== undefined) this.events.ended(expectation.execution, 'skipped')
   }
 
-  /** The server has done what the message asked: what it made of names is fact now. */
-  confirm({ statementChange, portalChange }: Expectation): void {
+  /** The server has done what the message, or the statement, asked: what it made of names is fact. */
+  confirm({ statementChange, portalChange }: NameChanges): void {
     if (statementChange !== undefined) this.statements.confirm(statementChange)
     if (portalChange === undefined) return
     const old = this.portals.replacedBy(portalChange)
-    if (old !== undefined) this.portalGone(old)
+    if (old !== undefined) this.#portalGone(old)
     this.portals.confirm(portalChange)
   }
 
   /** Drops what the message announced and the server did not do. */
   forget(expectation: Expectation): void {
-    if (expectation.statementChange !== undefined) this.statements.drop(expectation.statementChange)
-    if (expectation.portalChange !== undefined) this.portals.drop(expectation.portalChange)
-    for (const change of expectation.sqlChanges) {
-      if (change !== undefined) this.statements.drop(change)
-    }
+    this.#drop(expectation)
+    for (const changes of expectation.sqlChanges) if (changes !== undefined) this.#drop(changes)
+  }
+
+  #drop({ statementChange, portalChange }: NameChanges): void {
+    if (statementChange !== undefined) this.statements.drop(statementChange)
+    if (portalChange !== undefined) this.portals.drop(portalChange)
   }
 }

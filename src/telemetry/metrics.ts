@@ -17,6 +17,8 @@ export interface Metrics {
   statement(role: string, tag: string, decision: 'allow' | 'deny'): void
   /** From forwarding to the upstream's last word. */
   statementEnded(role: string, seconds: number): void
+  /** A pinned setting was changed behind the policy's back. */
+  tripped(role: string, setting: string): void
   cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
   /** `functions`: how many the target has, where it could be read. */
@@ -92,6 +94,12 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     buckets: statementBuckets,
     registers,
   })
+  const tripwires = new Tally(
+    registry,
+    'pgwarden_tripwires_total',
+    'Sessions ended because a pinned setting was changed: something got round the policy.',
+    ['role', 'setting'],
+  )
   const cancels = new Tally(
     registry,
     'pgwarden_cancels_total',
@@ -166,6 +174,7 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
       }
       duration.observe(seconds)
     },
+    tripped: (role, setting) => tripwires.add(1, role, setting),
     cancel: (result) => cancels.add(1, result),
     bytes: (direction, count) => bytes.add(count, direction),
     catalogRead: (target, result, functions) => {

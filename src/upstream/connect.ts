@@ -35,6 +35,8 @@ export interface Upstream {
   readonly cancelKey: Buffer
   /** ParameterStatus and notices, as they came. */
   readonly greeting: Buffer
+  /** The settings that the server reported, names in lower case. */
+  readonly reported: ReadonlyMap<string, string>
   /** As server_version_num; undefined when the server did not say. */
   readonly serverVersion: number | undefined
   /** Bytes that came behind ReadyForQuery. */
@@ -97,7 +99,7 @@ class Login {
   #rest: Buffer = Buffer.alloc(0)
   #processId = 0
   #cancelKey = Buffer.alloc(0)
-  #serverVersion: number | undefined
+  readonly #reported = new Map<string, string>()
   #ready = false
 
   constructor(options: UpstreamOptions, socket: net.Socket) {
@@ -125,7 +127,8 @@ class Login {
       processId: this.#processId,
       cancelKey: this.#cancelKey,
       greeting: Buffer.concat(this.#greeting),
-      serverVersion: this.#serverVersion,
+      reported: this.#reported,
+      serverVersion: versionNumber(this.#reported.get('server_version')),
       rest: this.#rest,
     }
   }
@@ -161,7 +164,7 @@ class Login {
       case 'errorResponse':
         throw refused(message.fields)
       case 'parameterStatus':
-        if (message.name === 'server_version') this.#serverVersion = versionNumber(message.value)
+        this.#reported.set(message.name.toLowerCase(), message.value)
         break
       case 'authenticationOk':
       case 'noticeResponse':
@@ -178,8 +181,8 @@ class Login {
 }
 
 /** `18.4 (Debian 18.4-1)` is 180004; a release in preparation, `19beta1`, is 190000. */
-function versionNumber(version: string): number | undefined {
-  const parts = /^(\d+)(?:\.(\d+))?/.exec(version)
+function versionNumber(version: string | undefined): number | undefined {
+  const parts = /^(\d+)(?:\.(\d+))?/.exec(version ?? '')
   return parts === null ? undefined : Number(parts[1]) * 10_000 + Number(parts[2] ?? 0)
 }
 

@@ -15,6 +15,7 @@ import {
   sessionStartRecord,
   statementRecord,
   tokenIssuedRecord,
+  tripwireRecord,
 } from '../../src/audit/record.ts'
 import { Failure } from '../../src/errors.ts'
 import type { Decision, Judgement } from '../../src/policy/decision.ts'
@@ -171,6 +172,7 @@ describe('a record', () => {
       [
         sessionStartRecord(context),
         sessionEndRecord(context, { ...end, bytesFromClient: 1, bytesToClient: 2 }),
+        tripwireRecord(context, { setting: 'x', expected: 'on', got: 'y'.repeat(9_000) }, 7),
         cancelRecord({ result: 'unknown', client: '127.0.0.1:1', session: undefined }),
         journalOpenRecord({ chain: 'main', reason: 'start', recovered }),
         journalCloseRecord(),
@@ -180,6 +182,10 @@ describe('a record', () => {
     ).toMatchObject([
       { type: 'session.start', session: 's1' },
       { type: 'session.end', statements: 2, bytesFromClient: 1, bytesToClient: 2 },
+      {
+        ...{ type: 'session.tripwire', session: 's1', statements: 7 },
+        ...{ setting: 'x', expected: 'on', got: 'y'.repeat(256) },
+      },
       { type: 'cancel', result: 'unknown' },
       { type: 'journal.open', chain: 'main', bytesCut: 5, cutSha256: 'ab' },
       { type: 'journal.close' },

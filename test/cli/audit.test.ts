@@ -90,6 +90,13 @@ describe('a record on a terminal', () => {
     )
   })
 
+  it('shows what was changed behind the policy’s back', () => {
+    const change = { setting: 'standard_conforming_strings', expected: 'on', got: 'off' }
+    expect(plain({ type: 'session.tripwire', ...session, ...change, statements: 3 })).toBe(
+      '03:04:05.678 alice read_only@shop TRIPWIRE standard_conforming_strings is off, not on: something got round the policy',
+    )
+  })
+
   it('shows the true reason of a refused login', () => {
     const login = { type: 'login', result: 'refused', reason: 'token is spent', ...session }
     expect(plain(login)).toBe(

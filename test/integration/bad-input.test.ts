@@ -6,7 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { encodeFrontend } from '../../src/wire/frontend.ts'
-import { encodeGssEncRequest, encodeSslRequest, encodeStartup } from '../../src/wire/startup.ts'
+import {
+  encodeCancelRequest,
+  encodeGssEncRequest,
+  encodeSslRequest,
+  encodeStartup,
+} from '../../src/wire/startup.ts'
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
@@ -65,6 +70,17 @@ describe('before the login', () => {
       'bytes behind the terminator',
       Buffer.concat([encodeStartup([['user', 'x']]).fill(20, 3, 4), Buffer.from('more!')]),
     ],
+    [
+      'no terminator',
+      Buffer.concat([encodeStartup([['user', 'x']]).subarray(0, -1), Buffer.from('x')]),
+    ],
+    [
+      'a parameter twice',
+      encodeStartup([
+        ['user', 'x'],
+        ['user', 'postgres'],
+      ]),
+    ],
     ['protocol 2.0', Buffer.from([0, 0, 0, 8, 0, 2, 0, 0])],
     ['no user', encodeStartup([['database', 'shop']])],
     [
@@ -84,6 +100,11 @@ describe('before the login', () => {
       Buffer.concat([encodeSslRequest(), encodeStartup([['user', 'x']])]),
     )
     expect(answer.toString('latin1')).toContain('received unencrypted data')
+  })
+
+  it('refuses a second SSLRequest', async () => {
+    const answer = await provoke(encodeSslRequest(), encodeSslRequest())
+    expect(answer.toString('latin1')).toMatch(/^NE.*SSLRequest was sent twice/s)
   })
 
   it('answers N to GSSENCRequest and SSLRequest in either order, and goes on', async () => {
@@ -190,6 +211,10 @@ describe('in a session', () => {
     for (const bytes of [
       Buffer.from('z\0\0\0\x04', 'latin1'),
       Buffer.from('Q\0\0\0\x03', 'latin1'),
+      Buffer.from('Q\xff\xff\xff\xfb', 'latin1'),
+      Buffer.from('Q\x7f\xff\xff\xff', 'latin1'),
+      Buffer.from('Q\0\0\0\x0cSELECT 1', 'latin1'),
+      Buffer.from('Q\0\0\0\x0eSELECT 1\0!', 'latin1'),
       Buffer.from('S\0\0\0\x05!', 'latin1'),
       encodeFrontend({ type: 'query', text: Buffer.from('SELECT 1\0; DELETE FROM items') }),
       encodeFrontend({ type: 'password', data: Buffer.from('again\0') }),
@@ -200,6 +225,17 @@ describe('in a session', () => {
         { type: 'errorResponse', fields: { S: 'FATAL', C: '08P01' } },
       ])
     }
+  })
+
+  it('reads messages that arrive byte by byte', async () => {
+    const client = await WireClient.logIn(warden.port, await warden.login('read_only'))
+    for (const byte of encodeFrontend({ type: 'query', text: Buffer.from('SELECT 42') })) {
+      client.socket.write(Buffer.from([byte]))
+      await sleep(1)
+    }
+    const answer = await client.hears('readyForQuery')
+    expect(answer).toContainEqual({ type: 'dataRow', values: [Buffer.from('42')] })
+    client.close()
   })
 
   it('goes on after a statement over the limit, which gets 54000', async () => {
@@ -311,6 +347,30 @@ describe('when the upstream', () => {
     }
     return { warden: behind, stop }
   }
+
+  it('gives its own cancel key, that key cancels nothing here', async () => {
+    const keys: Buffer[] = []
+    const { warden: behind, stop } = await behindProxy((upstream) => {
+      upstream.on('data', (chunk: Buffer) => {
+        // BackendKeyData: 'K', the length 12, process and key.
+        const at = chunk.indexOf(Buffer.from('K\0\0\0\x0c', 'latin1'))
+        if (at >= 0) keys.push(Buffer.from(chunk.subarray(at + 5, at + 13)))
+      })
+    })
+    const client = await WireClient.logIn(behind.port, await behind.login('read_only'))
+    client.query("SELECT 'slept' FROM pg_sleep(1)")
+    await sleep(200)
+    expect(keys.length).toBeGreaterThan(0)
+    for (const key of keys) {
+      const canceller = await WireClient.dial(behind.port)
+      canceller.socket.write(encodeCancelRequest(key.readInt32BE(0), key.subarray(4)))
+      await canceller.hearsTheEnd()
+    }
+    const answer = await client.hears('readyForQuery')
+    expect(answer).toContainEqual({ type: 'dataRow', values: [Buffer.from('slept')] })
+    client.close()
+    await stop()
+  })
 
   it('vanishes without a word, the client gets FATAL 08006 with a sentence', async () => {
     const connections: net.Socket[] = []

@@ -67,6 +67,11 @@ const plain = [
   'DEALLOCATE ALL',
   'DISCARD ALL',
   'DECLARE c CURSOR FOR SELECT * FROM t ORDER BY a',
+  'DECLARE c SCROLL CURSOR WITH HOLD FOR SELECT a FROM t ORDER BY a',
+  'DECLARE h CURSOR WITH HOLD FOR SELECT b FROM t ORDER BY a',
+  'DECLARE p1 CURSOR FOR SELECT says(b) FROM t ORDER BY a',
+  'FETCH 1 FROM h',
+  'CLOSE h',
   'FETCH 2 FROM c',
   'MOVE 1 FROM c',
   'CLOSE c',
@@ -88,6 +93,10 @@ const strings = [
   'SELECT 1; COPY t TO STDOUT; SELECT 2',
   'DEALLOCATE ALL; PREPARE n1 AS SELECT 7; EXECUTE n1',
   'PREPARE n2 AS SELECT 8; SELECT 1/0',
+  'BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 5); FETCH 2 FROM c',
+  'CLOSE c; DECLARE c CURSOR FOR SELECT 7 AS seven',
+  'DECLARE h CURSOR WITH HOLD FOR SELECT 1; SELECT 1/0',
+  'CLOSE ALL; DECLARE p2 CURSOR WITH HOLD FOR SELECT * FROM t ORDER BY a; FETCH p2',
 ] as const
 
 const copies = [
@@ -121,7 +130,7 @@ function oneStep(random: Random, mark: () => string): readonly FrontendMessage[]
   const portal = (): string => pick(random, ['', '', 'p1', 'p2'])
   // A failed Query leaves an unnamed portal behind, and PostgreSQL 18.4 dies of a message about it
   // alone: the unnamed portal is named only behind the Bind that makes it.
-  const named = (): string => pick(random, ['p1', 'p2'])
+  const named = (): string => pick(random, ['p1', 'p2', 'c', 'h'])
   const limit = (): number => pick(random, [0, 0, 1, 2])
   const end = (): readonly FrontendMessage[] => (random() < 0.7 ? [sync] : [])
   switch (Math.floor(random() * 13)) {

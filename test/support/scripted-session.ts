@@ -5,7 +5,7 @@ import type { Grant } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
 import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal, type JournalStorage } from '../../src/audit/journal.ts'
-import { sessionContext } from '../../src/audit/record.ts'
+import { sessionContext, type Tripwire } from '../../src/audit/record.ts'
 import type { Clock } from '../../src/clock.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
@@ -13,13 +13,16 @@ import { predefinedRoles } from '../../src/policy/roles.ts'
 import type { Clearance, SessionPort } from '../../src/session/port.ts'
 import { nothingToRecord } from '../../src/session/port.ts'
 import { Session } from '../../src/session/session.ts'
+import type { Analysis } from '../../src/sql/facts.ts'
 import { type BackendMessage, decodeBackend, encodeBackend } from '../../src/wire/backend.ts'
 import { decodeFrontend, encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 
 export interface ScriptOptions {
   readonly role?: string
   readonly storage?: JournalStorage
-  readonly pinned?: ReadonlyMap<string, string>
+  readonly pinned?: ReadonlyMap<string, readonly string[]>
+  /** Answers for long texts; without one they are analysed at once. */
+  readonly analyseAside?: (text: string) => Promise<Analysis>
 }
 
 /** A JSON line of the journal, without what the journal itself adds. */
@@ -38,8 +41,13 @@ export class Script {
 
   /** What is known of the target's catalog. */
   catalog = Catalog.unread()
+  /** How often the session has said that the catalog has changed. */
+  catalogChanges = 0
+  readonly trips: Tripwire[] = []
+  /** What the session throws when it goes on by itself. */
+  ending: unknown
 
-  constructor({ role = 'read_limited_write', storage, pinned }: ScriptOptions = {}) {
+  constructor({ role = 'read_limited_write', storage, pinned, analyseAside }: ScriptOptions = {}) {
     const clock: Clock = { now: () => this.now, elapsed: () => this.now }
     const stored: JournalStorage = storage ?? {
       write: (lines, length) => {
@@ -56,6 +64,17 @@ export class Script {
       terminated: () => {
         this.terminated = true
       },
+      judged: () => {
+        try {
+          this.session.resume()
+        } catch (error) {
+          this.ending = error
+        }
+      },
+      catalogChanged: () => {
+        this.catalogChanges++
+      },
+      tripped: (tripwire) => this.trips.push(tripwire),
       statementDenied: () => undefined,
       statementEnded: () => undefined,
     }
@@ -83,7 +102,10 @@ export class Script {
         client: '127.0.0.1:5000',
         application: 'test',
       }),
-      policy: new Policy(predefinedRoles, { maxBytes: 1024 * 1024 }),
+      policy: new Policy(predefinedRoles, {
+        maxBytes: 1024 * 1024,
+        ...(analyseAside && { analyseAside }),
+      }),
       catalog: () => this.catalog,
       journal: this.journal,
       clock,

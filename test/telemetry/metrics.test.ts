@@ -40,6 +40,7 @@ describe('the metrics', () => {
       'pgwarden_sessions',
       'pgwarden_statement_duration_seconds',
       'pgwarden_statements_total',
+      'pgwarden_tripwires_total',
     ])
   })
 

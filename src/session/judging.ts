@@ -1,0 +1,116 @@
+// Whether a session's texts may run: the policy's judgement, at once or, of a long text, when it is
+// there; and what only the session knows: the grant's end, the names that EXECUTE uses, and whether the
+// server can still read the text as it was judged. Ignorant of frames.
+
+import { isAscii } from 'node:buffer'
+import { grantEnded } from '../access/grant.ts'
+import type { Deny, Judgement } from '../policy/decision.ts'
+import type { Named } from './sql-names.ts'
+import type { SessionState } from './state.ts'
+
+/** A long text that is being judged. */
+interface Pending {
+  readonly text: Buffer
+  /** Returns what came of it, once it has come. */
+  result: (() => Judgement) | undefined
+}
+
+export class Judging {
+  readonly #state: SessionState
+  /** One at most: the client is not read from until its text has been judged. */
+  #pending: Pending | undefined
+  /** The Sync group in which user code was last sent to run. */
+  #userCodeIn = -1
+
+  constructor(state: SessionState) {
+    this.#state = state
+  }
+
+  /** Whether `judge` would say something about the text that it was last asked for. */
+  readonly ready = (): boolean => this.#pending?.result !== undefined
+
+  /**
+   * The judgement; undefined when it is to come. The port is told when it has, and the same text must
+   * be asked for again.
+   */
+  judge(text: Buffer): Judgement | undefined {
+    const { policy, authorization, catalog } = this.#state.options
+    const { role } = authorization.grant
+    if (!policy.isLong(text)) return policy.judge(role, text, catalog())
+    const pending = this.#pending
+    if (pending?.text.equals(text) !== true) {
+      this.#judgeLong(text)
+      return undefined
+    }
+    if (pending.result === undefined) return undefined
+    this.#pending = undefined
+    return pending.result()
+  }
+
+  /** The decision to deny by, if the role may not run the statement. Throws when the grant is over. */
+  denial({ decision }: Judgement): Deny | undefined {
+    if (decision.outcome === 'deny') return decision
+    const { authorization, clock } = this.#state.options
+    if (!authorization.inForceAt(clock.now())) throw grantEnded()
+    return undefined
+  }
+
+  /** The same for a statement that is to run now: what EXECUTE names must be known besides. */
+  refusal(judgement: Judgement, named: Named): Deny | undefined {
+    const { statements, options } = this.#state
+    const unknown = named.statements.find((name) => statements.get(name) === undefined)
+    return (
+      this.denial(judgement) ??
+      (unknown === undefined
+        ? undefined
+        : options.policy.unknownPrepared(options.authorization.grant.role, unknown))
+    )
+  }
+
+  /** These are sent to run, one by another, in a Sync group. */
+  runs(judgements: readonly Judgement[], group: number): void {
+    if (judgements.some(({ runsUserCode }) => runsUserCode)) this.#userCodeIn = group
+  }
+
+  /**
+   * Whether the server has reported all settings that the text's meaning hangs on. It does so with
+   * ReadyForQuery only, and a function in the database can call set_config where nobody sees it: the
+   * text would be another one for the server than the one that was judged.
+   */
+  settled(text: Buffer): boolean {
+    return !this.#state.pipeline.owesReady || !hangsOnSettings(text)
+  }
+
+  /** The decision to deny by a text for which there will be no such report before it is read. */
+  unsettled(text: Buffer | undefined, group: number): Deny | undefined {
+    if (text === undefined || this.#userCodeIn !== group || !hangsOnSettings(text)) return undefined
+    const { policy, authorization } = this.#state.options
+    return policy.behindUserCode(authorization.grant.role)
+  }
+
+  #judgeLong(text: Buffer): void {
+    const { policy, authorization, catalog, port } = this.#state.options
+    const pending: Pending = { text, result: undefined }
+    this.#pending = pending
+    const settle = (result: () => Judgement): void => {
+      if (this.#pending !== pending) return
+      pending.result = result
+      port.judged()
+    }
+    policy.judgeLong(authorization.grant.role, text, catalog).then(
+      (judgement) => settle(() => judgement),
+      (error: unknown) =>
+        settle(() => {
+          throw error
+        }),
+    )
+  }
+}
+
+/**
+ * standard_conforming_strings, backslash_quote and client_encoding change what a backslash and bytes
+ * beyond ASCII mean, and nothing else.
+ */
+function hangsOnSettings(text: Buffer): boolean {
+  return text.includes(0x5c) || !isAscii(text)
+}

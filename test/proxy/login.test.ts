@@ -1,0 +1,148 @@
+// What a session upstream begins with, and what it must keep. The target is a stub: what it was asked
+// for is looked at, and what it reports is made up.
+
+import { Socket } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import type { Grant } from '../../src/access/access.ts'
+import { Authorization } from '../../src/access/authorization.ts'
+import { genesisHash } from '../../src/audit/chain.ts'
+import { Journal } from '../../src/audit/journal.ts'
+import { Policy } from '../../src/policy/policy.ts'
+import { predefinedRoles, type RoleDefinition } from '../../src/policy/roles.ts'
+import { type LoggedIn, type LoginDependencies, logIn } from '../../src/proxy/login.ts'
+import { Secret } from '../../src/secret.ts'
+import { HeldClock, MemoryStorage } from '../support/memory-journal.ts'
+
+const bounded: readonly RoleDefinition[] = [
+  {
+    name: 'slow',
+    includes: ['read_only'],
+    limits: { statement_timeout: '5min', work_mem: '64MB' },
+  },
+  { name: 'quick', includes: ['slow'], limits: { statement_timeout: '30s' } },
+]
+
+const said = new Map([
+  ['client_encoding', 'UTF8'],
+  ['standard_conforming_strings', 'on'],
+  ['default_transaction_read_only', 'on'],
+  ['session_authorization', 'Lease_1'],
+  ['is_superuser', 'off'],
+])
+
+/** A login of the role, and the startup packet that the target got. */
+async function login(
+  role: string,
+  parameters: Readonly<Record<string, string>> = {},
+  reported: ReadonlyMap<string, string> = said,
+): Promise<{ readonly asked: ReadonlyMap<string, string>; readonly loggedIn: LoggedIn }> {
+  const grant: Grant = {
+    id: 'g1',
+    principal: 'alice',
+    target: 'shop',
+    role,
+    startsAt: 0,
+    endsAt: Number.MAX_SAFE_INTEGER,
+    revokedAt: undefined,
+    reason: 'test',
+    requestId: undefined,
+  }
+  const authorization = Authorization.mint(grant, 't1', '127.0.0.1')
+  let asked: ReadonlyMap<string, string> = new Map()
+  const nothing = (): undefined => undefined
+  const deps: LoginDependencies = {
+    tokens: { verify: () => Promise.resolve({ type: 'authorized', authorization }) },
+    credentials: {
+      acquire: () =>
+        Promise.resolve({ id: 'l1', grantId: 'g1', user: 'Lease_1', password: new Secret('x') }),
+      endGrant: () => Promise.resolve(),
+    },
+    upstream: {
+      connect: ({ parameters: startup }) => {
+        asked = startup
+        return Promise.resolve({
+          socket: new Socket(),
+          processId: 1,
+          cancelKey: Buffer.alloc(4),
+          greeting: Buffer.alloc(0),
+          reported,
+          serverVersion: 180000,
+          rest: Buffer.alloc(0),
+        })
+      },
+      cancel: () => Promise.resolve(true),
+    },
+    policy: new Policy([...predefinedRoles, ...bounded], { maxBytes: 1024 }),
+    journal: new Journal(new MemoryStorage(), { sequence: 0, hash: genesisHash }, new HeldClock()),
+    targets: new Map([
+      ['shop', { name: 'shop', host: 'h', port: 1, database: 'db', connectTimeoutMs: 1 }],
+    ]),
+    meter: {
+      connection: nothing,
+      login: nothing,
+      sessionOpened: nothing,
+      sessionClosed: nothing,
+      statement: nothing,
+      statementEnded: nothing,
+      tripped: nothing,
+      cancel: nothing,
+      bytes: nothing,
+    },
+    log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+  }
+  const startup = new Map(Object.entries({ user: 'alice', database: 'shop', ...parameters }))
+  const peer = { address: '127.0.0.1', name: '127.0.0.1:5000' }
+  return { loggedIn: await logIn(deps, startup, new Secret('token'), peer), asked }
+}
+
+describe('the limits of a role', () => {
+  it('are what its sessions begin with, the lowest of what it includes', async () => {
+    const { asked } = await login('quick')
+    expect(asked.get('statement_timeout')).toBe('30s')
+    expect(asked.get('work_mem')).toBe('64MB')
+  })
+
+  it('give way to less that the client asks for, however it writes it', async () => {
+    const { asked } = await login('quick', { Statement_Timeout: '5s', options: '-c work_mem=1MB' })
+    expect(asked.get('Statement_Timeout')).toBe('5s')
+    expect(asked.has('statement_timeout')).toBe(false)
+    expect(asked.get('work_mem')).toBe('1MB')
+  })
+
+  it('do not give way to more', async () => {
+    await expect(login('quick', { statement_timeout: '31s' })).rejects.toMatchObject({
+      code: 'setting_denied',
+    })
+  })
+})
+
+describe('the pins of a session', () => {
+  it('are asked for, and who the session is belongs to them', async () => {
+    const { asked, loggedIn } = await login('read_only')
+    expect(Object.fromEntries(asked)).toEqual({
+      client_encoding: 'utf8',
+      standard_conforming_strings: 'on',
+      default_transaction_read_only: 'on',
+      user: 'Lease_1',
+      database: 'db',
+    })
+    expect(Object.fromEntries(loggedIn.pinned)).toMatchObject({
+      default_transaction_read_only: ['on'],
+      session_authorization: ['lease_1'],
+      is_superuser: ['off'],
+    })
+  })
+
+  it('leave who it is to a role that may change it', async () => {
+    const { loggedIn } = await login('admin')
+    expect([...loggedIn.pinned.keys()].sort()).toEqual([
+      'client_encoding',
+      'standard_conforming_strings',
+    ])
+  })
+
+  it('stop a session that begins without them', async () => {
+    const lost = new Map([...said, ['default_transaction_read_only', 'off']])
+    await expect(login('read_only', {}, lost)).rejects.toMatchObject({ code: 'cannot_connect_now' })
+  })
+})
