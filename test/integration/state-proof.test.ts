@@ -139,7 +139,7 @@ async function readNumbers(): Promise<Numbers> {
   return warden.asSuperuser(async (client) => {
     const types = await client.query<{ oid: number; value: string }>(`
       SELECT t::regtype::oid AS oid, v AS value FROM (VALUES ('evildom', '1'), ('eviler', '1'),
-        ('holder', '(1)'), ('evildom[]', '{1}'), ('domained', '(1)')) x (t, v)`)
+        ('holder', '(1)'), ('evildom[]', '{1}'), ('domained', '(1,{})')) x (t, v)`)
     const functions = await client.query<{ oid: number }>(`
       SELECT oid FROM pg_proc WHERE proname IN ('my_udf', 'tells', 'locks', 'lo_create',
         'pg_advisory_lock', 'lo_unlink') AND pronargs = 1`)

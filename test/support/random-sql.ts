@@ -247,7 +247,7 @@ function text(grammar: Grammar, columns: readonly Column[], depth: number): stri
     case 5:
       return `concat(${one()}, ${integer(grammar, columns, depth - 1)})`
     case 6:
-      return `(ROW('Main St', ${one()})::addr).city`
+      return `(ROW('Main St', ${one()})::place).city`
     default:
       return leaf()
   }

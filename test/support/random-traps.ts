@@ -55,7 +55,7 @@ const disguises: readonly string[] = [
   '(SELECT count(*) FROM (SELECT w FROM weights ORDER BY w) d)::int',
   '(SELECT count(*) FROM (SELECT w FROM weights UNION SELECT w FROM weights) d)::int',
   '(SELECT count(DISTINCT w) FROM weights)::int',
-  '(SELECT count(*) FROM weights a JOIN weights b USING (w))::int',
+  '(SELECT count(*) FROM weights WHERE w IN (SELECT DISTINCT w FROM weights))::int',
   '(SELECT count(*) OVER (PARTITION BY w) FROM weights LIMIT 1)::int',
   '(SELECT (array_agg(w ORDER BY w))[1].w FROM weights)',
   '(SELECT count(*) FROM weights WHERE w <# ROW(2)::weighed)::int',
@@ -64,13 +64,13 @@ const disguises: readonly string[] = [
   'length((1::addr).city)',
   'length((CAST(1 AS public.addr)).city)',
   'length(city_of(1))',
-  'length((coalesce(NULL::addr, ROW(1)::parcel)).city)',
-  "length(((ARRAY[ROW('a', 'b')::addr, ROW(1)::parcel])[2]).city)",
-  'length((CASE WHEN true THEN ROW(1)::parcel ELSE NULL::addr END).city)',
+  "length((coalesce(NULL::addr, ROW('a', 'b')::parcel)).city)",
+  "length(((ARRAY[ROW('a', 'b')::addr, ROW('a', 'b')::parcel])[2]).city)",
+  "length((CASE WHEN true THEN ROW('a', 'b')::parcel ELSE NULL::addr END).city)",
   'length((SELECT (at).city FROM (SELECT p AS at FROM parcels UNION ALL SELECT at FROM moods) q LIMIT 1))',
-  "length((SELECT (at).city FROM (VALUES (ROW('a', 'b')::addr), (ROW(1)::parcel)) v(at) OFFSET 1))",
-  '(SELECT count(*) FROM moods JOIN (SELECT p AS at FROM parcels) w USING (at))::int',
-  '(SELECT count(*) FROM moods NATURAL JOIN (SELECT p AS at FROM parcels) w)::int',
+  "length((SELECT (at).city FROM (VALUES (ROW('a', 'b')::addr), (ROW('a', 'b')::parcel)) v(at) OFFSET 1))",
+  '(SELECT count((at).city) FROM moods FULL JOIN (SELECT p AS at FROM parcels) w USING (at))::int',
+  '(SELECT count((at).city) FROM moods NATURAL FULL JOIN (SELECT p AS at FROM parcels) w)::int',
   // Domains, by themselves and inside of other types.
   '1::evildom::int',
   '1::eviler::int',
@@ -81,7 +81,7 @@ const disguises: readonly string[] = [
   '(ARRAY[1]::evildom[])[1]::int',
   "(('(1)'::holder).d)::int",
   '((ROW(1)::holder).d)::int',
-  "(('(1)'::domained).d)::int",
+  "(('(1,{})'::domained).d)::int",
   'of_domain(1)',
   "of_domain('1')",
   '(SELECT d FROM json_to_record(\'{"d": 1}\') AS x(d evildom))::int',
@@ -90,8 +90,6 @@ const disguises: readonly string[] = [
   "(SELECT d FROM xmltable('/r' PASSING '<r><d>1</d></r>' COLUMNS d evildom))::int",
   "(SELECT d FROM JSON_TABLE('{\"d\": 1}'::jsonb, '$' COLUMNS (d evildom PATH '$.d')))::int",
   "(pg_input_is_valid('1', 'evildom'))::int",
-  "(SELECT count(*) FROM (SELECT d FROM domained UNION ALL SELECT '1') q)::int",
-  "(SELECT coalesce(d, '1') FROM domained LIMIT 1)::int",
   // Views.
   '(SELECT x FROM v_evil)',
   '(SELECT count(*) FROM public.v_evil)::int',
@@ -110,6 +108,16 @@ const unwritten: readonly string[] = [
   "(1 IS DISTINCT FROM 'x'::text)::int",
   "(1 LIKE 'x'::text)::int",
   '(SELECT count(*) FROM t WHERE a IN (SELECT a FROM words))::int',
+]
+
+/**
+ * What read_only gets done, and docs/policy.md says so under "Where it errs": a literal that becomes a
+ * value of a checked domain because of the column beside it. In no proof.
+ */
+export const uncovered: readonly string[] = [
+  "(SELECT count(*) FROM domained WHERE several = '{3}')::int",
+  "(SELECT lag(d, 1, '3') OVER () FROM domained LIMIT 1)::int",
+  "(SELECT array_length(array_append(several, '3'), 1) FROM domained LIMIT 1)",
 ]
 
 /** Expressions of type int that call the server's own functions for their effects. */
