@@ -156,16 +156,26 @@ LEFT JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
 WHERE p.oid >= ${firstUserOid}
 ORDER BY p.oid`
 
+/** An operator that stands for an order or a hash (USING, joins) calls what else is in its class. */
 const operatorsQuery = `
 SELECT n.nspname AS schema, o.oprname AS name, p.provolatile = 'v' AS volatile,
   pn.nspname AS "functionSchema", p.proname AS "functionName",
   ARRAY[o.oprleft, o.oprright, o.oprresult] AS types
 FROM pg_catalog.pg_operator AS o
 JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
-JOIN pg_catalog.pg_proc AS p ON p.oid = o.oprcode
+CROSS JOIN LATERAL (
+  SELECT o.oprcode::oid AS function
+  UNION
+  SELECT s.amproc::oid
+  FROM pg_catalog.pg_amop AS m
+  JOIN pg_catalog.pg_amproc AS s ON s.amprocfamily = m.amopfamily
+  JOIN pg_catalog.pg_proc AS support ON support.oid = s.amproc AND support.provolatile = 'v'
+  WHERE m.amopopr = o.oid
+) AS behind
+JOIN pg_catalog.pg_proc AS p ON p.oid = behind.function
 JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.pronamespace
 WHERE o.oid >= ${firstUserOid}
-ORDER BY o.oid`
+ORDER BY o.oid, p.oid`
 
 const castsQuery = `
 SELECT c.castsource AS source, c.casttarget AS target, c.castcontext = 'i' AS implicit,

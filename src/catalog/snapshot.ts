@@ -85,7 +85,7 @@ function codeOf(
   const operators = rows.operators.flatMap((row): readonly SnapshotCarrier[] => {
     const { schema, name, functionSchema, functionName } = row
     const runs = row.volatile ? outOfReach(call(functionSchema, functionName), catalog) : undefined
-    if (runs !== undefined) return [{ schema, name, runs, because: `its function is ${runs}` }]
+    if (runs !== undefined) return [{ schema, name, runs, because: `it calls function ${runs}` }]
     const chain = conversion(row.types, dangerous)
     return chain === undefined ? [] : [{ schema, name, ...through('of its operands', chain) }]
   })

@@ -122,10 +122,10 @@ describe('an operator', () => {
     const views = [view('v', 'SELECT 1 FROM public.t JOIN public.u USING (a)')]
     const snapshot = await snapshotFrom({ functions, operators: [operator], views })
     expect(snapshot.operators).toEqual([
-      { schema: 'public', name: '=', runs: 'public.f', because: 'its function is public.f' },
+      { schema: 'public', name: '=', runs: 'public.f', because: 'it calls function public.f' },
     ])
     expect(snapshot.views[0]?.because).toBe(
-      'its definition uses operator public.=: its function is public.f',
+      'its definition uses operator public.=: it calls function public.f',
     )
   })
 

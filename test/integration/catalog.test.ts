@@ -89,6 +89,25 @@ const schema = `
   CREATE INDEX ON lib.indexed (a lib.number_ops);
   INSERT INTO lib.indexed VALUES (1), (2);
   CREATE TYPE lib.number_range AS RANGE (subtype = int, subtype_opclass = lib.number_ops);
+  CREATE OPERATOR lib.<% (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt);
+  CREATE OPERATOR CLASS lib.other_ops FOR TYPE int USING btree AS
+    OPERATOR 1 lib.<%, OPERATOR 3 =, FUNCTION 1 lib.order_numbers(int, int);
+  CREATE TYPE lib.size AS (n int);
+  CREATE FUNCTION lib.compare(lib.size, lib.size) RETURNS int IMMUTABLE LANGUAGE sql
+    AS 'SELECT btint4cmp($1.n, $2.n)';
+  CREATE FUNCTION lib.smaller(lib.size, lib.size) RETURNS bool IMMUTABLE LANGUAGE sql
+    AS 'SELECT $1.n < $2.n';
+  CREATE FUNCTION lib.same(lib.size, lib.size) RETURNS bool IMMUTABLE LANGUAGE sql
+    AS 'SELECT $1.n = $2.n';
+  CREATE FUNCTION lib.within(lib.size, lib.size, int, bool, bool) RETURNS bool LANGUAGE sql
+    AS 'SELECT public.effect(1) = 1';
+  CREATE OPERATOR lib.<@@ (LEFTARG = lib.size, RIGHTARG = lib.size, FUNCTION = lib.smaller);
+  CREATE OPERATOR lib.=@@ (LEFTARG = lib.size, RIGHTARG = lib.size, FUNCTION = lib.same);
+  CREATE OPERATOR CLASS lib.size_ops DEFAULT FOR TYPE lib.size USING btree AS
+    OPERATOR 1 lib.<@@, OPERATOR 3 lib.=@@, FUNCTION 1 lib.compare(lib.size, lib.size),
+    FUNCTION 3 (lib.size, int) lib.within(lib.size, lib.size, int, bool, bool);
+  CREATE TABLE lib.sizes (s lib.size);
+  INSERT INTO lib.sizes SELECT ROW(i)::lib.size FROM generate_series(1, 3) AS i;
   CREATE FUNCTION lib.hash(point) RETURNS int LANGUAGE sql AS 'SELECT public.effect(1)';
   CREATE OPERATOR lib.=~ (LEFTARG = point, RIGHTARG = point, FUNCTION = point_eq, HASHES);
   CREATE OPERATOR CLASS lib.point_ops DEFAULT FOR TYPE point USING hash AS
@@ -157,7 +176,9 @@ const disguises = [
   'SELECT max(w) FROM lib.lists',
   'SELECT DISTINCT w FROM lib.weighing',
   'SELECT DISTINCT w FROM lib.weighed',
+  'SELECT count(*) OVER (ORDER BY s RANGE 1 PRECEDING) FROM lib.sizes',
   'SELECT lib.weight_of(i) FROM generate_series(1, 3) AS i ORDER BY 1',
+  'SELECT i FROM generate_series(1, 3) AS i ORDER BY i USING OPERATOR(lib.<%)',
   "SELECT '[1, 3]'::lib.number_range",
   'SET enable_seqscan = off; SELECT * FROM lib.indexed WHERE a = 1',
   'SELECT DISTINCT at FROM lib.places',
@@ -211,15 +232,23 @@ describe('the snapshot of a catalog', () => {
     expect(similarity).toMatchObject({ schema: 'lib', extension: 'pg_trgm', volatile: false })
   })
 
-  it('finds the operators whose function is volatile', () => {
+  it('finds the operators that call volatile functions', () => {
     expect(snapshot.operators[0]).toEqual({
       schema: 'lib',
       name: '===',
       runs: 'lib.compare',
-      because: 'its function is lib.compare',
+      because: 'it calls function lib.compare',
     })
-    // These take values of a type that runs code when it is ordered.
-    expect(names(snapshot.operators)).toEqual(['lib.<#', 'lib.=#', 'lib.===', 'lib.=~'])
+    // The others are in classes with functions that are, or take values of a type that has such a class.
+    expect([...new Set(names(snapshot.operators))]).toEqual([
+      'lib.<#',
+      'lib.<%',
+      'lib.<@@',
+      'lib.=#',
+      'lib.===',
+      'lib.=@@',
+      'lib.=~',
+    ])
   })
 
   it('finds the types with user code, and all that hold one of them', () => {
@@ -233,7 +262,7 @@ describe('the snapshot of a catalog', () => {
         ...['weight', '_weight', 'net_weight', '_net_weight', 'weights', '_weights'],
         ...['lists', '_lists', 'weighing', '_weighing', 'weighed', '_weighed'],
         ...['number_range', '_number_range', 'number_multirange', '_number_multirange'],
-        ...['places', '_places', 'indexed', '_indexed'],
+        ...['size', '_size', 'sizes', '_sizes', 'places', '_places', 'indexed', '_indexed'],
       ]
         .map((name) => `lib.${name}`)
         .concat('pg_catalog.point', 'pg_catalog._point')
@@ -256,7 +285,7 @@ describe('the snapshot of a catalog', () => {
     expect(names(snapshot.views)).toEqual(
       [
         ...['calling', 'casting', 'comparing', 'converting', 'over', 'people', 'reloading'],
-        ...['setting', 'weights', 'lists', 'weighing', 'weighed', 'places', 'indexed'],
+        ...['setting', 'weights', 'lists', 'weighing', 'weighed', 'sizes', 'places', 'indexed'],
       ]
         .map((name) => `lib.${name}`)
         .sort(),
