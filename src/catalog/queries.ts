@@ -3,6 +3,7 @@
 // PostgreSQL documentation, chapter "System Catalogs"; the same for versions 15 to 18.
 
 import { Failure } from '../errors.ts'
+import { firstUserOid } from '../policy/catalog.ts'
 
 /** Asks within the transaction that the port has opened. */
 export type Query = <Row extends object>(text: string) => Promise<readonly Row[]>
@@ -131,9 +132,6 @@ async function bounded<Row extends object>(query: Query, text: string): Promise<
     hint: 'Write catalog: { snapshot: false } for this target.',
   })
 }
-
-/** Objects below this OID came with the server (FirstNormalObjectId in transam.h). */
-export const firstUserOid = 16384
 
 const functionsQuery = `
 SELECT n.nspname AS schema, p.proname AS name,

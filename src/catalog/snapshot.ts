@@ -5,6 +5,7 @@
 import {
   Catalog,
   type CatalogSnapshot,
+  firstUserOid,
   type SnapshotCarrier,
   type SnapshotFunction,
   type SnapshotType,
@@ -12,14 +13,7 @@ import {
 import { classify } from '../policy/functions.ts'
 import type { FunctionUse, NameUse } from '../sql/facts.ts'
 import { checking, type Definition } from './definitions.ts'
-import {
-  type CastRow,
-  type CatalogRows,
-  type CodeRows,
-  type FunctionRow,
-  firstUserOid,
-  type TypeRow,
-} from './queries.ts'
+import type { CastRow, CatalogRows, CodeRows, FunctionRow, TypeRow } from './queries.ts'
 
 /** How code is reached: the function at the end, and the way there. */
 type Chain = Pick<SnapshotCarrier, 'runs' | 'because'>

@@ -4,6 +4,9 @@
 
 import type { NameUse } from '../sql/facts.ts'
 
+/** Objects below this OID came with the server (FirstNormalObjectId in transam.h). */
+export const firstUserOid = 16384
+
 /** A function, procedure or aggregate that did not come with the server. */
 export interface SnapshotFunction {
   readonly schema: string

@@ -27,6 +27,8 @@ export interface Judgement {
   readonly text: string
   readonly analysis: Analysis
   readonly decision: Decision
+  /** Of parameters, by number, as a message gave them beside the text; the server's own left out. */
+  readonly parameterTypes: readonly number[]
   /** Top-level command tags in order; empty when there are no statements or the text is unparsable. */
   readonly tags: readonly string[]
   /** The class of the highest effect in it: MISC for an empty or unparsable string. */

@@ -6,7 +6,7 @@ import { analyse, type Limits, tooLarge } from '../sql/analyse.ts'
 import { heaviest } from '../sql/commands.ts'
 import type { Analysis, Parsed, SettingChange } from '../sql/facts.ts'
 import { settingName } from '../sql/settings.ts'
-import { Catalog } from './catalog.ts'
+import { Catalog, firstUserOid } from './catalog.ts'
 import { lowest } from './ceilings.ts'
 import type { Decision, Deny, Judgement } from './decision.ts'
 import {
@@ -138,8 +138,8 @@ export class Policy {
   }
 
   /**
-   * The judgement of a text that a message gives parameters of these types, by number: their values are
-   * made by code that no text shows.
+   * The judgement of a text that a message gives parameters of these types, by number: code that no text
+   * shows may make their values.
    */
   withParameters(
     role: string,
@@ -147,10 +147,12 @@ export class Policy {
     types: readonly number[],
     catalog: Catalog,
   ): Judgement {
-    const carriers = parameterCarriers(types, catalog)
-    if (carriers.length === 0) return judgement
-    const decision = this.#decision(role, judgement.analysis, catalog, carriers)
-    return { ...judgement, decision, runsUserCode: true }
+    // Drivers name the server's own types with every statement.
+    const telling = types.filter(
+      (oid) => oid >= firstUserOid || catalog.typeByOid(oid) !== undefined,
+    )
+    if (telling.length === 0) return judgement
+    return this.#decide(role, judgement.text, judgement.analysis, catalog, telling)
   }
 
   /** The judgement of a query string of so many bytes, over the limit, that nobody has kept. */
@@ -188,6 +190,7 @@ export class Policy {
     return {
       text: '',
       analysis: { type: 'parsed', statements: [] },
+      parameterTypes: [],
       decision: functionCallMessage(role),
       tags: [],
       class: 'FUNCTION',
@@ -244,16 +247,25 @@ export class Policy {
     return this.#decide(role, query.toString(), analysis, catalog)
   }
 
-  #decide(role: string, text: string, analysis: Analysis, catalog: Catalog): Judgement {
+  #decide(
+    role: string,
+    text: string,
+    analysis: Analysis,
+    catalog: Catalog,
+    parameterTypes: readonly number[] = [],
+  ): Judgement {
+    const parameters = parameterCarriers(parameterTypes, catalog)
     const statements = analysis.type === 'parsed' ? analysis.statements : []
     return {
       text,
       analysis,
-      decision: this.#decision(role, analysis, catalog),
+      parameterTypes,
+      decision: this.#decision(role, analysis, parameters, catalog),
       tags: statements.map((statement) => statement.tag),
       class: heaviest(statements.map((statement) => statement.class)),
       executes: executesOf(statements),
-      runsUserCode: statements.some((statement) => runsUserCode(statement, catalog)),
+      runsUserCode:
+        parameters.length > 0 || statements.some((statement) => runsUserCode(statement, catalog)),
       changesCatalog: statements.some(changesCatalog),
     }
   }
@@ -261,8 +273,8 @@ export class Policy {
   #decision(
     role: string,
     analysis: Analysis,
+    parameters: readonly Carrier[],
     catalog: Catalog,
-    parameters: readonly Carrier[] = [],
   ): Decision {
     const may = this.#permissions.get(role)
     if (may === undefined) return unknownRole(role)
