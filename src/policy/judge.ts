@@ -13,7 +13,7 @@ import type { CatalogPower } from './roles.ts'
 import { allowsSetting, breaksReading } from './settings.ts'
 
 /** Something other than a call that runs user code. */
-export interface Carrier {
+interface Carrier {
   readonly what: 'operator' | 'type' | 'relation'
   readonly use: NameUse
   readonly carrier: SnapshotCarrier
