@@ -43,6 +43,7 @@ function judgement(text: string, tags: readonly string[] = ['SELECT']): Judgemen
     executes: [],
     runsUserCode: false,
     changesCatalog: false,
+    catalogVersion: 0,
   }
 }
 

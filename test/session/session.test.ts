@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Receipt } from '../../src/audit/journal.ts'
+import { Catalog } from '../../src/policy/catalog.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
 import { encodeBackend } from '../../src/wire/backend.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
@@ -701,5 +702,43 @@ describe('bytes that arrive in pieces', () => {
       script.turn()
       expect(script.gotUpstream()).toEqual(expected)
     }
+  })
+})
+
+describe('what was prepared when the catalog was another', () => {
+  const withFunction = (volatile: boolean) =>
+    Catalog.of({
+      format: 1,
+      serverVersion: 180_004,
+      functions: [
+        {
+          schema: 'public',
+          name: 'f',
+          volatile,
+          leastArguments: 1,
+          mostArguments: 1,
+          extension: undefined,
+        },
+      ],
+      operators: [],
+      types: [],
+      views: [],
+      relations: [],
+    })
+
+  it('is judged by today’s when it is bound, fetched by EXECUTE or run again', () => {
+    const script = new Script({ role: 'read_only' })
+    script.catalog = withFunction(false)
+    script.client(parse('SELECT f(1)', 's'), bind('s'), execute(), sync)
+    script.upstream(parsed, bound, row, complete('SELECT 1'), ready())
+    script.client(sql('PREPARE p AS SELECT f(1)'))
+    script.upstream(complete('PREPARE'), ready())
+
+    script.catalog = withFunction(true)
+    script.client(bind('s'), execute(), sync)
+    script.upstream(failed('26000'), ready())
+    script.client(sql('EXECUTE p'))
+    const denied = script.records('statement').filter(({ decision }) => decision === 'deny')
+    expect(denied.map(({ rule }) => rule)).toEqual(['read_only/functions', 'read_only/functions'])
   })
 })

@@ -28,8 +28,6 @@ export interface ScriptOptions {
 /** A JSON line of the journal, without what the journal itself adds. */
 export type Recorded = Readonly<Record<string, unknown>>
 
-const catalog = Catalog.unread()
-
 export class Script {
   readonly session: Session
   readonly journal: Journal
@@ -41,6 +39,8 @@ export class Script {
   #upstream: Buffer[] = []
   #client: Buffer[] = []
 
+  /** What is known of the target's catalog. */
+  catalog = Catalog.unread()
   /** How often the session has said that the catalog has changed. */
   catalogChanges = 0
   readonly trips: Tripwire[] = []
@@ -106,7 +106,7 @@ export class Script {
         maxBytes: 1024 * 1024,
         ...(analyseAside && { analyseAside }),
       }),
-      catalog: () => catalog,
+      catalog: () => this.catalog,
       journal: this.journal,
       clock,
       port,
