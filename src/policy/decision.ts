@@ -45,4 +45,6 @@ export interface Judgement {
   readonly runsUserCode: boolean
   /** It may change what a catalog snapshot holds: DDL, or code that may contain it. */
   readonly changesCatalog: boolean
+  /** Of the catalog that it was judged by. */
+  readonly catalogVersion: number
 }

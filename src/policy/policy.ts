@@ -56,7 +56,6 @@ interface Known {
 
 interface Remembered {
   readonly role: string
-  readonly catalogVersion: number
   readonly judgement: Judgement
 }
 
@@ -119,7 +118,7 @@ export class Policy {
     const judgement = this.#judgeBytes(role, query, catalog)
     if (isLasting(judgement) && this.#memo.comesAgain(key)) {
       const { text, analysis } = judgement
-      const judgements = [{ role, catalogVersion: catalog.version, judgement }]
+      const judgements = [{ role, judgement }]
       this.#memo.set(key, { text, analysis, judgements }, 1024 + 8 * query.length)
     }
     return judgement
@@ -131,6 +130,15 @@ export class Policy {
     if (text === undefined) return this.#undecodable(role, query, catalog())
     const analysis = (await this.#analyseAside?.(text, this.#limits)) ?? analyse(text, this.#limits)
     return this.#decide(role, text, analysis, catalog())
+  }
+
+  /** What is judged already, by another state of the catalog. */
+  judgeAgain(
+    role: string,
+    { text, analysis, parameterTypes }: Judgement,
+    catalog: Catalog,
+  ): Judgement {
+    return this.#decide(role, text, analysis, catalog, parameterTypes)
   }
 
   judgeText(role: string, text: string, catalog: Catalog = anywhere): Judgement {
@@ -197,6 +205,7 @@ export class Policy {
       executes: [],
       runsUserCode: true,
       changesCatalog: true,
+      catalogVersion: anywhere.version,
     }
   }
 
@@ -217,12 +226,12 @@ export class Policy {
   #judgeKnown(role: string, known: Known, catalog: Catalog): Judgement {
     const { judgements } = known
     for (const { judgement, ...of } of judgements) {
-      if (of.role === role && of.catalogVersion === catalog.version) return judgement
+      if (of.role === role && judgement.catalogVersion === catalog.version) return judgement
     }
     const judgement = this.#decide(role, known.text, known.analysis, catalog)
     // The oldest goes: a catalog that was read again has left its judgements behind.
     if (judgements.length === mostJudgements) judgements.shift()
-    judgements.push({ role, catalogVersion: catalog.version, judgement })
+    judgements.push({ role, judgement })
     return judgement
   }
 
@@ -267,6 +276,7 @@ export class Policy {
       runsUserCode:
         parameters.length > 0 || statements.some((statement) => runsUserCode(statement, catalog)),
       changesCatalog: statements.some(changesCatalog),
+      catalogVersion: catalog.version,
     }
   }
 

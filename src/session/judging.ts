@@ -19,6 +19,8 @@ export class Judging {
   readonly #state: SessionState
   /** One at most: the client is not read from until its text has been judged. */
   #pending: Pending | undefined
+  /** Judgements by an older state of the catalog, and what they are now. */
+  readonly #renewed = new WeakMap<Judgement, Judgement>()
   /** The Sync group in which user code was last sent to run. */
   #userCodeIn = -1
 
@@ -48,7 +50,8 @@ export class Judging {
   }
 
   /** The decision to deny by, if the role may not run the statement. Throws when the grant is over. */
-  denial({ decision }: Judgement): Deny | undefined {
+  denial(judgement: Judgement): Deny | undefined {
+    const { decision } = this.#current(judgement)
     if (decision.outcome === 'deny') return decision
     const { authorization, clock } = this.#state.options
     if (!authorization.inForceAt(clock.now())) throw grantEnded()
@@ -58,13 +61,14 @@ export class Judging {
   /** The same for a statement that is to run now: what EXECUTE names must be known besides. */
   refusal(judgement: Judgement, named: Named): Deny | undefined {
     const { statements, options } = this.#state
+    for (const run of [judgement, ...named.judgements]) {
+      const denied = this.denial(run)
+      if (denied !== undefined) return denied
+    }
     const unknown = named.statements.find((name) => statements.get(name) === undefined)
-    return (
-      this.denial(judgement) ??
-      (unknown === undefined
-        ? undefined
-        : options.policy.unknownPrepared(options.authorization.grant.role, unknown))
-    )
+    return unknown === undefined
+      ? undefined
+      : options.policy.unknownPrepared(options.authorization.grant.role, unknown)
   }
 
   /** These are sent to run, one by another, in a Sync group. */
@@ -86,6 +90,18 @@ export class Judging {
     if (text === undefined || this.#userCodeIn !== group || !hangsOnSettings(text)) return undefined
     const { policy, authorization } = this.#state.options
     return policy.behindUserCode(authorization.grant.role)
+  }
+
+  /** What was prepared long ago may name a function that is another one by now. */
+  #current(judgement: Judgement): Judgement {
+    const { policy, authorization, catalog } = this.#state.options
+    const now = catalog()
+    if (judgement.catalogVersion === now.version) return judgement
+    const renewed = this.#renewed.get(judgement)
+    if (renewed?.catalogVersion === now.version) return renewed
+    const again = policy.judgeAgain(authorization.grant.role, judgement, now)
+    this.#renewed.set(judgement, again)
+    return again
   }
 
   #judgeLong(text: Buffer): void {

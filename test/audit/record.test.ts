@@ -44,6 +44,7 @@ function judgement(text: string, tags: readonly string[] = ['SELECT']): Judgemen
     runsUserCode: false,
     changesCatalog: false,
     parameterTypes: [],
+    catalogVersion: 0,
   }
 }
 

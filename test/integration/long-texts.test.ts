@@ -46,7 +46,8 @@ it.each([
   expect(sqlstates(await nuisance.hears('readyForQuery')).join()).toBe(code)
   trips.sort((a, b) => a - b)
   const at = (share: number): number => trips[Math.floor((trips.length - 1) * share)] ?? Infinity
-  expect({ median: at(0.5) < 50, worst: at(1) < 300 }).toEqual({ median: true, worst: true })
+  // The worst is some 100 ms, for the judgement on 100,000 statements, where nothing else takes the cores.
+  expect({ median: at(0.5) < 50, worst: at(1) < 1_000 }).toEqual({ median: true, worst: true })
   expect(await roundTrip(nuisance)).toBeLessThan(1_000)
   nuisance.close()
   innocent.close()

@@ -733,3 +733,65 @@ describe('bytes that arrive in pieces', () => {
     }
   })
 })
+
+describe('what was prepared when the catalog was another', () => {
+  const withFunction = (volatile: boolean) =>
+    Catalog.of({
+      format: 1,
+      serverVersion: 180_004,
+      functions: [
+        {
+          schema: 'public',
+          name: 'f',
+          volatile,
+          leastArguments: 1,
+          mostArguments: 1,
+          extension: undefined,
+        },
+      ],
+      operators: [],
+      types: [],
+      views: [],
+      relations: [],
+    })
+
+  it('is judged by today’s when it is bound, fetched by EXECUTE or run again', () => {
+    const script = new Script({ role: 'read_only' })
+    script.catalog = withFunction(false)
+    script.client(parse('SELECT f(1)', 's'), bind('s'), execute(), sync)
+    script.upstream(parsed, bound, row, complete('SELECT 1'), ready())
+    script.client(sql('PREPARE p AS SELECT f(1)'))
+    script.upstream(complete('PREPARE'), ready())
+
+    script.catalog = withFunction(true)
+    script.client(bind('s'), execute(), sync)
+    script.upstream(failed('26000'), ready())
+    script.client(sql('EXECUTE p'))
+    const denied = script.records('statement').filter(({ decision }) => decision === 'deny')
+    expect(denied.map(({ rule }) => rule)).toEqual(['read_only/functions', 'read_only/functions'])
+  })
+
+  it('is judged by what has become of its parameters’ types', () => {
+    const empty = { functions: [], operators: [], views: [], relations: [] }
+    const typed: FrontendMessage = {
+      type: 'parse',
+      name: 's',
+      text: Buffer.from('SELECT $1'),
+      parameterTypes: [20_001],
+    }
+    const script = new Script({ role: 'read_only' })
+    script.catalog = Catalog.of({ format: 1, serverVersion: 180_004, ...empty, types: [] })
+    expect(script.client(typed, sync)[0]).toEqual(typed)
+    script.upstream(parsed, ready())
+
+    script.catalog = Catalog.of({
+      format: 1,
+      serverVersion: 180_004,
+      ...empty,
+      types: [{ oid: 20_001, schema: 'public', name: 'd', runs: 'public.f', because: 'its check' }],
+    })
+    script.client(bind('s'), execute(), sync)
+    script.upstream(failed('26000'), ready())
+    expect(script.records('statement')).toMatchObject([{ rule: 'read_only/functions' }])
+  })
+})

@@ -46,7 +46,7 @@ export class Observer {
    * written is counted when it ends, and autovacuum would come for what it believes new.
    */
   async settle(): Promise<void> {
-    for (const command of ['ANALYZE', 'VACUUM (FREEZE)']) {
+    for (const command of ['ANALYZE', 'VACUUM (FREEZE, INDEX_CLEANUP ON)']) {
       await connectedTo(this.#url, (client) => client.query(command))
     }
   }
