@@ -42,7 +42,7 @@ export interface CastRow extends Behind {
 }
 
 /** A type that the server compares or hashes by a volatile function, where no operator is written. */
-export interface OrderRow extends Behind {
+interface OrderRow extends Behind {
   readonly type: number
 }
 
