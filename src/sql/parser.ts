@@ -282,7 +282,7 @@ function scan(text: string, offset: number): readonly Token[] | undefined {
     return answer
   })
   // Control characters of the text come unescaped, which is no JSON. The tokens' texts are not needed.
-  const scanned = json === undefined ? undefined : parseJson(json.replace(/[\0-\x1f]/g, ' '))
+  const scanned = json === undefined ? undefined : parseJson(json.replace(/\p{Cc}/gu, ' '))
   if (!isNode(scanned)) return undefined
   return list(scanned, 'tokens').flatMap((token): readonly Token[] => {
     if (!isNode(token) || typeof token['end'] !== 'number') return []
