@@ -6,7 +6,7 @@
 
 /** Change data: sequences, large objects, locks and messages that other sessions see. */
 export const writing = `
-  create_immv lo_creat lo_create lo_from_bytea lo_open lo_put lo_truncate lo_truncate64 lo_unlink
+  lo_creat lo_create lo_from_bytea lo_open lo_put lo_truncate lo_truncate64 lo_unlink
   lowrite nextval pg_advisory_lock pg_advisory_lock_shared pg_advisory_xact_lock
   pg_advisory_xact_lock_shared pg_notify pg_try_advisory_lock pg_try_advisory_lock_shared
   pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared pgmq.archive pgmq.create pgmq.delete
@@ -26,16 +26,16 @@ export const maintaining = `
 export const administrative = `
   RI_FKey_cascade_del RI_FKey_cascade_upd RI_FKey_check_ins RI_FKey_check_upd RI_FKey_noaction_del
   RI_FKey_noaction_upd RI_FKey_restrict_del RI_FKey_restrict_upd RI_FKey_setdefault_del
-  RI_FKey_setdefault_upd RI_FKey_setnull_del RI_FKey_setnull_upd add_compression_policy
-  add_continuous_aggregate_policy add_dimension add_job add_retention_policy addauth
-  addgeometrycolumn alter_job attach_tablespace autoinc autoprewarm_dump_now
+  RI_FKey_setdefault_upd RI_FKey_setnull_del RI_FKey_setnull_upd _runem _runner _time_trials
+  add_compression_policy add_continuous_aggregate_policy add_dimension add_job add_retention_policy
+  addauth addgeometrycolumn alter_job attach_tablespace autoinc autoprewarm_dump_now
   autoprewarm_start_worker aws_lambda.invoke aws_s3.query_export_to_s3 aws_s3.table_import_from_s3
-  bernoulli binary_upgrade_add_sub_rel_state binary_upgrade_create_empty_extension
-  binary_upgrade_logical_slot_has_caught_up binary_upgrade_replorigin_advance
-  binary_upgrade_set_missing_value binary_upgrade_set_next_array_pg_type_oid
-  binary_upgrade_set_next_heap_pg_class_oid binary_upgrade_set_next_heap_relfilenode
-  binary_upgrade_set_next_index_pg_class_oid binary_upgrade_set_next_index_relfilenode
-  binary_upgrade_set_next_multirange_array_pg_type_oid
+  bag_eq bag_has bag_hasnt bag_ne bernoulli binary_upgrade_add_sub_rel_state
+  binary_upgrade_create_empty_extension binary_upgrade_logical_slot_has_caught_up
+  binary_upgrade_replorigin_advance binary_upgrade_set_missing_value
+  binary_upgrade_set_next_array_pg_type_oid binary_upgrade_set_next_heap_pg_class_oid
+  binary_upgrade_set_next_heap_relfilenode binary_upgrade_set_next_index_pg_class_oid
+  binary_upgrade_set_next_index_relfilenode binary_upgrade_set_next_multirange_array_pg_type_oid
   binary_upgrade_set_next_multirange_pg_type_oid binary_upgrade_set_next_pg_authid_oid
   binary_upgrade_set_next_pg_enum_oid binary_upgrade_set_next_pg_tablespace_oid
   binary_upgrade_set_next_pg_type_oid binary_upgrade_set_next_toast_pg_class_oid
@@ -43,7 +43,7 @@ export const administrative = `
   brin_metapage_info brin_page_items brin_page_type brin_revmap_data brinhandler bt_index_check
   bt_index_parent_check bt_metap bt_multi_page_stats bt_page_items bt_page_stats bthandler
   check_foreign_key check_primary_key citus_add_node citus_remove_node compress_chunk connectby
-  create_distributed_table create_hypertable create_parent create_reference_table cron.alter_job
+  create_distributed_table create_hypertable create_immv create_parent create_reference_table cron.alter_job
   cron.schedule cron.schedule_in_database cron.unschedule crosstab crosstab2 crosstab3 crosstab4
   currtid2 cursor_to_xml cursor_to_xmlschema cypher database_to_xml database_to_xml_and_xmlschema
   database_to_xmlschema dblink dblink_build_sql_delete dblink_build_sql_insert
@@ -51,34 +51,35 @@ export const administrative = `
   dblink_current_query dblink_disconnect dblink_error_message dblink_exec dblink_fdw_validator
   dblink_fetch dblink_get_connections dblink_get_notify dblink_get_pkey dblink_get_result
   dblink_is_busy dblink_open dblink_send_query dbms_alert.signal dbms_pipe.send_message
-  decompress_chunk delete_job dintdict_init dintdict_lexize disablelongtransactions drop_chunks
-  drop_partition_id drop_partition_time dropgeometrycolumn dropgeometrytable dsnowball_init
-  dsnowball_lexize duckdb.query duckdb.raw_query dxsyn_init dxsyn_lexize enablelongtransactions
-  file_fdw_handler file_fdw_validator fsm_page_contents get_raw_page gin_index_check
-  gin_leafpage_items gin_metapage_info gin_page_opaque_info ginhandler gist_page_items
-  gist_page_items_bytea gist_page_opaque_info gisthandler graphql.resolve hash_bitmap_info
-  hash_metapage_info hash_page_items hash_page_stats hash_page_type hashhandler heap_force_freeze
-  heap_force_kill heap_page_item_attrs heap_page_items heap_tableam_handler
-  heap_tuple_infomask_flags http http_delete http_get http_head http_patch http_post http_put
-  http_set_curlopt insert_username int_agg_final_array int_agg_state lo_export lo_import lo_manage
+  dbms_sql.execute dbms_sql.execute_and_fetch dbms_sql.parse decompress_chunk delete_job
+  dintdict_init dintdict_lexize disablelongtransactions drop_chunks drop_partition_id
+  drop_partition_time dropgeometrycolumn dropgeometrytable dsnowball_init dsnowball_lexize
+  duckdb.query duckdb.raw_query dxsyn_init dxsyn_lexize enablelongtransactions file_fdw_handler
+  file_fdw_validator fsm_page_contents get_raw_page gin_index_check gin_leafpage_items
+  gin_metapage_info gin_page_opaque_info ginhandler gist_page_items gist_page_items_bytea
+  gist_page_opaque_info gisthandler graphql.resolve hash_bitmap_info hash_metapage_info
+  hash_page_items hash_page_stats hash_page_type hashhandler heap_force_freeze heap_force_kill
+  heap_page_item_attrs heap_page_items heap_tableam_handler heap_tuple_infomask_flags http
+  http_delete http_get http_head http_patch http_post http_put http_set_curlopt insert_username
+  int_agg_final_array int_agg_state is_empty isnt_empty lives_ok lo_export lo_import lo_manage
   lockrow master_add_node moddatetime move_chunk net.http_delete net.http_get net.http_post
-  oracle_close_connections oracle_execute page_checksum page_header partition_data_proc
-  pg_available_wal_summaries pg_background_launch pg_background_result pg_backup_start
-  pg_backup_stop pg_buffercache_evict pg_buffercache_evict_all pg_buffercache_evict_relation
-  pg_buffercache_numa_pages pg_buffercache_pages pg_buffercache_summary
-  pg_buffercache_usage_counts pg_cancel_backend pg_check_frozen pg_check_visible pg_config
-  pg_copy_logical_replication_slot pg_copy_physical_replication_slot
+  oracle_close_connections oracle_execute page_checksum page_header partition_data_proc performs_ok
+  performs_within pg_available_wal_summaries pg_background_launch pg_background_result
+  pg_backup_start pg_backup_stop pg_buffercache_evict pg_buffercache_evict_all
+  pg_buffercache_evict_relation pg_buffercache_numa_pages pg_buffercache_pages
+  pg_buffercache_summary pg_buffercache_usage_counts pg_cancel_backend pg_check_frozen
+  pg_check_visible pg_config pg_copy_logical_replication_slot pg_copy_physical_replication_slot
   pg_create_logical_replication_slot pg_create_physical_replication_slot pg_create_restore_point
   pg_current_logfile pg_drop_replication_slot pg_event_trigger_ddl_commands
   pg_event_trigger_dropped_objects pg_event_trigger_table_rewrite_oid
   pg_event_trigger_table_rewrite_reason pg_extension_config_dump pg_file_rename pg_file_sync
   pg_file_unlink pg_file_write pg_freespace pg_get_aios pg_get_backend_memory_contexts
   pg_get_logical_snapshot_info pg_get_logical_snapshot_meta pg_get_shmem_allocations
-  pg_get_shmem_allocations_numa pg_get_wal_block_info pg_get_wal_record_info
-  pg_get_wal_records_info pg_get_wal_records_info_till_end_of_wal pg_get_wal_stats
-  pg_get_wal_stats_till_end_of_wal pg_hba_file_rules pg_ident_file_mappings
-  pg_import_system_collations pg_isolation_test_session_is_blocked pg_log_backend_memory_contexts
-  pg_log_standby_snapshot pg_logdir_ls pg_logical_emit_message pg_logical_slot_get_binary_changes
+  pg_get_shmem_allocations_numa pg_get_wal_block_info pg_get_wal_record_info pg_get_wal_records_info
+  pg_get_wal_records_info_till_end_of_wal pg_get_wal_stats pg_get_wal_stats_till_end_of_wal
+  pg_hba_file_rules pg_ident_file_mappings pg_import_system_collations
+  pg_isolation_test_session_is_blocked pg_log_backend_memory_contexts pg_log_standby_snapshot
+  pg_logdir_ls pg_logical_emit_message pg_logical_slot_get_binary_changes
   pg_logical_slot_get_changes pg_logical_slot_peek_binary_changes pg_logical_slot_peek_changes
   pg_ls_archive_statusdir pg_ls_dir pg_ls_logdir pg_ls_logicalmapdir pg_ls_logicalsnapdir
   pg_ls_replslotdir pg_ls_summariesdir pg_ls_tmpdir pg_ls_waldir pg_nextoid pg_prewarm pg_promote
@@ -98,20 +99,24 @@ export const administrative = `
   pg_wal_replay_pause pg_wal_replay_resume pg_wal_summary_contents pglogical.alter_replication_set
   pglogical.create_node pglogical.create_subscription pglogical.replicate_ddl_command
   pgroonga_command pgroonga_wal_apply pgroonga_wal_truncate pgrowlocks pgstatginindex
-  pgstathashindex pgstatindex pgstattuple pgstattuple_approx plpgsql_call_handler
-  plpgsql_inline_handler plpgsql_validator populate_geometry_columns postgis_extensions_upgrade
-  postgres_fdw_disconnect postgres_fdw_disconnect_all postgres_fdw_handler postgres_fdw_validator
-  query_to_xml query_to_xml_and_xmlschema query_to_xmlschema rebalance_table_shards
-  remove_retention_policy reorder_chunk repack.repack_apply repack.repack_drop repack.repack_swap
-  reset_user run_command_on_all_nodes run_command_on_placements run_command_on_shards
-  run_command_on_workers run_maintenance schema_to_xml schema_to_xml_and_xmlschema
-  schema_to_xmlschema set_chunk_time_interval set_user spghandler squeeze.squeeze_table
+  pgstathashindex pgstatindex pgstattuple pgstattuple_approx pgtle.install_extension
+  plpgsql_call_handler plpgsql_inline_handler plpgsql_validator populate_geometry_columns
+  postgis_extensions_upgrade postgres_fdw_disconnect postgres_fdw_disconnect_all
+  postgres_fdw_handler postgres_fdw_validator query_to_xml query_to_xml_and_xmlschema
+  query_to_xmlschema rebalance_table_shards remove_retention_policy reorder_chunk
+  repack.repack_apply repack.repack_drop repack.repack_swap reset_user results_eq results_ne row_eq
+  run_command_on_all_nodes run_command_on_placements run_command_on_shards run_command_on_workers
+  run_maintenance schema_to_xml schema_to_xml_and_xmlschema schema_to_xmlschema
+  set_chunk_time_interval set_eq set_has set_hasnt set_ne set_user spghandler squeeze.squeeze_table
   squeeze.start_worker suppress_redundant_updates_trigger system system_rows system_time
-  table_to_xml table_to_xml_and_xmlschema table_to_xmlschema triggered_change_notification
-  ts_rewrite ts_stat tsvector_update_trigger tsvector_update_trigger_column tuple_data_split
-  unaccent_init unaccent_lexize undistribute_table undo_partition unique_key_recheck unlockrows
-  updategeometrysrid utl_file.fopen utl_file.fremove utl_file.put_line verify_heapam xpath_table
-  xslt_process`
+  table_to_xml table_to_xml_and_xmlschema table_to_xmlschema throws_ilike throws_imatching
+  throws_like throws_matching throws_ok triggered_change_notification ts_rewrite ts_stat
+  tsvector_update_trigger tsvector_update_trigger_column tuple_data_split unaccent_init
+  unaccent_lexize undistribute_table undo_partition unique_key_recheck unlockrows updategeometrysrid
+  utl_file.fclose utl_file.fclose_all utl_file.fcopy utl_file.fflush utl_file.fgetattr
+  utl_file.fopen utl_file.fremove utl_file.frename utl_file.get_line utl_file.get_nextline
+  utl_file.new_line utl_file.put utl_file.put_line utl_file.putf utl_file.tmpdir verify_heapam
+  xpath_table xslt_process`
 
 /**
  * Of all these, the ones that one argument is enough for: `x.name` and `(expression).name` call them.

@@ -34,6 +34,9 @@ const samplingMethods: ReadonlySet<string> = new Set([
   'system_rows',
   'system_time',
 ])
+/** Trigger functions of contrib/spi that make SQL of their arguments, unquoted. */
+const sqlTriggers: ReadonlySet<string> = new Set(['check_foreign_key', 'check_primary_key'])
+
 const types: ReadonlySet<string> = new Set([
   ...split(typeNames),
   ...split('integer int bigint smallint real decimal boolean character'),
@@ -72,7 +75,7 @@ function classifyName(use: FunctionUse, catalog: Catalog): FunctionKind {
       return builtIn(use.schema) && samplingMethods.has(use.name) ? 'harmless' : 'unknown'
     case 'trigger':
       // Only a function that returns trigger can be named here, and it runs for others, later.
-      return 'unknown'
+      return sqlTriggers.has(use.name) ? 'administrative' : 'unknown'
     case 'syntax':
       return (catalog.serverVersion ?? Infinity) >= (use.since ?? 0) ? 'harmless' : 'unknown'
     case 'call':

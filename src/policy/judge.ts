@@ -79,7 +79,7 @@ function objectionToRelation(
   may: Permissions,
   catalog: Catalog,
 ): Objection | undefined {
-  const needs = powerNeeded(relation)
+  const needs = powerNeeded(relation, catalog)
   if (needs !== undefined && !may.catalogs.has(needs)) return { type: 'catalog', relation, needs }
   const why = readsRoundRules(relation, may.relations)
     ? 'it shows the content of relations that have rules'
@@ -146,6 +146,7 @@ function fillsRows({ functions, operators }: Statement): boolean {
 /** System relations whose content is not for everybody, or that show what a denied function shows. */
 const secrets: ReadonlySet<string> = new Set([
   'pg_authid',
+  'pg_dist_authinfo',
   'pg_shadow',
   'pg_user_mapping',
   'pg_user_mappings',
@@ -166,16 +167,39 @@ const secrets: ReadonlySet<string> = new Set([
   'pg_replication_origin_status',
 ])
 
+/** Tables of extensions whose rows are run, or say what files may be touched: writing one is more. */
+const codeRelations: ReadonlySet<string> = new Set([
+  'cron.job',
+  'net.http_request_queue',
+  'pgagent.pga_job',
+  'pgagent.pga_jobstep',
+  'pgagent.pga_schedule',
+  'timetable.chain',
+  'timetable.parameter',
+  'timetable.task',
+  'utl_file.utl_file_dir',
+  '_timescaledb_config.bgw_job',
+])
+
 /** Most common values and bounds of any table's columns, passwords in pg_authid included. */
 const statistics: ReadonlySet<string> = new Set(['pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs'])
 
-function powerNeeded(relation: RelationUse): CatalogPower | undefined {
-  if (!isSystemRelation(relation.schema, relation.name)) return undefined
+function powerNeeded(relation: RelationUse, catalog: Catalog): CatalogPower | undefined {
   if (relation.access === 'maintain') return undefined
+  if (relation.access === 'write' && isCode(relation, catalog)) return 'write'
+  if (!isSystemRelation(relation.schema, relation.name)) {
+    // With information_schema in its path a session need not say so.
+    return relation.schema === undefined && secrets.has(relation.name) ? 'secrets' : undefined
+  }
   if (relation.access === 'write') return 'write'
   if (statistics.has(relation.name)) return 'statistics'
   const toast = relation.schema?.startsWith('pg_toast') === true
   return toast || secrets.has(relation.name) ? 'secrets' : undefined
+}
+
+function isCode(relation: NameUse, catalog: Catalog): boolean {
+  const meanings = relation.schema === undefined ? catalog.relations(relation) : [relation]
+  return meanings.some(({ schema, name }) => codeRelations.has(`${schema ?? ''}.${name}`))
 }
 
 function mayCall(use: FunctionUse, kind: FunctionKind, may: Permissions): boolean {

@@ -44,6 +44,8 @@ const longestAtOnce = 64 * 1024
 /** Longer texts are rarely sent twice, and would push out many that are. */
 const longestRemembered = 16 * 1024
 const mostRemembered = 50_000
+/** What the facts of a statement take, about. */
+const statementBytes = 1024
 /** Of one query string: for so many roles and databases. */
 const mostJudgements = 8
 
@@ -119,7 +121,9 @@ export class Policy {
     if (isLasting(judgement) && this.#memo.comesAgain(key)) {
       const { text, analysis } = judgement
       const judgements = [{ role, judgement }]
-      this.#memo.set(key, { text, analysis, judgements }, 1024 + 8 * query.length)
+      const statements = analysis.type === 'parsed' ? analysis.statements.length : 0
+      const bytes = 1024 + 8 * query.length + statementBytes * statements
+      this.#memo.set(key, { text, analysis, judgements }, bytes)
     }
     return judgement
   }

@@ -34,7 +34,8 @@ export function relationObjection(
   for (const meaning of meanings) {
     const name = `${meaning.schema ?? ''}.${meaning.name}`
     for (const rule of rules) {
-      if (matchesAny(rule.deny, meaning)) return `${name} is on its deny list`
+      if (matchesAny(rule.deny, meaning) || holdsDenied(meaning, rule))
+        return `${name} is on its deny list`
       const list = listOf(use)
       const allowed = rule[list]
       if (allowed !== undefined && !matchesAny(allowed, meaning)) {
@@ -63,6 +64,11 @@ function unplaced(use: RelationUse, rules: readonly RelationRules[]): string | u
     }
   }
   return undefined
+}
+
+/** Whether a whole schema is meant, and something in it is denied. */
+function holdsDenied({ schema, name }: NameUse, { deny = [] }: RelationRules): boolean {
+  return name === '*' && deny.some((pattern) => ['*', schema].includes(pattern.split('.')[0]))
 }
 
 function matchesAny(patterns: readonly string[] | undefined, { schema, name }: NameUse): boolean {

@@ -125,7 +125,8 @@ function isUtf8(change: SettingChange): boolean {
 
 /**
  * Where names are looked up decides what they mean. pg_temp in the path lets temporary objects stand in
- * for others; pg_catalog behind another schema lets that schema's functions stand in for the server's.
+ * for others; pg_catalog behind another schema lets that schema's functions stand in for the server's;
+ * information_schema gives the server's views and tables names that cannot be told from a user's.
  */
 function keepsNamesSafe(change: SettingChange): boolean {
   if (change.values === undefined) return false
@@ -135,7 +136,7 @@ function keepsNamesSafe(change: SettingChange): boolean {
     .map((schema) => schema.replace(/[\s"']/g, '').toLowerCase())
   return path.every((schema, index) => {
     if (schema === 'pg_catalog') return index === 0
-    return !schema.startsWith('pg_temp') && !schema.startsWith('pg_toast')
+    return !/^(pg_temp|pg_toast|information_schema$)/.test(schema)
   })
 }
 

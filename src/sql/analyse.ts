@@ -14,6 +14,12 @@ export interface Limits {
   readonly maxBytes: number
 }
 
+/**
+ * Of one query string. The facts of a statement take a hundred times the memory of its text, and a megabyte
+ * holds a quarter of a million statements.
+ */
+const mostStatements = 10_000
+
 /** Never throws. `loadParser` must have been awaited once in the process. */
 export function analyse(text: string, limits: Limits): Analysis {
   const bytes = Buffer.byteLength(text)
@@ -23,6 +29,12 @@ export function analyse(text: string, limits: Limits): Analysis {
   if (/\p{Surrogate}/u.test(text)) return unparsable('invalid_text', 'text is not valid Unicode')
   const tree = parse(text)
   if (tree.type === 'unparsable') return tree
+  if (tree.statements.length > mostStatements) {
+    return unparsable(
+      'statement_too_complex',
+      `query string of ${tree.statements.length} statements is longer than the limit of ${mostStatements}`,
+    )
+  }
   const textOf = slicer(text, bytes)
   return {
     type: 'parsed',
@@ -63,7 +75,12 @@ function prepares(wrapper: Node, text: string): Statement['prepares'] {
   const prepare = child(wrapper, 'PrepareStmt') ?? {}
   const query = child(prepare, 'query')
   if (query === undefined) return undefined
-  return { name: string(prepare, 'name') ?? '', statement: describe(query, text) }
+  return { name: string(prepare, 'name') ?? '', statement: describe(query, ownCopy(text)) }
+}
+
+/** A name outlives the query string that made it, and a piece of a string keeps all of it in memory. */
+function ownCopy(text: string): string {
+  return Buffer.from(text).toString()
 }
 
 /** CURSOR_OPT_HOLD of parsenodes.h. */
@@ -77,7 +94,7 @@ function declares(wrapper: Node, text: string): Statement['declares'] {
   return {
     name: string(declare, 'portalname') ?? '',
     hold: (options & withHold) !== 0,
-    statement: describe(query, text),
+    statement: describe(query, ownCopy(text)),
   }
 }
 

@@ -68,6 +68,7 @@ export interface SettingChange {
 /** A table, view or sequence that the statement names. CTE names and aliases are not relations. */
 export interface RelationUse {
   readonly schema: string | undefined
+  /** `*` for a schema with all that is in it. */
   readonly name: string
   /** `maintain` is VACUUM and ANALYZE, which show and change nothing: PostgreSQL 17's privilege. */
   readonly access: 'read' | 'write' | 'maintain'

@@ -2,8 +2,9 @@
 // and `(x).f` when x has no column f, so every such name is a possible call; whether it is one that
 // matters is for policy/ to say. Ignorant of what any function does.
 
+import { isBuiltInObject } from './catalogs.ts'
 import type { FunctionUse } from './facts.ts'
-import { byKind, constant, list, type Node, names, string } from './tree.ts'
+import { byKind, child, constant, list, type Node, names, string, unwrap } from './tree.ts'
 
 /** Functions whose constant arguments decide what they do. */
 const tellingArguments: ReadonlySet<string> = new Set([
@@ -23,7 +24,9 @@ export function functionsOf(type: string | undefined, node: Node): readonly Func
     case 'ColumnRef':
       return attributes(list(node, 'fields').slice(1))
     case 'A_Indirection':
-      return attributes(list(node, 'indirection'))
+      return isScalar(node['arg'])
+        ? names(list(node, 'indirection')).map(scalarCall)
+        : attributes(list(node, 'indirection'))
     default:
       return constructed(type, node)
   }
@@ -93,15 +96,31 @@ function called(
   }
 }
 
+/** Whether a value has no columns for certain: then `(value).f` can only be a call of f. */
+function isScalar(value: unknown): boolean {
+  const type = child(unwrap(value, 'TypeCast') ?? {}, 'typeName')
+  if (type === undefined) return unwrap(value, 'A_Const') !== undefined
+  const path = names(list(type, 'names'))
+  return path.at(-2) === 'pg_catalog' || (path.length === 1 && isBuiltInObject(path[0] ?? ''))
+}
+
+function scalarCall(name: string): FunctionUse {
+  return { ...callOf(name), notation: 'call' }
+}
+
 function attributes(fields: readonly unknown[]): readonly FunctionUse[] {
-  return names(fields).map((name) => ({
+  return names(fields).map(callOf)
+}
+
+function callOf(name: string): FunctionUse {
+  return {
     schema: undefined,
     name,
     notation: 'attribute',
     arguments: 1,
     constants: [],
     since: undefined,
-  }))
+  }
 }
 
 /** Two uses with the same key are the same fact. */

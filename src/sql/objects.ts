@@ -36,7 +36,10 @@ function vacuumed(vacuum: Node): readonly RelationUse[] {
   })
 }
 
-/** What a statement makes, changes, moves or drops of the server's own, where it would stand in for it. */
+/**
+ * What a statement makes, changes, moves or drops of the server's own, where it would stand in for it;
+ * and schemas with all that is in them, whoever's they are.
+ */
 export function intrusions(type: string, node: Node): readonly RelationUse[] {
   const existing = namesExisting(type, node)
   const objects = objectPaths(node)
@@ -47,9 +50,9 @@ export function intrusions(type: string, node: Node): readonly RelationUse[] {
         : use,
     )
     .filter(({ schema, name }) => schema !== undefined && isSystemRelation(schema, name))
-  const schemas = schemasOf(type, node)
-    .filter((schema) => isSystemRelation(schema, '*'))
-    .map((schema): RelationUse => ({ schema, name: '*', access: 'write' }))
+  const schemas = schemasOf(type, node).map(
+    (schema): RelationUse => ({ schema, name: '*', access: 'write' }),
+  )
   return [...objects, ...schemas]
 }
 
@@ -115,9 +118,9 @@ function written(path: readonly string[]): readonly RelationUse[] {
 }
 
 /**
- * A view of exactly one relation can be updated, and whoever updates it writes that relation. For the
- * server's own tables, which nobody writes by accident, making such a view counts as a write. A rule ON
- * SELECT is how a view says what it shows.
+ * A view of exactly one relation can be updated, and whoever updates it writes that relation: making it
+ * counts as a write. (Most of the server's own views cannot be written.) A rule ON SELECT is how a view
+ * says what it shows.
  */
 export function writableThroughView(type: string, node: Node): RelationUse | undefined {
   if (type !== 'ViewStmt' && type !== 'RuleStmt') return undefined
@@ -126,9 +129,9 @@ export function writableThroughView(type: string, node: Node): RelationUse | und
     const sources = list(unwrap(query, 'SelectStmt') ?? {}, 'fromClause')
     const only = sources.length === 1 ? unwrap(sources[0], 'RangeVar') : undefined
     const relation = only === undefined ? undefined : relationOf(only, 'write', undefined)
-    if (relation !== undefined && isUpdatableCatalog(relation.schema, relation.name)) {
-      return relation
-    }
+    if (relation === undefined) continue
+    const { schema, name } = relation
+    if (!isSystemRelation(schema, name) || isUpdatableCatalog(schema, name)) return relation
   }
   return undefined
 }

@@ -65,6 +65,11 @@ describe('relation rules', () => {
     ['deny', 'TRUNCATE shop.orders, hr.salaries'],
     ['deny', 'DROP TABLE hr.salaries'],
     ['deny', 'ANALYZE hr.salaries'],
+    ['deny', 'ALTER SCHEMA hr RENAME TO x'],
+    ['deny', 'DROP SCHEMA hr CASCADE'],
+    ['deny', 'ALTER TABLE shop.orders SET SCHEMA hr'],
+    ['deny', 'CREATE VIEW shop.orders AS SELECT * FROM shop.customers'],
+    ['allow', 'CREATE VIEW shop.orders AS SELECT 1 FROM shop.customers, shop.products'],
     // It can mean hr.notes or shop.notes.
     ['deny', 'SELECT * FROM notes'],
     ['deny', 'UPDATE shop.customers SET a = 1'],
@@ -180,7 +185,7 @@ describe('with a snapshot of the catalog', () => {
   it.each([
     ['allow', 'SELECT tame(1)'],
     ['allow', 'SELECT public.tame(1)'],
-    ['allow', 'SELECT (1).tame, (1).two, t.two FROM t'],
+    ['allow', 'SELECT (1).tame, (a).two, t.two FROM t'],
     ['allow', 'SELECT upper(a, b) FROM t'],
     ['allow', 'SELECT pg_catalog.upper(a) FROM t'],
     ['allow', 'SELECT pg_stat_statements(true)'],
