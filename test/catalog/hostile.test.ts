@@ -19,7 +19,7 @@ const nothing: CatalogRows = {
 }
 
 /** The longest time in which nobody else had a turn. */
-async function longestStall(work: () => Promise<unknown> | void): Promise<number> {
+async function longestStall(work: () => unknown): Promise<number> {
   let last = performance.now()
   let longest = 0
   const look = (): void => {

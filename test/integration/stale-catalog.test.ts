@@ -43,7 +43,10 @@ async function codeOf(text: string): Promise<string | undefined> {
 }
 
 const denied = (text: string) =>
-  vi.waitFor(async () => expect(await codeOf(text)).toBe('42501'), { timeout: 6_000, interval: 200 })
+  vi.waitFor(async () => expect(await codeOf(text)).toBe('42501'), {
+    timeout: 6_000,
+    interval: 200,
+  })
 
 const replace = (view: string) => `CREATE OR REPLACE VIEW ${view} AS SELECT effect() AS a`
 

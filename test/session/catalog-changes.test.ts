@@ -1,8 +1,8 @@
 // When a session says that the target's catalog may have changed: as soon as others can see it.
 
 import { beforeAll, describe, expect, it } from 'vitest'
-import { loadParser } from '../../src/sql/analyse.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
+import { loadParser } from '../../src/sql/analyse.ts'
 import {
   bind,
   complete,

@@ -8,7 +8,9 @@ import { bind, failed, parse, ready, Script, sql, sync } from '../support/script
 beforeAll(loadParser)
 
 describe('a prepared text of very many statements', () => {
-  it('does not hold up the others when a pipeline binds it often', { timeout: 60_000 }, async () => {
+  it('does not hold up the others when a pipeline binds it often', {
+    timeout: 60_000,
+  }, async () => {
     const script = new Script({ role: 'read_only' })
     script.client(parse('END;'.repeat(250_000), 's'))
     await new Promise((resolve) => setTimeout(resolve, 5_000))

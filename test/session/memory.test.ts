@@ -10,12 +10,13 @@ beforeAll(loadParser)
 
 function heap(): number {
   setFlagsFromString('--expose-gc')
-  const collect: unknown = runInNewContext('gc')
-  if (typeof collect === 'function') collect()
+  runInNewContext('gc()')
   return process.memoryUsage().heapUsed
 }
 
-it('keeps of a query string that prepares something only what it prepares', { timeout: 30_000 }, () => {
+it('keeps of a query string that prepares something only what it prepares', {
+  timeout: 30_000,
+}, () => {
   const script = new Script({ role: 'read_only', storage: { write: () => undefined } })
   const before = heap()
   const count = 1_000
@@ -29,7 +30,9 @@ it('keeps of a query string that prepares something only what it prepares', { ti
   expect(kept).toBeLessThan(count * 10_000)
 })
 
-it('keeps of a query string that it waits for the answer of about its length', { timeout: 60_000 }, async () => {
+it('keeps of a query string that it waits for the answer of about its length', {
+  timeout: 60_000,
+}, async () => {
   const script = new Script({ role: 'read_only', storage: { write: () => undefined } })
   const before = heap()
   const length = 1_000_000

@@ -1,7 +1,18 @@
 // Names whose meaning is open, and long texts, together: what waits is judged once and by what it is.
 import { beforeAll, describe, expect, it } from 'vitest'
 import { analyse, loadParser } from '../../src/sql/analyse.ts'
-import { bind, complete, execute, failed, parse, ready, row, Script, sql, sync } from '../support/scripted-session.ts'
+import {
+  bind,
+  complete,
+  execute,
+  failed,
+  parse,
+  ready,
+  row,
+  Script,
+  sql,
+  sync,
+} from '../support/scripted-session.ts'
 
 beforeAll(loadParser)
 const parsed = { type: 'parseComplete' } as const
@@ -28,7 +39,9 @@ describe('a long text that names what is not certain yet', () => {
     await turn()
     script.turn()
     expect(script.gotUpstream().at(-1)).toEqual(long)
-    expect(script.records('statement').at(-1)).toMatchObject({ runs: [{ text: 'PREPARE p AS DELETE FROM t' }] })
+    expect(script.records('statement').at(-1)).toMatchObject({
+      runs: [{ text: 'PREPARE p AS DELETE FROM t' }],
+    })
     expect(analysed).toBe(1)
   })
 })
@@ -36,28 +49,58 @@ describe('a long text that names what is not certain yet', () => {
 describe('a cursor', () => {
   it('redeclared after ROLLBACK TO means the new one', () => {
     const script = new Script({ role: 'read_limited_write' })
-    script.client(sql('BEGIN; SAVEPOINT a; DECLARE c CURSOR FOR SELECT 1; ROLLBACK TO a; DECLARE c CURSOR FOR SELECT 2'))
-    script.upstream(complete('BEGIN'), complete('SAVEPOINT'), complete('DECLARE CURSOR'), complete('ROLLBACK'), complete('DECLARE CURSOR'), ready('T'))
+    script.client(
+      sql(
+        'BEGIN; SAVEPOINT a; DECLARE c CURSOR FOR SELECT 1; ROLLBACK TO a; DECLARE c CURSOR FOR SELECT 2',
+      ),
+    )
+    script.upstream(
+      complete('BEGIN'),
+      complete('SAVEPOINT'),
+      complete('DECLARE CURSOR'),
+      complete('ROLLBACK'),
+      complete('DECLARE CURSOR'),
+      ready('T'),
+    )
     script.client(sql('FETCH c'))
-    expect(script.records('statement').at(-1)).toMatchObject({ runs: [{ text: expect.stringContaining('SELECT 2') as unknown }] })
+    expect(script.records('statement').at(-1)).toMatchObject({
+      runs: [{ text: expect.stringContaining('SELECT 2') as unknown }],
+    })
   })
 
   it('is what the failed second DECLARE did not replace', () => {
     const script = new Script({ role: 'read_limited_write' })
     script.client(sql('BEGIN; SAVEPOINT a; DECLARE c CURSOR FOR SELECT 1'))
-    script.upstream(complete('BEGIN'), complete('SAVEPOINT'), complete('DECLARE CURSOR'), ready('T'))
+    script.upstream(
+      complete('BEGIN'),
+      complete('SAVEPOINT'),
+      complete('DECLARE CURSOR'),
+      ready('T'),
+    )
     script.client(sql('DECLARE c CURSOR FOR SELECT 2'))
     script.upstream(failed('42P03'), ready('E'))
     script.client(sql('ROLLBACK TO a'), sql('FETCH c'))
-    expect(script.records('statement').at(-1)).toMatchObject({ runs: [{ text: expect.stringContaining('SELECT 1') as unknown }] })
+    expect(script.records('statement').at(-1)).toMatchObject({
+      runs: [{ text: expect.stringContaining('SELECT 1') as unknown }],
+    })
   })
 
   it('that a string declares twice is the second: what is fetched is recorded', () => {
     const script = new Script({ role: 'read_limited_write' })
-    script.client(sql('BEGIN; DECLARE c CURSOR FOR SELECT 1; CLOSE c; DECLARE c CURSOR FOR SELECT 2'))
-    script.upstream(complete('BEGIN'), complete('DECLARE CURSOR'), complete('CLOSE CURSOR'), complete('DECLARE CURSOR'), ready('T'))
+    script.client(
+      sql('BEGIN; DECLARE c CURSOR FOR SELECT 1; CLOSE c; DECLARE c CURSOR FOR SELECT 2'),
+    )
+    script.upstream(
+      complete('BEGIN'),
+      complete('DECLARE CURSOR'),
+      complete('CLOSE CURSOR'),
+      complete('DECLARE CURSOR'),
+      ready('T'),
+    )
     script.client(sql('FETCH c'))
-    expect(script.records('statement').at(-1)).toMatchObject({ runs: [{ text: expect.stringContaining('SELECT 2') as unknown }] })
+    expect(script.records('statement').at(-1)).toMatchObject({
+      runs: [{ text: expect.stringContaining('SELECT 2') as unknown }],
+    })
   })
 
   it('closed in the string and fetched from is the earlier one no more', () => {
