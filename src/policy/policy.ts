@@ -320,7 +320,10 @@ export class Policy {
 function changesCatalog({ actions, opaque }: Parsed['statements'][number]): boolean {
   return (
     opaque !== undefined ||
-    actions.some(({ class: effect }) => effect === 'DDL' || effect === 'FUNCTION')
+    actions.some(
+      ({ class: effect, command }) =>
+        effect === 'DDL' || effect === 'FUNCTION' || command === 'COMMIT PREPARED',
+    )
   )
 }
 

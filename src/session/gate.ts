@@ -215,7 +215,8 @@ export class Gate implements FrameHandler {
     if (judged === undefined) return false
     const judgement = policy.withParameters(authorization.grant.role, judged, types, catalog())
     const denied = this.#judging.denial(judgement) ?? this.#judging.unsettled(text, this.#group)
-    const prepared = denied === undefined ? { judgement } : undefined
+    // More than one statement the server never prepares: to walk through them at each Bind is for nothing.
+    const prepared = denied === undefined && judgement.tags.length <= 1 ? { judgement } : undefined
     const expected = expectation('parse', {
       statementChange: statements.announce(name, prepared, this.#group),
     })

@@ -73,7 +73,8 @@ export class Judging {
 
   /** These are sent to run, one by another, in a Sync group. */
   runs(judgements: readonly Judgement[], group: number): void {
-    if (judgements.some(({ runsUserCode }) => runsUserCode)) this.#userCodeIn = group
+    const userCode = judgements.some((judgement) => this.#current(judgement).runsUserCode)
+    if (userCode) this.#userCodeIn = group
   }
 
   /**

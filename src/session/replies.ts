@@ -117,6 +117,8 @@ export class Replies implements FrameHandler {
       if (changes !== undefined) this.#state.confirm(changes)
       this.#state.catalogTouched ||= head.execution.changesCatalog
     }
+    // Its ReadyForQuery may be long in coming, or be one of the next transaction (AND CHAIN).
+    if (tag === 'COMMIT') this.#state.catalogVisible()
     this.#allGone(tag, head.execution)
     if (head.kind === 'execute') this.#ended()
   }
@@ -155,8 +157,7 @@ export class Replies implements FrameHandler {
   #transactionOver(): void {
     this.#state.portalsGone(({ hold }) => !hold)
     // Before the end of the transaction nobody else sees what it made.
-    if (this.#state.catalogTouched) this.#state.options.port.catalogChanged()
-    this.#state.catalogTouched = false
+    this.#state.catalogVisible()
   }
 
   /** True when the error is not the client's to see and ours went out instead. */

@@ -58,9 +58,19 @@ export class SessionState {
   /** Closes the books on whatever has not been answered. */
   close(): void {
     for (const { execution } of this.pipeline.drain()) {
-      if (execution !== undefined) this.events.ended(execution, 'unknown')
+      if (execution === undefined) continue
+      // The server may have run it, or run it yet: its answer is heard by nobody.
+      this.catalogTouched ||= execution.changesCatalog
+      this.events.ended(execution, 'unknown')
     }
     this.portalsGone(() => true)
+    this.catalogVisible()
+  }
+
+  /** Others may see by now what the session has made of the target's catalog. */
+  catalogVisible(): void {
+    if (this.catalogTouched) this.options.port.catalogChanged()
+    this.catalogTouched = false
   }
 
   /** Portals that are no more: closed, or their transaction is over. */

@@ -1,0 +1,46 @@
+// What a session keeps is about what it says that it keeps.
+
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { beforeAll, expect, it } from 'vitest'
+import { loadParser } from '../../src/sql/analyse.ts'
+import { complete, ready, Script, sql } from '../support/scripted-session.ts'
+
+beforeAll(loadParser)
+
+function heap(): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc()')
+  return process.memoryUsage().heapUsed
+}
+
+it('keeps of a query string that prepares something only what it prepares', {
+  timeout: 30_000,
+}, () => {
+  const script = new Script({ role: 'read_only', storage: { write: () => undefined } })
+  const before = heap()
+  const count = 1_000
+  for (let n = 0; n < count; n++) {
+    script.client(sql(`PREPARE p${n} AS SELECT 'some text'; SELECT 1 /*${'x'.repeat(60_000)}*/`))
+    script.upstream(complete('PREPARE'), complete('SELECT 1'), ready())
+  }
+  const kept = heap() - before
+  expect(script.session.idle).toBe(true)
+  // By its own count the session keeps 256 bytes and the text of each.
+  expect(kept).toBeLessThan(count * 10_000)
+})
+
+it('keeps of a query string that it waits for the answer of about its length', {
+  timeout: 60_000,
+}, async () => {
+  const script = new Script({ role: 'read_only', storage: { write: () => undefined } })
+  const before = heap()
+  const length = 1_000_000
+  script.client(sql('END;'.repeat(length / 4)))
+  while (script.session.congested) await new Promise((resolve) => setTimeout(resolve, 50))
+  script.turn()
+  expect(script.gotUpstream()).toHaveLength(1)
+  const kept = heap() - before
+  expect(script.session.idle).toBe(false)
+  expect(kept).toBeLessThan(20 * length)
+})
