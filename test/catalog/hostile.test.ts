@@ -16,6 +16,7 @@ const nothing: CatalogRows = {
   types: [],
   views: [],
   relations: [],
+  orders: [],
 }
 
 /** The longest time in which nobody else had a turn. */

@@ -20,6 +20,7 @@ const nothing: CatalogRows = {
   types: [],
   views: [],
   relations: [],
+  orders: [],
 }
 const volatile = (name: string): FunctionRow => {
   const rest = { volatile: true, least: 0, most: 0, extension: null, types: [] }
