@@ -18,7 +18,13 @@ import type { CastRow, CatalogRows, CodeRows, FunctionRow, TypeRow } from './que
 /** How code is reached: the function at the end, and the way there. */
 type Chain = Pick<SnapshotCarrier, 'runs' | 'because'>
 
+/** By type or relation: the functions that it runs, and the way to each. */
+type Found<Key> = ReadonlyMap<Key, ReadonlyMap<string, string>>
+
 type Read = (text: string) => Definition
+
+/** That one thing runs: with more of them, no list of functions to be allowed is long enough. */
+const mostFunctions = 50
 
 const nothing: CatalogSnapshot = {
   format: 1,
@@ -33,20 +39,17 @@ const nothing: CatalogSnapshot = {
 /** `read` gives the query that a view's definition or a check (`checking`) is. */
 export function snapshotOf(rows: CatalogRows, read: Read): CatalogSnapshot {
   const { serverVersion, relations } = rows
-  let types: ReadonlyMap<number, Chain> = new Map()
+  let types: Found<number> = new Map()
   for (;;) {
     // A type makes functions and operators dangerous, and they make the check of another type so.
-    const found = {
-      format: 1,
-      serverVersion,
-      ...codeOf(rows, types),
-      views: [],
-      relations,
-    } as const
-    const catalog = Catalog.of(found)
+    const code = codeOf(rows, types)
+    const catalog = Catalog.of({ ...nothing, serverVersion, ...code })
     const more = typesThatRun(rows, read, catalog)
-    if (more.size > types.size) types = more
-    else return { ...found, views: viewsThatRun(rows, read, catalog) }
+    if (countOf(more) === countOf(types)) {
+      const views = viewsThatRun(rows, read, catalog)
+      return { format: 1, serverVersion, ...code, views, relations }
+    }
+    types = more
   }
 }
 
@@ -64,34 +67,44 @@ export function someTypeRuns(code: CodeRows, read: Read): boolean {
 /** Functions, operators and types, where making a value of one of `dangerous` runs code. */
 function codeOf(
   rows: CatalogRows,
-  dangerous: ReadonlyMap<number, Chain>,
+  dangerous: Found<number>,
 ): Pick<CatalogSnapshot, 'functions' | 'operators' | 'types'> {
-  const types = rows.types.flatMap(({ type, schema, name }): readonly SnapshotType[] => {
-    const chain = dangerous.get(type)
-    return chain === undefined ? [] : [{ oid: type, schema, name, ...chain }]
-  })
+  const types = rows.types.flatMap(({ type, schema, name }): readonly SnapshotType[] =>
+    conversions([type], dangerous).map((chain) => ({ oid: type, schema, name, ...chain })),
+  )
   const callable = rows.types.filter((row) => dangerous.has(row.type) && row.columns === null)
   const functions = [
     ...rows.functions.map((row) => functionOf(row, dangerous)),
     ...callable.map(byTypeName),
   ]
   const catalog = Catalog.of({ ...nothing, serverVersion: rows.serverVersion, functions })
-  const operators = rows.operators.flatMap((row): readonly SnapshotCarrier[] => {
-    const { schema, name, functionSchema, functionName } = row
-    const runs = row.volatile ? outOfReach(call(functionSchema, functionName), catalog) : undefined
-    if (runs !== undefined) return [{ schema, name, runs, because: `it calls function ${runs}` }]
-    const chain = conversion(row.types, dangerous)
-    return chain === undefined ? [] : [{ schema, name, ...through('of its operands', chain) }]
-  })
-  return { functions, operators, types }
+  return { functions, operators: operatorsThatRun(rows, dangerous, catalog), types }
 }
 
-function functionOf(row: FunctionRow, dangerous: ReadonlyMap<number, Chain>): SnapshotFunction {
+function operatorsThatRun(
+  { operators }: CatalogRows,
+  dangerous: Found<number>,
+  catalog: Catalog,
+): readonly SnapshotCarrier[] {
+  const found = new Map<string, Map<string, string>>()
+  for (const row of operators) {
+    const key = keyOf(row)
+    const { functionSchema, functionName } = row
+    const runs = row.volatile ? outOfReach(call(functionSchema, functionName), catalog) : undefined
+    if (runs !== undefined) note(found, key, { runs, because: `it calls function ${runs}` })
+    for (const chain of conversions(row.types, dangerous)) {
+      note(found, key, through('of its operands', chain))
+    }
+  }
+  return carriersOf(operators, found)
+}
+
+function functionOf(row: FunctionRow, dangerous: Found<number>): SnapshotFunction {
   const { schema, name, least, most, extension } = row
   return {
     schema,
     name,
-    volatile: row.volatile || conversion(row.types, dangerous) !== undefined,
+    volatile: row.volatile || row.types.some((type) => dangerous.has(type)),
     leastArguments: least,
     mostArguments: most ?? undefined,
     extension: extension ?? undefined,
@@ -104,22 +117,22 @@ function byTypeName({ schema, name }: TypeRow): SnapshotFunction {
   return { schema, name, volatile: true, leastArguments, mostArguments, extension }
 }
 
-/** To call a function or an operator is to convert what it is given to its types. */
-function conversion(
-  types: readonly number[],
-  dangerous: ReadonlyMap<number, Chain>,
-): Chain | undefined {
-  const type = types.find((one) => dangerous.has(one))
-  return type === undefined ? undefined : dangerous.get(type)
+/** To call an operator is to convert what it is given to its types. */
+function conversions(types: readonly number[], dangerous: Found<number>): readonly Chain[] {
+  return types.flatMap((type) => chainsIn(dangerous.get(type)))
 }
 
-function typesThatRun(rows: CatalogRows, read: Read, catalog: Catalog): ReadonlyMap<number, Chain> {
-  const chains = new Map([...ordered(rows, catalog), ...ends(rows, catalog, () => true)])
-  for (const { domain, condition } of rows.checks) {
-    const chain = chainOf(read(checking(condition)), 'its check', catalog)
-    if (chain !== undefined) chains.set(domain, chain)
-  }
-  return withWholes(rows, chains)
+function typesThatRun(rows: CatalogRows, read: Read, catalog: Catalog): Found<number> {
+  const checks = rows.checks.flatMap(({ domain, condition }) =>
+    [...chainsOf(read(checking(condition)), 'its check', catalog)].map(
+      (chain) => [domain, chain] as const,
+    ),
+  )
+  return withWholes(rows, [
+    ...ordered(rows, catalog),
+    ...ends(rows, catalog, () => true),
+    ...checks,
+  ])
 }
 
 /**
@@ -155,41 +168,34 @@ function ordered(rows: CatalogRows, catalog: Catalog): readonly (readonly [numbe
 /** These types and all that hold a value of one: domains over them, arrays, ranges, rows. */
 function withWholes(
   rows: CatalogRows,
-  parts: ReadonlyMap<number, Chain>,
-): ReadonlyMap<number, Chain> {
+  parts: readonly (readonly [number, Chain])[],
+): Found<number> {
   const names = new Map(rows.types.map((row) => [row.type, qualified(row)]))
   const wholes = new Map<number, number[]>()
   for (const { type, parts } of rows.types) {
-    for (const part of parts) {
-      const known = wholes.get(part)
-      if (known === undefined) wholes.set(part, [type])
-      else known.push(type)
-    }
+    for (const part of parts) append(wholes, part, type)
   }
-  const found = new Map(parts)
-  // A Map's iterator also comes to what is added meanwhile.
-  for (const [part, chain] of found) {
-    for (const whole of wholes.get(part) ?? []) {
-      if (found.has(whole)) continue
-      found.set(whole, through(`it is made of type ${names.get(part) ?? part}`, chain))
-    }
-  }
-  return found
+  return spread(parts, (part) =>
+    (wholes.get(part) ?? []).map((whole) => ({
+      key: whole,
+      step: `it is made of type ${names.get(part) ?? part}`,
+    })),
+  )
 }
 
 function viewsThatRun(rows: CatalogRows, read: Read, catalog: Catalog): readonly SnapshotCarrier[] {
-  const found = new Map(relationsOfTypes(rows, catalog))
-  for (let before = -1; before < found.size; ) {
-    before = found.size
-    for (const { schema, name, definition } of rows.views) {
-      const key = keyOf({ schema, name })
-      if (found.has(key)) continue
-      const query = read(definition)
-      const chain = chainOf(query, 'its definition', catalog) ?? overView(query, found)
-      if (chain !== undefined) found.set(key, { schema, name, ...chain })
+  const start = [...relationsOfTypes(rows, catalog)]
+  const readers = new Map<string, { readonly key: string; readonly step: string }[]>()
+  for (const view of rows.views) {
+    const key = keyOf(view)
+    const query = read(view.definition)
+    for (const chain of chainsOf(query, 'its definition', catalog)) start.push([key, chain])
+    for (const relation of query?.relations ?? []) {
+      append(readers, keyOf(relation), { key, step: `its definition reads ${qualified(relation)}` })
     }
   }
-  return [...found.values()]
+  const found = spread(start, (relation) => readers.get(relation) ?? [])
+  return carriersOf([...rows.types, ...rows.views], found)
 }
 
 /**
@@ -199,52 +205,98 @@ function viewsThatRun(rows: CatalogRows, read: Read, catalog: Catalog): readonly
 function relationsOfTypes(
   rows: CatalogRows,
   catalog: Catalog,
-): readonly (readonly [string, SnapshotCarrier])[] {
+): readonly (readonly [string, Chain])[] {
   const unnamed = ends(rows, catalog, ({ implicit, source }, end) => implicit || end === source)
-  const chains = withWholes(rows, new Map([...ordered(rows, catalog), ...unnamed]))
-  return rows.types.flatMap(({ type, schema, name, columns }) => {
-    const chain = columns === 'relation' ? chains.get(type) : undefined
-    return chain === undefined ? [] : [[keyOf({ schema, name }), { schema, name, ...chain }]]
-  })
+  const found = withWholes(rows, [...ordered(rows, catalog), ...unnamed])
+  return rows.types
+    .filter(({ columns }) => columns === 'relation')
+    .flatMap((row) => chainsIn(found.get(row.type)).map((chain) => [keyOf(row), chain] as const))
 }
 
-function overView(
-  query: Definition,
-  found: ReadonlyMap<string, SnapshotCarrier>,
-): Chain | undefined {
-  for (const relation of query?.relations ?? []) {
-    const carrier = found.get(keyOf(relation))
-    if (carrier !== undefined)
-      return through(`its definition reads ${qualified(relation)}`, carrier)
+/** How a definition comes to run code, once for each function at the end; none when it does not. */
+function* chainsOf(query: Definition, whose: string, catalog: Catalog): Iterable<Chain> {
+  if (query === undefined) {
+    yield { runs: 'unknown', because: `${whose} cannot be read` }
+    return
   }
-  return undefined
-}
-
-/** How a definition comes to run code; undefined when it does not. */
-function chainOf(query: Definition, whose: string, catalog: Catalog): Chain | undefined {
-  if (query === undefined) return { runs: 'unknown', because: `${whose} cannot be read` }
   // A setting would be changed for whoever reads.
   if (query.settings.length > 0) {
-    return { runs: 'pg_catalog.set_config', because: `${whose} changes settings` }
+    yield { runs: 'pg_catalog.set_config', because: `${whose} changes settings` }
   }
   // A view can lock the rows that it shows: no code, and no reading either.
   const more = query.actions.find(({ command }) => command !== 'SELECT')
-  if (more !== undefined) return { runs: 'unknown', because: `${whose} does ${more.command}` }
+  if (more !== undefined) yield { runs: 'unknown', because: `${whose} does ${more.command}` }
   for (const use of query.functions) {
     const runs = outOfReach(use, catalog)
-    if (runs !== undefined) return { runs, because: `${whose} calls function ${runs}` }
+    if (runs !== undefined) yield { runs, because: `${whose} calls function ${runs}` }
   }
   for (const use of query.operators) {
-    const carrier = catalog.operator(use)
-    if (carrier !== undefined) {
-      return through(`${whose} uses operator ${qualified(carrier)}`, carrier)
+    for (const carrier of catalog.operators(use)) {
+      yield through(`${whose} uses operator ${qualified(carrier)}`, carrier)
     }
   }
   for (const use of query.types) {
-    const carrier = catalog.type(use)
-    if (carrier !== undefined) return through(`${whose} uses type ${qualified(carrier)}`, carrier)
+    for (const carrier of catalog.types(use)) {
+      yield through(`${whose} uses type ${qualified(carrier)}`, carrier)
+    }
   }
-  return undefined
+}
+
+/** From where code runs to all that leads there: `next` gives what contains or reads a thing. */
+function spread<Key>(
+  start: readonly (readonly [Key, Chain])[],
+  next: (key: Key) => readonly { readonly key: Key; readonly step: string }[],
+): Found<Key> {
+  const found = new Map<Key, Map<string, string>>()
+  const queue = start.flatMap(([key, chain]) => note(found, key, chain))
+  // An array's iterator also comes to what is added meanwhile.
+  for (const { key, chain } of queue) {
+    for (const { key: whole, step } of next(key)) {
+      queue.push(...note(found, whole, through(step, chain)))
+    }
+  }
+  return found
+}
+
+/** Keeps the first way to each function. Returns what is new. */
+function note<Key>(
+  found: Map<Key, Map<string, string>>,
+  key: Key,
+  chain: Chain,
+): readonly { readonly key: Key; readonly chain: Chain }[] {
+  const known = found.get(key) ?? new Map<string, string>()
+  found.set(key, known)
+  if (known.has(chain.runs)) return []
+  const because = `it runs more than ${mostFunctions} functions`
+  const kept = known.size < mostFunctions ? chain : { runs: 'unknown', because }
+  if (known.has(kept.runs)) return []
+  known.set(kept.runs, kept.because)
+  return [{ key, chain: kept }]
+}
+
+function chainsIn(ways: ReadonlyMap<string, string> = new Map()): readonly Chain[] {
+  return [...ways].map(([runs, because]) => ({ runs, because }))
+}
+
+function countOf(found: Found<number>): number {
+  return [...found.values()].reduce((sum, ways) => sum + ways.size, 0)
+}
+
+/** Those among `all` that were found, each name once. */
+function carriersOf(
+  all: readonly { readonly schema: string; readonly name: string }[],
+  found: Found<string>,
+): readonly SnapshotCarrier[] {
+  const named = new Map(all.map(({ schema, name }) => [keyOf({ schema, name }), { schema, name }]))
+  return [...named].flatMap(([key, thing]) =>
+    chainsIn(found.get(key)).map((chain) => ({ ...thing, ...chain })),
+  )
+}
+
+function append<Key, Value>(map: Map<Key, Value[]>, key: Key, value: Value): void {
+  const known = map.get(key)
+  if (known === undefined) map.set(key, [value])
+  else known.push(value)
 }
 
 /** The name of a function that read_only could not call by it; undefined when it could. */

@@ -20,7 +20,7 @@ export interface SnapshotFunction {
   readonly extension: string | undefined
 }
 
-/** Something that runs a function without naming it. */
+/** Something that runs a function without naming it: there is one for each function that it runs. */
 export interface SnapshotCarrier {
   readonly schema: string
   readonly name: string
@@ -63,7 +63,7 @@ export class Catalog {
   readonly #functions: ReadonlyMap<string, readonly SnapshotFunction[]>
   readonly #operators: ReadonlyMap<string, readonly SnapshotCarrier[]>
   readonly #types: ReadonlyMap<string, readonly SnapshotType[]>
-  readonly #typesByOid: ReadonlyMap<number, SnapshotType>
+  readonly #typesByOid: ReadonlyMap<number, readonly SnapshotType[]>
   readonly #views: ReadonlyMap<string, readonly SnapshotCarrier[]>
   readonly #relations: ReadonlyMap<string, readonly NameUse[]>
 
@@ -73,7 +73,7 @@ export class Catalog {
     this.#functions = byName(snapshot?.functions)
     this.#operators = byName(snapshot?.operators)
     this.#types = byName(snapshot?.types)
-    this.#typesByOid = new Map(snapshot?.types.map((type) => [type.oid, type]))
+    this.#typesByOid = grouped(snapshot?.types, ({ oid }) => oid)
     this.#views = byName(snapshot?.views)
     this.#relations = byName(snapshot?.relations)
   }
@@ -92,21 +92,21 @@ export class Catalog {
     return meant(this.#functions, use)
   }
 
-  /** The volatile user operator that a name can mean. */
-  operator(use: NameUse): SnapshotCarrier | undefined {
-    return meant(this.#operators, use)[0]
+  /** What the user operators that a name can mean run; in any schema when it has none. */
+  operators(use: NameUse): readonly SnapshotCarrier[] {
+    return meant(this.#operators, use)
   }
 
-  type(use: NameUse): SnapshotCarrier | undefined {
-    return meant(this.#types, use)[0]
+  types(use: NameUse): readonly SnapshotCarrier[] {
+    return meant(this.#types, use)
   }
 
-  typeByOid(oid: number): SnapshotType | undefined {
-    return this.#typesByOid.get(oid)
+  typesByOid(oid: number): readonly SnapshotType[] {
+    return this.#typesByOid.get(oid) ?? nothing
   }
 
-  view(use: NameUse): SnapshotCarrier | undefined {
-    return meant(this.#views, use)[0]
+  views(use: NameUse): readonly SnapshotCarrier[] {
+    return meant(this.#views, use)
   }
 
   /** The relations outside the server's own schemas that a name can mean. */
@@ -116,12 +116,19 @@ export class Catalog {
 }
 
 function byName<T extends { readonly name: string }>(
-  all: readonly T[] = [],
+  all: readonly T[] | undefined,
 ): ReadonlyMap<string, readonly T[]> {
-  const map = new Map<string, T[]>()
+  return grouped(all, ({ name }) => name)
+}
+
+function grouped<Key, T>(
+  all: readonly T[] = [],
+  keyOf: (one: T) => Key,
+): ReadonlyMap<Key, readonly T[]> {
+  const map = new Map<Key, T[]>()
   for (const one of all) {
-    const same = map.get(one.name)
-    if (same === undefined) map.set(one.name, [one])
+    const same = map.get(keyOf(one))
+    if (same === undefined) map.set(keyOf(one), [one])
     else same.push(one)
   }
   return map

@@ -109,30 +109,28 @@ function carriers(statement: Statement, catalog: Catalog): readonly Carrier[] {
   if (!catalog.complete) return []
   const { operators, types, relations } = statement
   return [
-    ...named('operator', operators, (use) => catalog.operator(use)),
-    ...named('type', types, (use) => catalog.type(use)),
-    ...named('relation', relations, (use) => catalog.view(use)),
-    ...(fillsRows(statement) ? named('type', relations, (use) => catalog.type(use)) : []),
+    ...named('operator', operators, (use) => catalog.operators(use)),
+    ...named('type', types, (use) => catalog.types(use)),
+    ...named('relation', relations, (use) => catalog.views(use)),
+    ...(fillsRows(statement) ? named('type', relations, (use) => catalog.types(use)) : []),
   ]
 }
 
 /** Those among the types, by number, of a statement's parameters. */
 export function parameterCarriers(types: readonly number[], catalog: Catalog): readonly Carrier[] {
-  return types.flatMap((oid) => {
-    const carrier = catalog.typeByOid(oid)
-    return carrier === undefined ? [] : [{ what: 'parameter type', use: carrier, carrier }]
-  })
+  return types.flatMap((oid) =>
+    catalog
+      .typesByOid(oid)
+      .map((carrier) => ({ what: 'parameter type', use: carrier, carrier }) as const),
+  )
 }
 
 function named(
   what: Carrier['what'],
   uses: readonly NameUse[],
-  lookUp: (use: NameUse) => SnapshotCarrier | undefined,
+  lookUp: (use: NameUse) => readonly SnapshotCarrier[],
 ): readonly Carrier[] {
-  return uses.flatMap((use) => {
-    const carrier = lookUp(use)
-    return carrier === undefined ? [] : [{ what, use, carrier }]
-  })
+  return uses.flatMap((use) => lookUp(use).map((carrier) => ({ what, use, carrier })))
 }
 
 /** Some functions make rows of a table's type, which they are given by a row of it and not by name. */

@@ -160,9 +160,7 @@ export class Policy {
     catalog: Catalog,
   ): Judgement {
     // Drivers name the server's own types with every statement.
-    const telling = types.filter(
-      (oid) => oid >= firstUserOid || catalog.typeByOid(oid) !== undefined,
-    )
+    const telling = types.filter((oid) => oid >= firstUserOid || catalog.typesByOid(oid).length > 0)
     if (telling.length === 0) return judgement
     return this.#decide(role, judgement.text, judgement.analysis, catalog, telling)
   }

@@ -35,11 +35,23 @@ const policy = new Policy(
   { maxBytes: 1024 },
 )
 
-async function outcome(views: CatalogRows['views'], text: string): Promise<string> {
+async function decision(
+  views: CatalogRows['views'],
+  text: string,
+  more: Partial<CatalogRows> = {},
+) {
   const read = await new Definitions().read(views.map(({ definition }) => definition))
-  const rows = { ...nothing, functions, views }
+  const rows = { ...nothing, functions, views, ...more }
   const catalog = Catalog.of(snapshotOf(rows, (definition) => read.get(definition)))
-  return policy.judgeText('pricing', text, catalog).decision.outcome
+  return policy.judgeText('pricing', text, catalog).decision
+}
+
+async function outcome(
+  views: CatalogRows['views'],
+  text: string,
+  more: Partial<CatalogRows> = {},
+): Promise<string> {
+  return (await decision(views, text, more)).outcome
 }
 
 describe('a role that may call price() of the two', () => {
@@ -61,5 +73,58 @@ describe('a role that may call price() of the two', () => {
       { schema: 'other', name: 'v', definition: 'SELECT public.evil() AS price' },
     ]
     expect(await outcome(views, 'SELECT * FROM v')).toBe('deny')
+  })
+
+  it('hears of evil(), and by which views it was reached', async () => {
+    const views = [
+      { schema: 'public', name: 'v', definition: 'SELECT w.price FROM public.w' },
+      { schema: 'public', name: 'w', definition: 'SELECT public.price(), public.evil()' },
+    ]
+    expect(await decision(views, 'SELECT * FROM w')).toMatchObject({
+      reason:
+        'relation w, which runs function public.evil: its definition calls function public.evil',
+    })
+    expect(await decision(views, 'SELECT * FROM v')).toMatchObject({
+      reason:
+        'relation v, which runs function public.evil: ' +
+        'its definition reads public.w: its definition calls function public.evil',
+    })
+  })
+
+  it('cannot use an operator that calls evil() for other operands', async () => {
+    const operators = ['price', 'evil'].map((functionName) => {
+      const rest = { volatile: true, types: [23], functionSchema: 'public', functionName }
+      return { schema: 'public', name: '===', ...rest }
+    })
+    const text = 'SELECT 1 === 1'
+    expect(await outcome([], text, { operators: operators.slice(0, 1) })).toBe('allow')
+    expect(await outcome([], text, { operators })).toBe('deny')
+  })
+
+  it('cannot use a type that another cast converts by evil()', async () => {
+    const types = [{ type: 20_001, schema: 'public', name: 'd', parts: [23], columns: null }]
+    const casts = ['price', 'evil'].map((functionName) => {
+      return { source: 20_001, target: 23, implicit: false, functionSchema: 'public', functionName }
+    })
+    const text = 'SELECT a::d FROM t'
+    expect(await outcome([], text, { types, casts: casts.slice(0, 1) })).toBe('allow')
+    expect(await outcome([], text, { types, casts })).toBe('deny')
+  })
+
+  it('cannot read a view that calls so many that nobody counts them', async () => {
+    const calls = Array.from({ length: 60 }, (_, n) => `public.f${n}()`)
+    const definition = `SELECT ${calls.join(', ')}`
+    const allow = Array.from({ length: 60 }, (_, n) => `public.f${n}`)
+    const lavish = new Policy(
+      [...predefinedRoles, { name: 'lavish', includes: ['read_only'], functions: { allow } }],
+      { maxBytes: 1024 },
+    )
+    const read = await new Definitions().read([definition])
+    const views = [{ schema: 'public', name: 'v', definition }]
+    const catalog = Catalog.of(snapshotOf({ ...nothing, views }, (text) => read.get(text)))
+    expect(lavish.judgeText('lavish', 'SELECT * FROM v', catalog).decision).toMatchObject({
+      outcome: 'deny',
+      reason: expect.stringContaining('it runs more than 50 functions') as unknown,
+    })
   })
 })
