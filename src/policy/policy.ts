@@ -35,8 +35,11 @@ export interface PolicyOptions {
   readonly maxBytes: number
   /** Memory for remembered query strings and judgements. Default 64 MiB; 0 remembers nothing. */
   readonly cacheBytes?: number
-  /** Analyses long texts where nobody waits for it. Without one `judgeLong` does it here and now. */
-  readonly analyseAside?: (text: string, limits: Limits) => Promise<Analysis>
+  /**
+   * Analyses long texts where nobody waits for it, until `gone` is aborted. Without one `judgeLong` does
+   * it here and now.
+   */
+  readonly analyseAside?: (text: string, limits: Limits, gone: AbortSignal) => Promise<Analysis>
 }
 
 /** In bytes. A longer text is for `judgeLong`. */
@@ -128,11 +131,20 @@ export class Policy {
     return judgement
   }
 
-  /** The same for a long text, while others are served: by the catalog as it is known then. */
-  async judgeLong(role: string, query: Buffer, catalog: () => Catalog): Promise<Judgement> {
+  /**
+   * The same for a long text, while others are served: by the catalog as it is known then. When `gone`
+   * is aborted, nobody wants the judgement any more, and it means nothing.
+   */
+  async judgeLong(
+    role: string,
+    query: Buffer,
+    catalog: () => Catalog,
+    gone: AbortSignal,
+  ): Promise<Judgement> {
     const text = this.#decode(query)
     if (text === undefined) return this.#undecodable(role, query, catalog())
-    const analysis = (await this.#analyseAside?.(text, this.#limits)) ?? analyse(text, this.#limits)
+    const analysis =
+      (await this.#analyseAside?.(text, this.#limits, gone)) ?? analyse(text, this.#limits)
     return this.#decide(role, text, analysis, catalog())
   }
 
