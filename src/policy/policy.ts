@@ -24,6 +24,7 @@ import type { RoleDefinition } from './roles.ts'
 import {
   denial,
   functionCallMessage,
+  preparedTooDeep,
   textBehindUserCode,
   unknownPreparedStatement,
   unknownRole,
@@ -237,6 +238,11 @@ export class Policy {
   unknownPrepared(role: string, name: string): Deny | undefined {
     const unseen = this.#permissions.get(role)?.commands.has('DO') === true
     return unseen ? undefined : unknownPreparedStatement(role, name)
+  }
+
+  /** The answer to an EXECUTE of an EXECUTE, and so on beyond what anybody needs. */
+  namesTooDeep(role: string): Deny {
+    return preparedTooDeep(role)
   }
 
   #judgeKnown(role: string, known: Known, catalog: Catalog): Judgement {

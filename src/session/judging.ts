@@ -72,14 +72,14 @@ export class Judging {
   /** The same for a statement that is to run now: what EXECUTE names must be known besides. */
   refusal(judgement: Judgement, named: Named): Deny | undefined {
     const { statements, options } = this.#state
+    const { role } = options.authorization.grant
     for (const run of [judgement, ...named.judgements]) {
       const denied = this.denial(run)
       if (denied !== undefined) return denied
     }
+    if (named.tooDeep) return options.policy.namesTooDeep(role)
     const unknown = named.statements.find((name) => statements.get(name) === undefined)
-    return unknown === undefined
-      ? undefined
-      : options.policy.unknownPrepared(options.authorization.grant.role, unknown)
+    return unknown === undefined ? undefined : options.policy.unknownPrepared(role, unknown)
   }
 
   /** These are sent to run, one by another, in a Sync group. */
