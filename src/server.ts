@@ -154,7 +154,7 @@ async function start(
   started('parsing of long texts', () => aside.stop())
   const policy = new Policy(config.roles, {
     maxBytes: config.limits.statementBytes,
-    analyseAside: (text, limits) => aside.analyse(text, limits),
+    analyseAside: (text, limits, gone) => aside.analyse(text, limits, gone),
   })
   const metrics = createMetrics(version, () => policy.memory)
 

@@ -30,6 +30,9 @@ const threadFile = new URL(`./thread${extname(import.meta.url)}`, import.meta.ur
 /** As much as the main thread has: whether a text is too deep must not hang on its length. */
 const stackSizeMb = 1
 
+/** A text that takes more costs its sender that statement, and not the whole process its memory. */
+const maxOldGenerationSizeMb = 512
+
 export class Aside {
   readonly #limitMs: number
   readonly #mostWaiting: number
@@ -46,13 +49,19 @@ export class Aside {
     this.#onProblem = onProblem
   }
 
-  /** Never rejects: a text that cannot be analysed, for whatever reason, is Unparsable. */
-  analyse(text: string, limits: Limits): Promise<Analysis> {
+  /**
+   * Never rejects: a text that cannot be analysed, for whatever reason, is Unparsable. `gone` says that
+   * nobody wants the answer any more: a client that sends and disconnects, again and again, must not
+   * hold up the others.
+   */
+  analyse(text: string, limits: Limits, gone?: AbortSignal): Promise<Analysis> {
     if (this.#stopped || this.#jobs.length > this.#mostWaiting) {
       return Promise.resolve(tooComplex('too many long statements at once, try again'))
     }
     return new Promise((resolve) => {
-      this.#jobs.push({ text, limits, statements: [], resolve })
+      const job = { text, limits, statements: [], resolve }
+      this.#jobs.push(job)
+      gone?.addEventListener('abort', () => this.#drop(job), { once: true })
       if (this.#jobs.length === 1) this.#begin()
     })
   }
@@ -77,12 +86,19 @@ export class Aside {
   }
 
   #ask(request: Request): void {
-    this.#worker ??= this.#spawn()
-    this.#worker.postMessage(request)
+    try {
+      this.#worker ??= this.#spawn()
+      this.#worker.postMessage(request)
+    } catch (error) {
+      // The system has no thread to give: that must not stop the queue.
+      this.#giveUp(error)
+    }
   }
 
   #spawn(): Worker {
-    const worker = new Worker(threadFile, { resourceLimits: { stackSizeMb } })
+    const worker = new Worker(threadFile, {
+      resourceLimits: { stackSizeMb, maxOldGenerationSizeMb },
+    })
     worker.unref()
     // What a thread says that was given up is not about the text that has its turn now.
     const whileInUse = (act: () => void): void => {
@@ -119,11 +135,29 @@ export class Aside {
 
   /** The thread is not to be used again, nor the text that it died of. */
   #giveUp(error: unknown): void {
+    this.#onProblem(error)
+    this.#endThread()
+    this.#finish(tooComplex('statement is too complex'))
+  }
+
+  /** The thread cannot be told to stop what it is at, only ended. */
+  #drop(job: Job): void {
+    const at = this.#jobs.indexOf(job)
+    if (at === -1) return
+    const nobodyWaits = tooComplex('nobody waits for the statement any more')
+    if (at === 0) {
+      this.#endThread()
+      this.#finish(nobodyWaits)
+    } else {
+      this.#jobs.splice(at, 1)
+      job.resolve(nobodyWaits)
+    }
+  }
+
+  #endThread(): void {
     const worker = this.#worker
     this.#worker = undefined
-    this.#onProblem(error)
     void worker?.terminate()
-    this.#finish(tooComplex('statement is too complex'))
   }
 }
 

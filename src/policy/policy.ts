@@ -24,6 +24,7 @@ import type { RoleDefinition } from './roles.ts'
 import {
   denial,
   functionCallMessage,
+  preparedTooDeep,
   textBehindUserCode,
   unknownPreparedStatement,
   unknownRole,
@@ -35,8 +36,11 @@ export interface PolicyOptions {
   readonly maxBytes: number
   /** Memory for remembered query strings and judgements. Default 64 MiB; 0 remembers nothing. */
   readonly cacheBytes?: number
-  /** Analyses long texts where nobody waits for it. Without one `judgeLong` does it here and now. */
-  readonly analyseAside?: (text: string, limits: Limits) => Promise<Analysis>
+  /**
+   * Analyses long texts where nobody waits for it, until `gone` is aborted. Without one `judgeLong` does
+   * it here and now.
+   */
+  readonly analyseAside?: (text: string, limits: Limits, gone: AbortSignal) => Promise<Analysis>
 }
 
 /** In bytes. A longer text is for `judgeLong`. */
@@ -128,11 +132,20 @@ export class Policy {
     return judgement
   }
 
-  /** The same for a long text, while others are served: by the catalog as it is known then. */
-  async judgeLong(role: string, query: Buffer, catalog: () => Catalog): Promise<Judgement> {
+  /**
+   * The same for a long text, while others are served: by the catalog as it is known then. When `gone`
+   * is aborted, nobody wants the judgement any more, and it means nothing.
+   */
+  async judgeLong(
+    role: string,
+    query: Buffer,
+    catalog: () => Catalog,
+    gone: AbortSignal,
+  ): Promise<Judgement> {
     const text = this.#decode(query)
     if (text === undefined) return this.#undecodable(role, query, catalog())
-    const analysis = (await this.#analyseAside?.(text, this.#limits)) ?? analyse(text, this.#limits)
+    const analysis =
+      (await this.#analyseAside?.(text, this.#limits, gone)) ?? analyse(text, this.#limits)
     return this.#decide(role, text, analysis, catalog())
   }
 
@@ -223,6 +236,11 @@ export class Policy {
   unknownPrepared(role: string, name: string): Deny | undefined {
     const unseen = this.#permissions.get(role)?.commands.has('DO') === true
     return unseen ? undefined : unknownPreparedStatement(role, name)
+  }
+
+  /** The answer to an EXECUTE of an EXECUTE, and so on beyond what anybody needs. */
+  namesTooDeep(role: string): Deny {
+    return preparedTooDeep(role)
   }
 
   #judgeKnown(role: string, known: Known, catalog: Catalog): Judgement {

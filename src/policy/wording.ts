@@ -121,6 +121,19 @@ export function unknownPreparedStatement(role: string, name: string): Deny {
   }
 }
 
+export function preparedTooDeep(role: string): Deny {
+  const message = 'EXECUTE of prepared statements that EXECUTE others goes too deep'
+  return {
+    outcome: 'deny',
+    rule: `${role}/prepared`,
+    reason: message,
+    failure: new Failure('statement_too_complex', {
+      message,
+      hint: 'Execute the innermost prepared statement itself.',
+    }),
+  }
+}
+
 /** The protocol's FunctionCall message, which libpq's large-object functions use. */
 export function functionCallMessage(role: string): Deny {
   const rule = `${role}/protocol`

@@ -20,6 +20,10 @@ export interface Frame {
   readonly end: number
 }
 
+export function wholeFrame(bytes: Buffer): Frame {
+  return { bytes, start: 0, end: bytes.length }
+}
+
 export class Dispatch implements JournalWaiter {
   readonly #state: SessionState
   readonly #outbox = new Outbox()

@@ -15,7 +15,7 @@ import {
   encodeFrontend,
   frontend,
 } from '../wire/frontend.ts'
-import { Dispatch, type Frame } from './dispatch.ts'
+import { Dispatch, type Frame, wholeFrame } from './dispatch.ts'
 import type { Portal, Prepared } from './execution.ts'
 import { Judging } from './judging.ts'
 import type { Names } from './names.ts'
@@ -114,6 +114,11 @@ export class Gate implements FrameHandler {
     this.#dispatch.flush()
   }
 
+  /** Nothing of the client's is waited for any more. */
+  close(): void {
+    this.#judging.close()
+  }
+
   /** Inside COPY FROM STDIN the server understands only a few messages. */
   #inCopy(type: number, frame: Frame): boolean {
     if (type === frontend.sync) {
@@ -176,6 +181,7 @@ export class Gate implements FrameHandler {
     if (judgement === undefined) return false
     const named = namedBy(this.#state, judgement)
     if (!this.#known(named)) return false
+    this.#judging.taken()
     const runs = [judgement, ...named.judgements]
     const denied =
       this.#judging.refusal(judgement, named) ?? this.#judging.unsettled(text, this.#group)
@@ -213,6 +219,7 @@ export class Gate implements FrameHandler {
     })
     const judged = this.#judge(text, size)
     if (judged === undefined) return false
+    this.#judging.taken()
     const judgement = policy.withParameters(authorization.grant.role, judged, types, catalog())
     const denied = this.#judging.denial(judgement) ?? this.#judging.unsettled(text, this.#group)
     // More than one statement the server never prepares: to walk through them at each Bind is for nothing.
@@ -225,7 +232,7 @@ export class Gate implements FrameHandler {
     } else if (statements.full) this.#dispatch.fail(expected, 'parse', name, tooManyNames())
     else {
       // Reading a constant can run the CHECK of a domain.
-      this.#judging.runs([judgement], this.#group)
+      this.#judging.noteRun([judgement], this.#group)
       this.#dispatch.forward(expected, frame)
     }
     return true
@@ -253,7 +260,7 @@ export class Gate implements FrameHandler {
       this.#dispatch.deny(this.#unbound(name), 'bind', name, judgement, denied, 'extended')
       return true
     }
-    this.#judging.runs([judgement, ...named.judgements], this.#group)
+    this.#judging.noteRun([judgement, ...named.judgements], this.#group)
     // Recorded here and not at Execute: to plan, the server runs what is declared IMMUTABLE.
     const execution = this.#dispatch.accept(judgement, 'extended', named.judgements)
     const portal = { prepared, hold: false, execution }
@@ -291,7 +298,7 @@ export class Gate implements FrameHandler {
       this.#dispatch.fail(expectation('execute'), 'execute', '', tooManyNames())
       return true
     }
-    this.#judging.runs(runs, this.#group)
+    this.#judging.noteRun(runs, this.#group)
     const expected = expectation('execute', { sqlChanges: this.#announce(judgement) })
     if (portal.execution === undefined || portal.execution.ended) {
       portal.execution = this.#dispatch.accept(judgement, 'extended', named.judgements)
@@ -386,10 +393,6 @@ function textOf(
   decode: (bytes: Buffer, start: number, end: number) => Buffer,
 ): Buffer | undefined {
   return end - start < size ? undefined : decode(bytes, start, end)
-}
-
-function wholeFrame(bytes: Buffer): Frame {
-  return { bytes, start: 0, end: bytes.length }
 }
 
 const sync = encodeFrontend({ type: 'sync' })

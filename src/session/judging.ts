@@ -13,6 +13,8 @@ interface Pending {
   readonly text: Buffer
   /** Returns what came of it, once it has come. */
   result: (() => Judgement) | undefined
+  /** Tells whoever judges it that the session is over. */
+  readonly gone: AbortController
 }
 
 export class Judging {
@@ -33,7 +35,7 @@ export class Judging {
 
   /**
    * The judgement; undefined when it is to come. The port is told when it has, and the same text must
-   * be asked for again.
+   * be asked for again. It is kept until `taken`, since there may be more to wait for.
    */
   judge(text: Buffer): Judgement | undefined {
     const { policy, authorization, catalog } = this.#state.options
@@ -44,9 +46,18 @@ export class Judging {
       this.#judgeLong(text)
       return undefined
     }
-    if (pending.result === undefined) return undefined
+    return pending.result?.()
+  }
+
+  /** The text that was asked for last needs no judgement any more. */
+  taken(): void {
     this.#pending = undefined
-    return pending.result()
+  }
+
+  /** The session is over: what is being judged for it is given up. */
+  close(): void {
+    this.#pending?.gone.abort()
+    this.#pending = undefined
   }
 
   /** The decision to deny by, if the role may not run the statement. Throws when the grant is over. */
@@ -61,18 +72,18 @@ export class Judging {
   /** The same for a statement that is to run now: what EXECUTE names must be known besides. */
   refusal(judgement: Judgement, named: Named): Deny | undefined {
     const { statements, options } = this.#state
+    const { role } = options.authorization.grant
     for (const run of [judgement, ...named.judgements]) {
       const denied = this.denial(run)
       if (denied !== undefined) return denied
     }
+    if (named.tooDeep) return options.policy.namesTooDeep(role)
     const unknown = named.statements.find((name) => statements.get(name) === undefined)
-    return unknown === undefined
-      ? undefined
-      : options.policy.unknownPrepared(options.authorization.grant.role, unknown)
+    return unknown === undefined ? undefined : options.policy.unknownPrepared(role, unknown)
   }
 
   /** These are sent to run, one by another, in a Sync group. */
-  runs(judgements: readonly Judgement[], group: number): void {
+  noteRun(judgements: readonly Judgement[], group: number): void {
     const userCode = judgements.some((judgement) => this.#current(judgement).runsUserCode)
     if (userCode) this.#userCodeIn = group
   }
@@ -107,14 +118,14 @@ export class Judging {
 
   #judgeLong(text: Buffer): void {
     const { policy, authorization, catalog, port } = this.#state.options
-    const pending: Pending = { text, result: undefined }
+    const pending: Pending = { text, result: undefined, gone: new AbortController() }
     this.#pending = pending
     const settle = (result: () => Judgement): void => {
       if (this.#pending !== pending) return
       pending.result = result
       port.judged()
     }
-    policy.judgeLong(authorization.grant.role, text, catalog).then(
+    policy.judgeLong(authorization.grant.role, text, catalog, pending.gone.signal).then(
       (judgement) => settle(() => judgement),
       (error: unknown) =>
         settle(() => {
@@ -125,8 +136,9 @@ export class Judging {
 }
 
 /**
- * standard_conforming_strings, backslash_quote and client_encoding change what a backslash and bytes
- * beyond ASCII mean, and nothing else.
+ * standard_conforming_strings and client_encoding, which the server reports, change what a backslash and
+ * bytes beyond ASCII mean, and nothing else does. backslash_quote, which it does not report, no role may
+ * set; off, it makes the server refuse a \' that was judged as a quote, and never read it otherwise.
  */
 function hangsOnSettings(text: Buffer): boolean {
   return text.includes(0x5c) || !isAscii(text)

@@ -97,6 +97,7 @@ export class Session {
     this.#closed = true
     this.#clientFrames.stop()
     this.#upstreamFrames.stop()
+    this.#gate.close()
     this.#state.close()
   }
 }

@@ -14,31 +14,54 @@ export interface Named {
   readonly portals: readonly string[]
   /** What stands behind the names, as far as it is known. */
   readonly judgements: readonly Judgement[]
+  /** The names go on beyond that. */
+  readonly tooDeep: boolean
 }
 
-const nothing: Named = { statements: [], portals: [], judgements: [] }
+const nothing: Named = { statements: [], portals: [], judgements: [], tooDeep: false }
+
+/**
+ * Names behind names. Nobody needs more than a few; thousands, and a query string that begins with them
+ * again in each of its statements, would hold up everybody else.
+ */
+const deepest = 16
 
 /** By what the names stand for now. */
 export function namedBy(state: SessionState, judgement: Judgement): Named {
   if (judgement.executes.length === 0 && fetchesOf(judgement).length === 0) return nothing
   const statements = new Set<string>()
   const portals = new Set<string>()
-  const judgements = new Set([judgement])
-  // A set takes what is added while it is gone through.
-  for (const next of judgements) {
-    for (const name of next.executes) {
-      statements.add(name)
-      const found = state.statements.get(name)
-      if (found !== undefined) judgements.add(found.judgement)
+  const judgements = new Set<Judgement>()
+  let tooDeep = false
+  // Only the query string itself can have several names: what is prepared is one statement.
+  const follow = (from: Judgement, depth: number): void => {
+    const fetches = fetchesOf(from)
+    if (depth > deepest && from.executes.length + fetches.length > 0) {
+      tooDeep = true
+      return
     }
-    for (const name of fetchesOf(next)) {
+    const reach = (found: Judgement | undefined): void => {
+      if (found === undefined) return
+      judgements.add(found)
+      follow(found, depth + 1)
+    }
+    for (const name of from.executes) {
+      statements.add(name)
+      reach(state.statements.get(name)?.judgement)
+    }
+    for (const name of fetches) {
       portals.add(name)
-      const found = state.portals.get(name)
-      if (found !== undefined) judgements.add(found.prepared.judgement)
+      reach(state.portals.get(name)?.prepared.judgement)
     }
   }
+  follow(judgement, 1)
   judgements.delete(judgement)
-  return { statements: [...statements], portals: [...portals], judgements: [...judgements] }
+  return {
+    statements: [...statements],
+    portals: [...portals],
+    judgements: [...judgements],
+    tooDeep,
+  }
 }
 
 /** Whether it has statements that make names; ones that a session keeps until it is told otherwise. */
@@ -94,18 +117,18 @@ function inTheEnd(
   judgement: Judgement,
   statement: Statement,
 ): { readonly judgement: Judgement; readonly statement: Statement } {
-  const seen = new Set<string>()
   let run = { judgement, statement }
-  for (;;) {
+  // What goes on for longer has been refused.
+  for (let depth = 1; depth <= deepest; depth++) {
     const { tag, executes } = run.statement
     // EXPLAIN EXECUTE runs none of those.
-    if (tag !== 'EXECUTE' || executes === undefined || seen.has(executes)) return run
-    seen.add(executes)
+    if (tag !== 'EXECUTE' || executes === undefined) return run
     const prepared = state.statements.get(executes)?.judgement
     const [named] = prepared?.analysis.type === 'parsed' ? prepared.analysis.statements : none
     if (prepared === undefined || named === undefined) return run
     run = { judgement: prepared, statement: named }
   }
+  return run
 }
 
 function mayTouchNames(statement: Statement): boolean {

@@ -8,12 +8,11 @@ import { Journal, type JournalStorage } from '../../src/audit/journal.ts'
 import { sessionContext, type Tripwire } from '../../src/audit/record.ts'
 import type { Clock } from '../../src/clock.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
-import { Policy } from '../../src/policy/policy.ts'
+import { Policy, type PolicyOptions } from '../../src/policy/policy.ts'
 import { predefinedRoles } from '../../src/policy/roles.ts'
 import type { Clearance, SessionPort } from '../../src/session/port.ts'
 import { nothingToRecord } from '../../src/session/port.ts'
 import { Session } from '../../src/session/session.ts'
-import type { Analysis } from '../../src/sql/facts.ts'
 import { type BackendMessage, decodeBackend, encodeBackend } from '../../src/wire/backend.ts'
 import { decodeFrontend, encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 
@@ -22,7 +21,7 @@ export interface ScriptOptions {
   readonly storage?: JournalStorage
   readonly pinned?: ReadonlyMap<string, readonly string[]>
   /** Answers for long texts; without one they are analysed at once. */
-  readonly analyseAside?: (text: string) => Promise<Analysis>
+  readonly analyseAside?: PolicyOptions['analyseAside']
 }
 
 /** A JSON line of the journal, without what the journal itself adds. */
