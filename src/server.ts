@@ -187,7 +187,7 @@ async function start(
   broker.start()
   started('broker', () => broker.stop())
 
-  const snapshots = new SnapshotReader(broker)
+  const snapshots = new SnapshotReader(broker, (target) => catalogs.changed(target))
   const catalogs = new Catalogs({
     refreshEveryMs: new Map(
       [...config.targets.values()]

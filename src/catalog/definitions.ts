@@ -5,12 +5,13 @@
 import { setImmediate as othersTurn } from 'node:timers/promises'
 import { analyse } from '../sql/analyse.ts'
 import type { Statement } from '../sql/facts.ts'
+import { longestDefinition } from './definition-texts.ts'
 
 /** A query; undefined where the parser cannot read the definition. */
 export type Definition = Statement | undefined
 
-/** Longer than any that PostgreSQL's own tools would show. */
-const limits = { maxBytes: 1024 * 1024 }
+/** Longer ones count as unreadable: parsing is not interrupted, and the sessions wait for it. */
+const limits = { maxBytes: longestDefinition }
 /** In characters: some milliseconds of parsing, after which the sessions have their turn. */
 const mostAtOnce = 8 * 1024
 

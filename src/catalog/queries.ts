@@ -4,9 +4,12 @@
 
 import { Failure } from '../errors.ts'
 import { firstUserOid } from '../policy/catalog.ts'
-
-/** Asks within the transaction that the port has opened. */
-export type Query = <Row extends object>(text: string) => Promise<readonly Row[]>
+import {
+  type DefinedRow,
+  type DefinitionTexts,
+  definitionTexts,
+  type Query,
+} from './definition-texts.ts'
 
 export interface FunctionRow {
   readonly schema: string
@@ -46,6 +49,7 @@ interface OrderRow extends Behind {
   readonly type: number
 }
 
+/** Its condition is empty where it cannot be had. */
 interface CheckRow {
   readonly domain: number
   readonly condition: string
@@ -62,6 +66,7 @@ export interface TypeRow {
   readonly columns: 'relation' | 'composite' | null
 }
 
+/** Its definition is empty where it cannot be had. */
 export interface ViewRow {
   readonly schema: string
   readonly name: string
@@ -89,15 +94,15 @@ export interface CatalogRows extends CodeRows {
   readonly relations: readonly RelationRow[]
 }
 
+type Refused = Pick<DefinitionTexts, 'refused'>
+
 /** Relations, functions and everything else alike. */
 const mostRows = 500_000
 
 /** The first to be asked for in a transaction. @throws Failure when there is too much of something. */
-export async function readCode(query: Query): Promise<CodeRows> {
+export async function readCode(query: Query): Promise<CodeRows & Refused> {
   // Without a search path definitions come out with every name qualified that is not the server's own.
   await query(`SET LOCAL search_path = ''`)
-  // Where somebody rewrites a table that a view reads, its definition cannot be had for so long.
-  await query(`SET LOCAL lock_timeout = '2s'`)
   const [version] = await query<{ readonly version: number }>(
     `SELECT current_setting('server_version_num')::int AS version`,
   )
@@ -107,8 +112,19 @@ export async function readCode(query: Query): Promise<CodeRows> {
     operators: await bounded(query, operatorsQuery),
     casts: await bounded(query, castsQuery),
     orders: await bounded(query, ordersQuery),
-    checks: await bounded(query, checksQuery),
+    ...(await readChecks(query)),
   }
+}
+
+async function readChecks(query: Query): Promise<Pick<CodeRows, 'checks'> & Refused> {
+  const rows = await bounded<DefinedRow & { readonly domain: number }>(query, checksQuery)
+  const { texts, refused } = await definitionTexts(query, rows, {
+    oid: 'c.oid',
+    expression: 'pg_catalog.pg_get_expr(c.conbin, 0)',
+    from: "FROM pg_catalog.pg_constraint AS c WHERE c.contypid <> 0 AND c.contype = 'c'",
+  })
+  const checks = rows.map(({ oid, domain }) => ({ domain, condition: texts.get(oid) ?? '' }))
+  return { checks, refused }
 }
 
 /** A look at every column of the database: to be spared where no type runs code. @throws Failure */
@@ -116,12 +132,19 @@ export function readTypes(query: Query): Promise<readonly TypeRow[]> {
   return bounded(query, typesQuery)
 }
 
-/** The last to be asked for: it locks what the views read, until the transaction ends. @throws Failure */
+/** @throws Failure when there is too much of something. */
 export async function readRelations(
   query: Query,
-): Promise<Pick<CatalogRows, 'views' | 'relations'>> {
+): Promise<Pick<CatalogRows, 'views' | 'relations'> & Refused> {
   const relations = await bounded<RelationRow>(query, relationsQuery)
-  return { relations, views: await bounded(query, viewsQuery) }
+  const rows = await bounded<DefinedRow & RelationRow>(query, viewsQuery)
+  const { texts, refused } = await definitionTexts(query, rows, {
+    oid: 'c.oid',
+    expression: 'pg_catalog.pg_get_viewdef(c.oid)',
+    from: "FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v'",
+  })
+  const views = rows.map(({ oid, ...view }) => ({ ...view, definition: texts.get(oid) ?? '' }))
+  return { relations, views, refused }
 }
 
 async function bounded<Row extends object>(query: Query, text: string): Promise<readonly Row[]> {
@@ -223,7 +246,7 @@ CROSS JOIN LATERAL (
 ORDER BY m.type, "functionSchema", "functionName"`
 
 const checksQuery = `
-SELECT c.contypid AS domain, coalesce(pg_catalog.pg_get_expr(c.conbin, 0), '') AS condition
+SELECT c.oid, c.contypid AS domain
 FROM pg_catalog.pg_constraint AS c
 WHERE c.contypid <> 0 AND c.contype = 'c' AND c.oid >= ${firstUserOid}
 ORDER BY c.oid`
@@ -281,9 +304,7 @@ ORDER BY t.oid`
 
 /** Reading a materialized view runs nothing of its definition. */
 const viewsQuery = `
-SELECT n.nspname AS schema, c.relname AS name,
-  -- Null when somebody drops it at this moment.
-  coalesce(pg_catalog.pg_get_viewdef(c.oid), '') AS definition
+SELECT c.oid, n.nspname AS schema, c.relname AS name
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'v' AND c.oid >= ${firstUserOid}

@@ -2,8 +2,9 @@
 // Ignorant of when (catalogs.ts), and of the connection.
 
 import type { CatalogSnapshot } from '../policy/catalog.ts'
+import type { Query } from './definition-texts.ts'
 import { checking, Definitions } from './definitions.ts'
-import { type Query, readCode, readRelations, readTypes } from './queries.ts'
+import { readCode, readRelations, readTypes } from './queries.ts'
 import { snapshotOf, someTypeRuns } from './snapshot.ts'
 
 /** Implemented by credentials/. */
@@ -17,11 +18,14 @@ export interface Inspector {
 
 export class SnapshotReader {
   readonly #inspector: Inspector
+  readonly #onRefused: (target: string) => void
   readonly #checks = new Map<string, Definitions>()
   readonly #views = new Map<string, Definitions>()
 
-  constructor(inspector: Inspector) {
+  /** `onRefused` hears of reads without some definitions, which another read may find. */
+  constructor(inspector: Inspector, onRefused: (target: string) => void = () => {}) {
     this.#inspector = inspector
+    this.#onRefused = onRefused
   }
 
   /** Not twice at a time for a target. @throws Failure */
@@ -35,7 +39,9 @@ export class SnapshotReader {
         const definitions = await checks.read(code.checks.map((row) => checking(row.condition)))
         const runs = someTypeRuns(code, (text) => definitions.get(text))
         const types = runs ? await readTypes(query) : []
-        return { rows: { ...code, types, ...(await readRelations(query)) }, definitions }
+        const relations = await readRelations(query)
+        if (code.refused || relations.refused) this.#onRefused(target)
+        return { rows: { ...code, types, ...relations }, definitions }
       },
       signal,
     )

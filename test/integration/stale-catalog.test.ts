@@ -78,9 +78,15 @@ describe('read_only cannot have run what a view has become', { timeout: 20_000 }
     try {
       await writer.query(replace('y'))
       await denied('SELECT * FROM y')
+      // What is over the table cannot be read either, until the lock has gone.
+      await denied('SELECT * FROM w')
     } finally {
       await locker.query('ROLLBACK')
       await locker.end()
     }
+    await vi.waitFor(async () => expect(await codeOf('SELECT * FROM w')).toBeUndefined(), {
+      timeout: 10_000,
+      interval: 200,
+    })
   })
 })
