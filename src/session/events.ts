@@ -53,9 +53,11 @@ export class StatementEvents {
   ): Execution {
     const number = ++this.#statements
     const repeats = this.#firstWith(judgement, number)
-    const ran = runs.map((run) => ({
-      text: run.text,
-      repeated: this.#firstWith(run, number) !== undefined,
+    // Many names can stand for one text.
+    const texts = new Map(runs.map((run) => [run.text, run]))
+    const ran = [...texts.values()].map((run) => ({
+      judgement: run,
+      repeats: this.#firstWith(run, number),
     }))
     const record = statementRecord(
       this.#context,
@@ -65,7 +67,7 @@ export class StatementEvents {
       judgement.decision,
       repeats,
     )
-    this.#journal.append(record + runsField(ran), waiter)
+    this.#journal.append(record + runsField(this.#context, ran), waiter)
     return {
       number,
       judgement,
