@@ -70,7 +70,7 @@ export class StatementEvents {
     this.#journal.append(record + runsField(this.#context, ran), waiter)
     return {
       number,
-      judgement,
+      tags: judgement.tags,
       changesCatalog: [judgement, ...runs].some(({ changesCatalog }) => changesCatalog),
       startedAt: this.#clock.elapsed(),
       rows: 0,
@@ -94,7 +94,7 @@ export class StatementEvents {
       statementRecord(this.#context, number, protocol, judgement, decision),
       waiter,
     )
-    this.#port.statementDenied(judgement)
+    this.#port.statementDenied(judgement.tags)
   }
 
   /** The upstream has reported a pinned setting with another value. */
@@ -118,7 +118,7 @@ export class StatementEvents {
         sqlstate,
       }),
     )
-    this.#port.statementEnded(execution.judgement, durationMs)
+    this.#port.statementEnded(execution.tags, durationMs)
   }
 
   /** The number of the earlier statement whose record has this long text whole. */
