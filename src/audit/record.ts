@@ -5,7 +5,7 @@
 
 import type { Grant, TokenKind } from '../access/access.ts'
 import type { Decision, Judgement } from '../policy/decision.ts'
-import { clip, quote, textFields, textLimit } from './json.ts'
+import { clip, quote, textFields } from './json.ts'
 
 /** Who a session is. Every statement record carries all of it, so that a line can be read alone. */
 export interface SessionFacts {
@@ -138,25 +138,27 @@ export function statementRecord(
 }
 
 /**
- * Longer texts stand whole in the session's first record of them; later ones give the beginning, the
+ * In characters. Longer texts stand whole in the session's first record of them; later ones give the beginning, the
  * hash, and where the whole is. A client could otherwise fill the journal's disk with a megabyte for
  * each 25 bytes of Bind and Execute.
  */
-export const longText = 8 * 1024
+export const longText = 1024
 
-/** The text of a prepared statement that an EXECUTE names, or of a cursor that a FETCH does. */
-export interface RunText {
-  readonly text: string
-  /** The session's journal has it whole already. */
-  readonly repeated: boolean
+/** What a prepared statement that an EXECUTE names stands for, or a cursor that a FETCH does. */
+export interface Run {
+  readonly judgement: Judgement
+  /** The number of the session's first statement with this long text. */
+  readonly repeats: number | undefined
 }
 
 /** Behind a statement record: what its EXECUTE runs, and its FETCH. */
-export function runsField(runs: readonly RunText[]): string {
+export function runsField(context: SessionContext, runs: readonly Run[]): string {
   if (runs.length === 0) return ''
-  const texts = runs.map(({ text, repeated }) => {
-    return `{${textFields(text, repeated ? longText : textLimit)}}`
-  })
+  const texts = runs.map(({ judgement, repeats }) =>
+    repeats === undefined
+      ? `{${textFields(judgement.text)}}`
+      : `{${remembered(repeatedRunFields, judgement, describeRepeatedRun)},"textIn":"${context.id}.${repeats}"}`,
+  )
   return `,"runs":[${texts.join(',')}]`
 }
 
@@ -262,12 +264,15 @@ export function proxyStopRecord(reason: string): string {
 /** A stranger may claim a name as long as a startup packet. */
 const claimLimit = 256
 const reasonLimit = 4096
-/** A query string of a megabyte can hold a hundred thousand statements. */
+/** A query string of 5 KB can run four hundred prepared statements. */
+const runStart = 64
+/** And one of a megabyte can hold ten thousand statements. */
 const tagLimit = 64
 
 // Judgements and decisions are immutable and live as long as they are remembered elsewhere.
 const judgementFields = new WeakMap<Judgement, string>()
 const repeatedFields = new WeakMap<Judgement, string>()
+const repeatedRunFields = new WeakMap<Judgement, string>()
 const decisionFields = new WeakMap<Decision, string>()
 
 function describeJudgement(judgement: Judgement): string {
@@ -276,6 +281,10 @@ function describeJudgement(judgement: Judgement): string {
 
 function describeRepeated(judgement: Judgement): string {
   return `${textFields(judgement.text, longText)},${describeKind(judgement)}`
+}
+
+function describeRepeatedRun({ text }: Judgement): string {
+  return textFields(text, runStart)
 }
 
 function describeKind(judgement: Judgement): string {

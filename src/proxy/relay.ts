@@ -6,7 +6,6 @@ import type { Socket } from 'node:net'
 import type { Tripwire } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
-import type { Judgement } from '../policy/decision.ts'
 import type { SessionPort } from '../session/port.ts'
 import { Session } from '../session/session.ts'
 import type { SessionOptions } from '../session/state.ts'
@@ -140,13 +139,13 @@ export class Relay implements SessionPort {
     this.#finish({ reason: 'ended', failure }, tell ? errorResponse(failure, 'FATAL') : undefined)
   }
 
-  statementDenied(judgement: Judgement): void {
-    for (const tag of judgement.tags) this.#meter.statement(this.#role, tag, 'deny')
-    if (judgement.tags.length === 0) this.#meter.statement(this.#role, 'none', 'deny')
+  statementDenied(tags: readonly string[]): void {
+    for (const tag of tags) this.#meter.statement(this.#role, tag, 'deny')
+    if (tags.length === 0) this.#meter.statement(this.#role, 'none', 'deny')
   }
 
-  statementEnded(judgement: Judgement, durationMs: number): void {
-    for (const tag of judgement.tags) this.#meter.statement(this.#role, tag, 'allow')
+  statementEnded(tags: readonly string[], durationMs: number): void {
+    for (const tag of tags) this.#meter.statement(this.#role, tag, 'allow')
     this.#meter.statementEnded(this.#role, durationMs / 1000)
   }
 

@@ -53,9 +53,11 @@ export class StatementEvents {
   ): Execution {
     const number = ++this.#statements
     const repeats = this.#firstWith(judgement, number)
-    const ran = runs.map((run) => ({
-      text: run.text,
-      repeated: this.#firstWith(run, number) !== undefined,
+    // Many names can stand for one text.
+    const texts = new Map(runs.map((run) => [run.text, run]))
+    const ran = [...texts.values()].map((run) => ({
+      judgement: run,
+      repeats: this.#firstWith(run, number),
     }))
     const record = statementRecord(
       this.#context,
@@ -65,10 +67,10 @@ export class StatementEvents {
       judgement.decision,
       repeats,
     )
-    this.#journal.append(record + runsField(ran), waiter)
+    this.#journal.append(record + runsField(this.#context, ran), waiter)
     return {
       number,
-      judgement,
+      tags: judgement.tags,
       changesCatalog: [judgement, ...runs].some(({ changesCatalog }) => changesCatalog),
       startedAt: this.#clock.elapsed(),
       rows: 0,
@@ -92,7 +94,7 @@ export class StatementEvents {
       statementRecord(this.#context, number, protocol, judgement, decision),
       waiter,
     )
-    this.#port.statementDenied(judgement)
+    this.#port.statementDenied(judgement.tags)
   }
 
   /** The upstream has reported a pinned setting with another value. */
@@ -116,7 +118,7 @@ export class StatementEvents {
         sqlstate,
       }),
     )
-    this.#port.statementEnded(execution.judgement, durationMs)
+    this.#port.statementEnded(execution.tags, durationMs)
   }
 
   /** The number of the earlier statement whose record has this long text whole. */

@@ -24,7 +24,11 @@ export interface Portal {
 export interface Execution {
   /** The session's count of statements: with the session's id it names the audit event. */
   readonly number: number
-  readonly judgement: Judgement
+  /**
+   * Command tags of its statements, and no more of its judgement: the facts of a query string take many
+   * times the memory of its text, and thousands of them may wait for the server's answer.
+   */
+  readonly tags: readonly string[]
   /** It, or what its EXECUTE names, may change what is known of the target's catalog. */
   readonly changesCatalog: boolean
   /** Clock.elapsed() when it was accepted. */

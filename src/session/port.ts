@@ -3,7 +3,6 @@
 
 import type { Receipt } from '../audit/journal.ts'
 import type { Tripwire } from '../audit/record.ts'
-import type { Judgement } from '../policy/decision.ts'
 
 /** For bytes that make the upstream run no SQL that is not recorded yet: Sync, CopyData, a substitute. */
 export const nothingToRecord = Symbol('nothing to record')
@@ -24,6 +23,6 @@ export interface SessionPort {
   /** A pinned setting is no longer what it must be. The session is about to throw. */
   tripped(tripwire: Tripwire): void
   /** For the metrics. */
-  statementDenied(judgement: Judgement): void
-  statementEnded(judgement: Judgement, durationMs: number): void
+  statementDenied(tags: readonly string[]): void
+  statementEnded(tags: readonly string[], durationMs: number): void
 }

@@ -132,8 +132,23 @@ describe('the journal', () => {
       script.client(sql(all))
       script.upstream(...names.map(() => complete('SELECT 1')), ready())
     }
-    const [, second] = script.records('statement')
+    const [first, second] = script.records('statement')
     // 5 KB of a client's may not become 3 MB of journal at each time.
     expect(JSON.stringify(second).length).toBeLessThan(20 * all.length)
+    expect(second).toMatchObject({
+      runs: names.map((name) => ({
+        text: expect.stringContaining(`SELECT 1 AS ${name} `) as unknown,
+        textIn: first?.['id'],
+      })),
+    })
+  })
+
+  it('has a text once in a record, however many names stand for it', () => {
+    const script = new Script({ role: 'read_only' })
+    const text = `SELECT 1 /*${'x'.repeat(20_000)}*/`
+    script.client(parse(text, 'a'), parse(text, 'b'), sync)
+    script.upstream(parsed, parsed, ready())
+    script.client(sql('EXECUTE a; EXECUTE b'))
+    expect(script.records('statement')).toMatchObject([{ runs: [{ text }] }])
   })
 })
