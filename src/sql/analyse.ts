@@ -31,7 +31,7 @@ export function analyse(text: string, limits: Limits): Analysis {
   if (tree.type === 'unparsable') return tree
   if (tree.statements.length > mostStatements) {
     return unparsable(
-      'statement_too_complex',
+      'statement_too_large',
       `query string of ${tree.statements.length} statements is longer than the limit of ${mostStatements}`,
     )
   }
