@@ -41,7 +41,8 @@ export function namedBy(state: SessionState, judgement: Judgement): Named {
       return
     }
     const reach = (found: Judgement | undefined): void => {
-      if (found === undefined) return
+      // A name can lead back to itself; the server says what it thinks of that.
+      if (found === undefined || found === judgement || judgements.has(found)) return
       judgements.add(found)
       follow(found, depth + 1)
     }
@@ -55,7 +56,6 @@ export function namedBy(state: SessionState, judgement: Judgement): Named {
     }
   }
   follow(judgement, 1)
-  judgements.delete(judgement)
   return {
     statements: [...statements],
     portals: [...portals],

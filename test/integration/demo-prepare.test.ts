@@ -5,23 +5,25 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadConfig, type TargetConfig } from '../../src/config/config.ts'
 import { type DemoOptions, type PreparedDemo, prepareDemo } from '../../src/demo/demo.ts'
-import { freePort, occupyPort } from '../support/ports.ts'
+import { freePorts, occupyPort } from '../support/ports.ts'
 
 const steps: string[] = []
 let parent = ''
 let directory = ''
 let demo: PreparedDemo
 
-const prepare = async (more: Partial<DemoOptions> = {}) =>
-  prepareDemo({
+const prepare = async (more: Partial<DemoOptions> = {}) => {
+  const [port, httpPort] = await freePorts()
+  return prepareDemo({
     directory,
-    port: await freePort(),
-    httpPort: await freePort(),
+    port,
+    httpPort,
     reset: false,
     env: {},
     onStep: (step) => steps.push(step),
     ...more,
   })
+}
 
 /** The target of the configuration that was made, as `serve` reads it. */
 async function shop(): Promise<TargetConfig> {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { build, Run } from '../support/executable.ts'
-import { freePort, occupyPort } from '../support/ports.ts'
+import { freePorts, occupyPort } from '../support/ports.ts'
 
 let parent = ''
 let directory = ''
@@ -20,7 +20,7 @@ beforeAll(async () => {
 }, 120_000)
 
 beforeEach(async () => {
-  ports = [await freePort(), await freePort()]
+  ports = await freePorts()
 })
 
 afterAll(async () => {

@@ -10,6 +10,13 @@ export async function freePort(): Promise<number> {
   return occupied.port
 }
 
+/** Two different ones: a port that was released can be had again at once. */
+export async function freePorts(): Promise<[number, number]> {
+  const occupied = [await occupyPort(), await occupyPort()] as const
+  for (const { release } of occupied) await release()
+  return [occupied[0].port, occupied[1].port]
+}
+
 /** One that somebody listens on until it is released. */
 export async function occupyPort(): Promise<{
   readonly port: number

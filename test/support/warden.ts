@@ -9,7 +9,7 @@ import type { TokenKind } from '../../src/access/access.ts'
 import { operations } from '../../src/server.ts'
 import { connectedTo, type FreshDatabase, freshDatabase } from './databases.ts'
 import { Run } from './executable.ts'
-import { freePort } from './ports.ts'
+import { freePorts } from './ports.ts'
 
 export interface WardenOptions {
   /** Run it as `node dist/main.js serve`; `build()` must have been called. */
@@ -62,7 +62,7 @@ export class Warden {
     const directory = await mkdtemp(join(tmpdir(), 'pgwarden-run-'))
     const target = await freshDatabase(adminUrl, 'shop')
     const store = await freshDatabase(adminUrl, 'store')
-    const ports: [number, number] = [await freePort(), await freePort()]
+    const ports = await freePorts()
     const warden = new Warden(ports, directory, target, store)
     await warden.asSuperuser((client) => client.query(options.schema ?? ''))
     await writeFile(warden.configFile, warden.#config(adminUrl, options))
