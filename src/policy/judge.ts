@@ -8,7 +8,7 @@ import type { Catalog, SnapshotCarrier } from './catalog.ts'
 import { staysBelow } from './ceilings.ts'
 import { classify, type FunctionKind, isUserCode } from './functions.ts'
 import type { Permissions } from './permissions.ts'
-import { readsRoundRules, relationObjection } from './relations.ts'
+import { readsRoundRules, relationObjection, statistics } from './relations.ts'
 import type { CatalogPower } from './roles.ts'
 import { allowsSetting, breaksReading } from './settings.ts'
 
@@ -178,9 +178,6 @@ const codeRelations: ReadonlySet<string> = new Set([
   'utl_file.utl_file_dir',
   '_timescaledb_config.bgw_job',
 ])
-
-/** Most common values and bounds of any table's columns, passwords in pg_authid included. */
-const statistics: ReadonlySet<string> = new Set(['pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs'])
 
 function powerNeeded(relation: RelationUse, catalog: Catalog): CatalogPower | undefined {
   if (relation.access === 'maintain') return undefined

@@ -80,15 +80,15 @@ function matchesAny(patterns: readonly string[] | undefined, { schema, name }: N
   )
 }
 
-/** What shows the content of relations without naming them: large objects, collected statistics. */
-const roundAbout: ReadonlySet<string> = new Set([
-  'lo_get',
-  'lo_open',
-  'loread',
+/** Most common values and bounds of any table's columns, passwords in pg_authid included. */
+export const statistics: ReadonlySet<string> = new Set([
   'pg_stats',
   'pg_stats_ext',
   'pg_stats_ext_exprs',
 ])
+
+/** What shows the content of relations without naming them: large objects, collected statistics. */
+const roundAbout: ReadonlySet<string> = new Set(['lo_get', 'lo_open', 'loread', ...statistics])
 
 /** For a role with relation rules: whether a name reads what no rule could see. */
 export function readsRoundRules(

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Catalogs } from '../../src/catalog/catalogs.ts'
 import type { CatalogSnapshot } from '../../src/policy/catalog.ts'
+import { emptySnapshot } from '../support/catalogs.ts'
 
 const every = 300_000
 const clock = { now: () => Date.now(), elapsed: () => Date.now() }
 
 function snapshot(serverVersion: number): CatalogSnapshot {
-  const nothing = { functions: [], operators: [], types: [], views: [], relations: [] }
-  return { format: 1, serverVersion, ...nothing }
+  return { ...emptySnapshot, serverVersion }
 }
 
 let reads: string[] = []

@@ -3,21 +3,10 @@
 import { performance } from 'node:perf_hooks'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Definitions } from '../../src/catalog/definitions.ts'
-import type { CatalogRows, TypeRow, ViewRow } from '../../src/catalog/queries.ts'
+import type { TypeRow, ViewRow } from '../../src/catalog/queries.ts'
 import { snapshotOf } from '../../src/catalog/snapshot.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
-
-const nothing: CatalogRows = {
-  serverVersion: 180_000,
-  functions: [],
-  operators: [],
-  casts: [],
-  checks: [],
-  types: [],
-  views: [],
-  relations: [],
-  orders: [],
-}
+import { emptyRows } from '../support/catalogs.ts'
 
 /** The longest time in which nobody else had a turn. */
 async function longestStall(work: () => unknown): Promise<number> {
@@ -58,7 +47,7 @@ describe('reading a catalog', () => {
     })
     const read = await new Definitions().read(views.map(({ definition }) => definition))
     const stall = await longestStall(() => {
-      const found = snapshotOf({ ...nothing, views }, (text) => read.get(text))
+      const found = snapshotOf({ ...emptyRows, views }, (text) => read.get(text))
       expect(found.views).toHaveLength(count)
     })
     expect(stall).toBeLessThan(500)
@@ -78,7 +67,7 @@ describe('reading a catalog', () => {
     const texts = checks.map(({ condition }) => `SELECT WHERE ${condition}`)
     const read = await new Definitions().read(texts)
     const stall = await longestStall(() => {
-      const found = snapshotOf({ ...nothing, relations, types, checks }, (t) => read.get(t))
+      const found = snapshotOf({ ...emptyRows, relations, types, checks }, (t) => read.get(t))
       expect(found.types).toHaveLength(count)
     })
     expect(stall).toBeLessThan(500)

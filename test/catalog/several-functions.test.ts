@@ -8,20 +8,10 @@ import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles } from '../../src/policy/roles.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
+import { emptyRows } from '../support/catalogs.ts'
 
 beforeAll(() => loadParser())
 
-const nothing: CatalogRows = {
-  serverVersion: 180_000,
-  functions: [],
-  operators: [],
-  casts: [],
-  checks: [],
-  types: [],
-  views: [],
-  relations: [],
-  orders: [],
-}
 const volatile = (name: string): FunctionRow => {
   const rest = { volatile: true, least: 0, most: 0, extension: null, types: [] }
   return { schema: 'public', name, ...rest }
@@ -41,7 +31,7 @@ async function decision(
   more: Partial<CatalogRows> = {},
 ) {
   const read = await new Definitions().read(views.map(({ definition }) => definition))
-  const rows = { ...nothing, functions, views, ...more }
+  const rows = { ...emptyRows, functions, views, ...more }
   const catalog = Catalog.of(snapshotOf(rows, (definition) => read.get(definition)))
   return policy.judgeText('pricing', text, catalog).decision
 }
@@ -121,7 +111,7 @@ describe('a role that may call price() of the two', () => {
     )
     const read = await new Definitions().read([definition])
     const views = [{ schema: 'public', name: 'v', definition }]
-    const catalog = Catalog.of(snapshotOf({ ...nothing, views }, (text) => read.get(text)))
+    const catalog = Catalog.of(snapshotOf({ ...emptyRows, views }, (text) => read.get(text)))
     expect(lavish.judgeText('lavish', 'SELECT * FROM v', catalog).decision).toMatchObject({
       outcome: 'deny',
       reason: expect.stringContaining('it runs more than 50 functions') as unknown,

@@ -4,21 +4,10 @@ import type { CatalogRows, FunctionRow, TypeRow, ViewRow } from '../../src/catal
 import { snapshotOf } from '../../src/catalog/snapshot.ts'
 import type { CatalogSnapshot } from '../../src/policy/catalog.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
-
-const nothing: CatalogRows = {
-  serverVersion: 180_000,
-  functions: [],
-  operators: [],
-  casts: [],
-  orders: [],
-  checks: [],
-  types: [],
-  views: [],
-  relations: [],
-}
+import { emptyRows } from '../support/catalogs.ts'
 
 async function snapshotFrom(rows: Partial<CatalogRows>): Promise<CatalogSnapshot> {
-  const all = { ...nothing, ...rows }
+  const all = { ...emptyRows, ...rows }
   const read = await new Definitions().read([
     ...all.views.map(({ definition }) => definition),
     ...all.checks.map(({ condition }) => checking(condition)),

@@ -5,6 +5,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { unescaped } from '../support/corpora.ts'
 import { leastRole, policy, roleNames } from './predefined.ts'
 
 const corpus = new URL('../fixtures/corpus/', import.meta.url)
@@ -103,7 +104,7 @@ describe('every example of the catalogue, for all four roles', () => {
   const [, ...rows] = read('examples.tsv')
   for (const row of rows) {
     const [id = '', category = '', escaped = '', ...verdicts] = row.split('\t')
-    const sql = decodeEscapes(escaped)
+    const sql = unescaped(escaped)
     it(`${id} ${category}: ${sql.slice(0, 70)}`, () => {
       const outcomes = roleNames.map((role) => policy.judgeText(role, sql).decision.outcome)
       expect(outcomes).toEqual(verdicts.slice(0, roleNames.length))
@@ -166,16 +167,4 @@ function parse(line: string): Captured {
     throw new TypeError(`not a line of a corpus: ${line}`)
   }
   return { id: String(value.id), sql: String(value.sql), least: String(value.least) }
-}
-
-function decodeEscapes(text: string): string {
-  const escapes: Readonly<Record<string, string>> = {
-    n: '\n',
-    r: '\r',
-    t: '\t',
-    v: '\v',
-    f: '\f',
-    '\\': '\\',
-  }
-  return text.replace(/\\([nrtvf\\])/g, (_, letter: string) => escapes[letter] ?? letter)
 }

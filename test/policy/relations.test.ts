@@ -1,23 +1,14 @@
 // Relation rules and limits of operators' roles, and what a catalog snapshot adds.
 
 import { describe, expect, it } from 'vitest'
-import { Catalog, type CatalogSnapshot } from '../../src/policy/catalog.ts'
+import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles, type RoleDefinition } from '../../src/policy/roles.ts'
+import { emptySnapshot } from '../support/catalogs.ts'
 import { roleNames } from './predefined.ts'
 
-const empty: CatalogSnapshot = {
-  format: 1,
-  serverVersion: 180_004,
-  functions: [],
-  operators: [],
-  types: [],
-  views: [],
-  relations: [],
-}
-
 const two = Catalog.of({
-  ...empty,
+  ...emptySnapshot,
   relations: [
     { schema: 'shop', name: 'orders' },
     { schema: 'shop', name: 'customers' },
@@ -167,7 +158,7 @@ describe('with a snapshot of the catalog', () => {
     because: 'it calls function public.evil',
   })
   const catalog = Catalog.of({
-    ...empty,
+    ...emptySnapshot,
     functions: [
       f('evil', true),
       f('two', true, [2, 2]),
@@ -285,7 +276,7 @@ describe('with a snapshot of the catalog', () => {
 
   it('judges anew when the catalog is another one', () => {
     const query = Buffer.from('SELECT tame(1)')
-    const outcomes = [catalog, catalog, catalog, Catalog.of(empty), catalog].map(
+    const outcomes = [catalog, catalog, catalog, Catalog.of(emptySnapshot), catalog].map(
       (known) => policy.judge('read_only', query, known).decision.outcome,
     )
     expect(outcomes).toEqual(['allow', 'allow', 'allow', 'deny', 'allow'])

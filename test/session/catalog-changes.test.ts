@@ -3,6 +3,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
+import { emptySnapshot } from '../support/catalogs.ts'
 import {
   bind,
   complete,
@@ -89,12 +90,9 @@ describe('a changed catalog is told', () => {
 })
 
 describe('what was prepared by an older catalog', () => {
-  const nothing = { functions: [], operators: [], types: [], views: [], relations: [] }
-  const before = Catalog.of({ format: 1, serverVersion: 180_000, ...nothing })
+  const before = Catalog.of(emptySnapshot)
   const after = Catalog.of({
-    format: 1,
-    serverVersion: 180_000,
-    ...nothing,
+    ...emptySnapshot,
     views: [{ schema: 'public', name: 'v', runs: 'public.f', because: 'it calls public.f' }],
   })
 

@@ -4,6 +4,7 @@ import { Catalog } from '../../src/policy/catalog.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
 import { encodeBackend } from '../../src/wire/backend.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
+import { emptySnapshot } from '../support/catalogs.ts'
 import {
   bind,
   complete,
@@ -156,13 +157,8 @@ describe('the extended protocol', () => {
   it('denies a Parse whose parameter is of a type that runs user code', () => {
     const script = new Script({ role: 'read_only' })
     script.catalog = Catalog.of({
-      format: 1,
-      serverVersion: 180_000,
-      functions: [],
-      operators: [],
+      ...emptySnapshot,
       types: [{ oid: 20_001, schema: 'public', name: 'd', runs: 'public.f', because: 'its check' }],
-      views: [],
-      relations: [],
     })
     const typed = (oid: number): FrontendMessage => ({
       type: 'parse',
@@ -737,8 +733,7 @@ describe('bytes that arrive in pieces', () => {
 describe('what was prepared when the catalog was another', () => {
   const withFunction = (volatile: boolean) =>
     Catalog.of({
-      format: 1,
-      serverVersion: 180_004,
+      ...emptySnapshot,
       functions: [
         {
           schema: 'public',
@@ -749,10 +744,6 @@ describe('what was prepared when the catalog was another', () => {
           extension: undefined,
         },
       ],
-      operators: [],
-      types: [],
-      views: [],
-      relations: [],
     })
 
   it('is judged by today’s when it is bound, fetched by EXECUTE or run again', () => {
@@ -772,7 +763,6 @@ describe('what was prepared when the catalog was another', () => {
   })
 
   it('is judged by what has become of its parameters’ types', () => {
-    const empty = { functions: [], operators: [], views: [], relations: [] }
     const typed: FrontendMessage = {
       type: 'parse',
       name: 's',
@@ -780,14 +770,12 @@ describe('what was prepared when the catalog was another', () => {
       parameterTypes: [20_001],
     }
     const script = new Script({ role: 'read_only' })
-    script.catalog = Catalog.of({ format: 1, serverVersion: 180_004, ...empty, types: [] })
+    script.catalog = Catalog.of(emptySnapshot)
     expect(script.client(typed, sync)[0]).toEqual(typed)
     script.upstream(parsed, ready())
 
     script.catalog = Catalog.of({
-      format: 1,
-      serverVersion: 180_004,
-      ...empty,
+      ...emptySnapshot,
       types: [{ oid: 20_001, schema: 'public', name: 'd', runs: 'public.f', because: 'its check' }],
     })
     script.client(bind('s'), execute(), sync)

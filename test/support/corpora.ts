@@ -21,7 +21,8 @@ function sqlOf(line: string): string {
   throw new TypeError(`not a line of a corpus: ${line}`)
 }
 
-function unescaped(text: string): string {
+/** The corpora write `\n`, `\r`, `\t`, `\v`, `\f` and `\\` for what would break a line of theirs. */
+export function unescaped(text: string): string {
   const escapes = new Map(Object.entries({ n: '\n', r: '\r', t: '\t', v: '\v', f: '\f' }))
   return text.replace(/\\([nrtvf\\])/g, (_, letter: string) => escapes.get(letter) ?? letter)
 }

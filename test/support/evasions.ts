@@ -4,6 +4,7 @@
 // note. In a statement \n \r \t \v \f \\ stand for the characters.
 
 import { readFileSync } from 'node:fs'
+import { unescaped } from './corpora.ts'
 
 const folder = new URL('../fixtures/corpus/', import.meta.url)
 
@@ -41,21 +42,9 @@ function parse(line: string): Evasion {
   return {
     id,
     category,
-    sql: decodeEscapes(escaped),
+    sql: unescaped(escaped),
     least,
     answers: { 15: older, 18: newer },
     title,
   }
-}
-
-function decodeEscapes(text: string): string {
-  const characters: Readonly<Record<string, string>> = {
-    n: '\n',
-    r: '\r',
-    t: '\t',
-    v: '\v',
-    f: '\f',
-    '\\': '\\',
-  }
-  return text.replace(/\\([nrtvf\\])/g, (_, letter: string) => characters[letter] ?? letter)
 }
