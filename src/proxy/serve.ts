@@ -27,7 +27,7 @@ import { type Peer, peerOf } from './peer.ts'
 import type { Catalogs, Sittings } from './ports.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
-import { negotiation, type Opening } from './startup.ts'
+import { agree, type Opening } from './startup.ts'
 
 export interface ServeDependencies extends LoginDependencies {
   readonly sittings: Sittings
@@ -61,15 +61,18 @@ export async function serve(
 ): Promise<void> {
   const { parameters } = startup
   const peer = peerOf(socket)
-  const negotiate = negotiation(startup)
-  if (negotiate !== undefined) socket.write(negotiate)
+  const { version, reply } = agree(startup)
+  if (reply !== undefined) socket.write(reply)
   if ((parameters.get('user') ?? '') === '') {
     throw new Failure('invalid_authorization', {
       message: 'no PostgreSQL user name specified in startup packet',
     })
   }
   refuseReplication(parameters)
-  if (!tls && !hall.plaintext.check(peer.address, isIPv6(peer.address) ? 'ipv6' : 'ipv4')) {
+  if (
+    tls === undefined &&
+    !hall.plaintext.check(peer.address, isIPv6(peer.address) ? 'ipv6' : 'ipv4')
+  ) {
     throw tlsRequired()
   }
   const password = await askPassword(intake, (bytes) => socket.write(bytes))
@@ -88,7 +91,7 @@ export async function serve(
   const context = contextOf(id, loggedIn, peer)
   await recordStart(id, context, loggedIn, socket, peer, deps)
   deps.meter.login('ok', 'ok')
-  const relay = startRelay(id, context, socket, loggedIn, hall, deps)
+  const relay = startRelay(id, context, socket, version, loggedIn, hall, deps)
   intake.release()
   relay.start(loggedIn.upstream.rest)
 }
@@ -154,6 +157,7 @@ function startRelay(
   id: string,
   context: SessionContext,
   socket: Socket,
+  version: number,
   loggedIn: LoggedIn,
   { cancels, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
@@ -208,7 +212,7 @@ function startRelay(
   const greeting = [encodeBackend({ type: 'authenticationOk' }), upstream.greeting]
   // An upstream that gave no key cannot be cancelled: a key of length zero would kill clients.
   if (upstream.cancelKey.length > 0) {
-    key = cancels.register(upstream.processId, {
+    key = cancels.register(upstream.processId, version, {
       cancel,
       isIdle: () => relay.session.idle,
       sessionId: id,

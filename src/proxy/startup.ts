@@ -8,14 +8,25 @@ import { type SecureContext, TLSSocket } from 'node:tls'
 import { Failure } from '../errors.ts'
 import { encodeBackend } from '../wire/backend.ts'
 import type { StartupPacket } from '../wire/startup.ts'
-import { decodeStartup, protocolVersion, startupSize } from '../wire/startup.ts'
+import { decodeStartup, startupSize, version32 } from '../wire/startup.ts'
 import { Intake } from './intake.ts'
+
+/** What is known of the TLS that a client came with. */
+export interface Encryption {
+  /** `TLSv1.3` and the like. */
+  readonly version: string
+  /** The server name that the client asked for (SNI); undefined when it named none. */
+  readonly serverName: string | undefined
+  /** The certificate that this connection was shown, DER: what channel binding is about. */
+  readonly certificate: Buffer | undefined
+}
 
 export interface Opening {
   /** The raw socket, or the TLS one on top of it. */
   readonly socket: Socket
   readonly intake: Intake
-  readonly tls: boolean
+  /** Undefined on a plain connection. */
+  readonly tls: Encryption | undefined
   readonly packet: Extract<StartupPacket, { readonly type: 'startup' | 'cancelRequest' }>
 }
 
@@ -30,7 +41,7 @@ export async function readStartup(
 ): Promise<Opening | undefined> {
   let socket = raw
   let intake = new Intake(raw)
-  let tls = false
+  let tls: Encryption | undefined
   let gssAsked = false
   let sslAsked = false
   for (;;) {
@@ -52,10 +63,13 @@ export async function readStartup(
           break
         }
         socket.write('S')
-        socket = await handshake(raw, secureContext)
-        attach(socket)
-        intake = new Intake(socket)
-        tls = true
+        {
+          const encrypted = await handshake(raw, secureContext)
+          attach(encrypted)
+          socket = encrypted
+          intake = new Intake(encrypted)
+          tls = encryptionOf(encrypted)
+        }
         break
       case 'cancelRequest':
       case 'startup':
@@ -84,20 +98,32 @@ async function handshake(raw: Socket, secureContext: SecureContext): Promise<TLS
   return socket
 }
 
-/**
- * The NegotiateProtocolVersion that a newer client must be answered with, once and first; undefined
- * for one that asked for what is spoken.
- */
-export function negotiation(
-  packet: Extract<StartupPacket, { type: 'startup' }>,
-): Buffer | undefined {
+function encryptionOf(socket: TLSSocket): Encryption {
+  const { servername } = socket
+  const own = socket.getCertificate()
+  return {
+    version: socket.getProtocol() ?? 'unknown',
+    serverName: typeof servername === 'string' && servername !== '' ? servername : undefined,
+    certificate: own !== null && 'raw' in own ? own.raw : undefined,
+  }
+}
+
+/** What is spoken with a client from here on. */
+interface Agreement {
+  /** Protocol version: what the client asked for, at most 3.2. */
+  readonly version: number
+  /** The NegotiateProtocolVersion to send, once and first; undefined for one who got all it asked for. */
+  readonly reply: Buffer | undefined
+}
+
+/** Newer versions and `_pq_.` options are negotiated down, as PostgreSQL 18 does it. */
+export function agree(packet: Extract<StartupPacket, { type: 'startup' }>): Agreement {
+  const asked = packet.major * 0x10000 + packet.minor
+  const version = Math.min(asked, version32)
   const unrecognised = [...packet.parameters.keys()].filter((name) => name.startsWith('_pq_.'))
-  if (packet.minor === 0 && unrecognised.length === 0) return undefined
-  return encodeBackend({
-    type: 'negotiateProtocolVersion',
-    version: protocolVersion,
-    unrecognised,
-  })
+  if (asked === version && unrecognised.length === 0) return { version, reply: undefined }
+  const reply = encodeBackend({ type: 'negotiateProtocolVersion', version, unrecognised })
+  return { version, reply }
 }
 
 function smuggled(): Failure {
