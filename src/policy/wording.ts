@@ -195,6 +195,8 @@ function adviceOn(analysis: Unparsable): Partial<FailureText> {
       return { hint: 'Write the statement with less nesting, for example with IN or VALUES lists.' }
     case 'invalid_text':
       return { hint: 'Send the statement as valid UTF-8 (client_encoding UTF8).' }
+    case 'query_canceled':
+      return {}
   }
 }
 

@@ -114,6 +114,16 @@ export class Gate implements FrameHandler {
     this.#dispatch.flush()
   }
 
+  /** Whether the front frame waits for its text to be judged. */
+  get holds(): boolean {
+    return this.#judging.holds
+  }
+
+  /** Denies the front frame, which waits for its text to be judged: its client has canceled it. */
+  cancelHeld(): void {
+    this.#judging.cancel()
+  }
+
   /** Nothing of the client's is waited for any more. */
   close(): void {
     this.#judging.close()
