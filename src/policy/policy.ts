@@ -215,13 +215,13 @@ export class Policy {
     return { outcome: 'allow', rule: `${role}/settings`, reason: `setting ${change.name}` }
   }
 
-  /** The judgement on a FunctionCall message: no role has it, since it runs any function by number. */
-  functionCall(role: string): Judgement & { readonly decision: Deny } {
+  /** The judgement on a FunctionCall message that stands for no SQL: it runs any function by number. */
+  functionCall(role: string, oid: number): Judgement & { readonly decision: Deny } {
     return {
       text: '',
       analysis: { type: 'parsed', statements: [] },
       parameterTypes: [],
-      decision: functionCallMessage(role),
+      decision: functionCallMessage(role, oid),
       tags: [],
       class: 'FUNCTION',
       executes: [],
