@@ -26,7 +26,7 @@ import { readSnapshotFile, snapshotText } from './catalog/snapshot-file.ts'
 import type { IssuedToken, Operations, Running, TokenRequest } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Config, loadConfig } from './config/config.ts'
-import { Administration } from './credentials/administration.ts'
+import { Administration, type Connect } from './credentials/administration.ts'
 import { Broker } from './credentials/broker.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
@@ -42,8 +42,7 @@ import { loadParser } from './sql/analyse.ts'
 import { Store } from './store/store.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
-import { cancelUpstream } from './upstream/cancel.ts'
-import { connectUpstream } from './upstream/connect.ts'
+import { Connector } from './upstream/connector.ts'
 import { packageVersion } from './version.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
@@ -59,6 +58,7 @@ export const operations: Operations = {
   checkConfig: async (file) => {
     const config = await loadConfig(file)
     await tlsFiles(config)
+    new Connector(config.targets, systemClock)
   },
 
   issueToken: async (request) => issue(await loadConfig(request.configFile), request),
@@ -177,8 +177,10 @@ async function start(
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
 
+  const connector = new Connector(config.targets, clock)
   const broker = new Broker({
     targets: config.targets,
+    connect: onPrimary(connector),
     leases: store,
     clock,
     instance: randomUUID(),
@@ -216,7 +218,7 @@ async function start(
     {
       tokens: new TokenLogin(store, clock, config.tokens),
       credentials: broker,
-      upstream: { connect: connectUpstream, cancel: cancelUpstream },
+      upstream: connector,
       policy,
       journal,
       targets: config.targets,
@@ -249,6 +251,11 @@ async function start(
   }
 }
 
+/** Roles are made, and catalogs read, where that is possible whatever sessions are wanted of a target. */
+function onPrimary(connector: Connector): Connect {
+  return (request) => connector.connect({ ...request, attributes: 'primary' })
+}
+
 /** Counts every write of the journal, and says in the log when it fails and when it works again. */
 function watched(meter: Metrics['journal'], log: Log): Metrics['journal'] {
   let failing = false
@@ -278,7 +285,8 @@ async function snapshot(config: Config, name: string): Promise<string> {
     })
   }
   await loadParser()
-  const administration = new Administration(name, target, () => undefined)
+  const connect = onPrimary(new Connector(config.targets, systemClock))
+  const administration = new Administration(name, target, connect, () => undefined)
   try {
     const reader = new SnapshotReader({
       inspect: (_, work, signal) => administration.inspect(work, signal),

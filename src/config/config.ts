@@ -11,6 +11,7 @@ import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
+import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
 
 export interface Config {
   readonly listen: {
@@ -41,10 +42,14 @@ export interface Config {
 
 export interface TargetConfig {
   readonly name: string
-  readonly host: string
-  readonly port: number
   readonly database: string
+  /** In the order in which they are tried. */
+  readonly servers: readonly ServerConfig[]
+  readonly targetSessionAttrs: RawTarget['targetSessionAttrs']
+  /** For a whole login, all servers together. */
   readonly connectTimeoutMs: number
+  readonly requireAuth: RawTarget['requireAuth']
+  readonly channelBinding: RawTarget['channelBinding']
   readonly catalog: {
     /** Whether functions, views and types of the target are read, to judge statements by them. */
     readonly snapshot: boolean
@@ -130,7 +135,9 @@ function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
     problems.push({ path: ['targets'], message: 'expected at least one target' })
   }
   const known = new Set([...predefinedRoles.map(({ name }) => name), ...Object.keys(roles)])
-  for (const [target, { credentials }] of Object.entries(targets)) {
+  for (const [target, raw] of Object.entries(targets)) {
+    problems.push(...serverProblems(['targets', target], raw))
+    const { credentials } = raw
     const path = ['targets', target, 'credentials', 'broker', 'creation']
     const offered = Object.keys(credentials.broker.creation)
     if (offered.length === 0) problems.push({ path, message: 'expected at least one role' })
@@ -193,15 +200,17 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
   }
 }
 
-function targetOf(name: string, raw: RawConfig['targets'][string]): TargetConfig {
-  const { host, port, database, connectTimeout, catalog, credentials } = raw
+function targetOf(name: string, raw: RawTarget): TargetConfig {
+  const { database, targetSessionAttrs, requireAuth, channelBinding, catalog, credentials } = raw
   const { user, password, owned, creation } = credentials.broker
   return {
     name,
-    host,
-    port,
     database,
-    connectTimeoutMs: connectTimeout,
+    servers: serversOf(raw),
+    targetSessionAttrs,
+    connectTimeoutMs: raw.connectTimeout,
+    requireAuth,
+    channelBinding,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },
   }

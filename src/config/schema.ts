@@ -2,8 +2,11 @@
 // agree with something elsewhere in the file is checked in config.ts.
 
 import { z } from 'zod'
+import { Secret } from '../secret.ts'
 import {
   duration,
+  fileText,
+  hostAndPort,
   name,
   network,
   port,
@@ -75,12 +78,45 @@ const creationStatement = text.superRefine((statement, context) => {
 export function configSchema(surroundings: Surroundings, resolvePath: (path: string) => string) {
   const path = text.transform(resolvePath)
   const secretText = secret(surroundings)
+  const pem = fileText(surroundings)
 
   const target = keys({
-    host: text,
+    host: text.optional(),
+    hosts: z.array(hostAndPort, list).min(1, 'expected at least one host').optional(),
     port: port.default(5432),
     database: text,
+    targetSessionAttrs: z
+      .enum(
+        ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'],
+        'expected any, read-write, read-only, primary, standby or prefer-standby',
+      )
+      .default('any'),
     connectTimeout: duration('1s', '1m').prefault('8s'),
+    tls: keys({
+      mode: z
+        .enum(
+          ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
+          'expected disable, allow, prefer, require, verify-ca or verify-full',
+        )
+        .default('verify-full'),
+      ca: pem.optional(),
+      serverName: text.optional(),
+      certificate: pem.optional(),
+      key: pem.transform((key) => new Secret(key)).optional(),
+    }).optional(),
+    requireAuth: z
+      .array(
+        z.enum(
+          ['scram-sha-256', 'md5', 'password', 'none'],
+          'expected scram-sha-256, md5, password or none',
+        ),
+        list,
+      )
+      .min(1, 'expected at least one method')
+      .default(['scram-sha-256', 'md5', 'none']),
+    channelBinding: z
+      .enum(['disable', 'prefer', 'require'], 'expected disable, prefer or require')
+      .default('prefer'),
     catalog: keys({
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),

@@ -172,11 +172,9 @@ async function open(
     ['database', target.database],
   ])
   const upstream = await deps.upstream.connect({
-    host: target.host,
-    port: target.port,
+    target: target.name,
     parameters: startup,
     password: lease.password,
-    timeoutMs: target.connectTimeoutMs,
   })
   try {
     return {

@@ -8,10 +8,7 @@ import type { Secret } from '../secret.ts'
 
 export interface Target {
   readonly name: string
-  readonly host: string
-  readonly port: number
   readonly database: string
-  readonly connectTimeoutMs: number
 }
 
 /** An open session on a target. */
@@ -25,23 +22,20 @@ export interface Upstream {
   /** As server_version_num; undefined when the server did not say. */
   readonly serverVersion: number | undefined
   readonly rest: Buffer
+  /**
+   * Asks the session's own server to cancel what runs in it. Resolves when that has closed the
+   * cancel connection: false when it could not be reached. Never rejects.
+   */
+  cancel(timeoutMs: number): Promise<boolean>
 }
 
 export interface UpstreamConnector {
   connect(options: {
-    readonly host: string
-    readonly port: number
+    /** Its name. */
+    readonly target: string
     readonly parameters: ReadonlyMap<string, string>
     readonly password: Secret
-    readonly timeoutMs: number
   }): Promise<Upstream>
-  /** Resolves when the server has closed the cancel connection: false when it could not be reached. */
-  cancel(
-    address: { readonly host: string; readonly port: number },
-    processId: number,
-    cancelKey: Buffer,
-    timeoutMs: number,
-  ): Promise<boolean>
 }
 
 export interface TokenCheck {

@@ -162,12 +162,11 @@ function startRelay(
   { cancels, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, pinned } = loggedIn
+  const { authorization, upstream, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { role, target: targetName } = authorization.grant
   const startedAt = clock.elapsed()
-  const cancel = (): Promise<boolean> =>
-    deps.upstream.cancel(target, upstream.processId, upstream.cancelKey, cancelTimeoutMs)
+  const cancel = (): Promise<boolean> => upstream.cancel(cancelTimeoutMs)
   let key: CancelKey | undefined
 
   const unread = Catalog.unread(upstream.serverVersion)
