@@ -9,6 +9,7 @@ import {
   hostAndPort,
   name,
   network,
+  oneOrMore,
   port,
   type Surroundings,
   secret,
@@ -80,6 +81,25 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
   const secretText = secret(surroundings)
   const pem = fileText(surroundings)
 
+  const listener = keys({
+    address: text.default('127.0.0.1'),
+    port: port.default(6432),
+    tls: keys({ certificate: path, key: path, clientCa: path.optional() }).optional(),
+    requireTls: z.boolean('expected true or false').default(false),
+    allowPlaintextFrom: z.array(network, list).optional(),
+    startupTimeout: duration('1s', '1m').prefault('10s'),
+    maxConnections: whole(1, 100_000).default(1000),
+  }).superRefine(({ tls, requireTls, allowPlaintextFrom = [] }, context) => {
+    if (!requireTls) return
+    const problem = (key: string, message: string): void => {
+      context.addIssue({ code: 'custom', path: [key], message })
+    }
+    if (tls === undefined) problem('requireTls', 'needs a certificate: write tls as well')
+    if (allowPlaintextFrom.length > 0) {
+      problem('allowPlaintextFrom', 'contradicts requireTls: leave one of them out')
+    }
+  })
+
   const target = keys({
     host: text.optional(),
     hosts: z.array(hostAndPort, list).min(1, 'expected at least one host').optional(),
@@ -91,6 +111,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
         'expected any, read-write, read-only, primary, standby or prefer-standby',
       )
       .default('any'),
+    clientCertificate: z.enum(['none', 'required'], 'expected none or required').default('none'),
     connectTimeout: duration('1s', '1m').prefault('8s'),
     tls: keys({
       mode: z
@@ -144,14 +165,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
   })
 
   return keys({
-    listen: keys({
-      address: text.default('127.0.0.1'),
-      port: port.default(6432),
-      tls: keys({ certificate: path, key: path }).optional(),
-      allowPlaintextFrom: z.array(network, list).default(['127.0.0.0/8', '::1/128']),
-      startupTimeout: duration('1s', '1m').prefault('10s'),
-      maxConnections: whole(1, 100_000).default(1000),
-    }).prefault({}),
+    listen: oneOrMore(listener).prefault({}),
     http: keys({ address: text.default('127.0.0.1'), port: port.default(8432) }).prefault({}),
     store: keys({ url: secretText }),
     journal: keys({ directory: path, segmentSize: size('64KiB', '4GiB').prefault('64MiB') }),

@@ -61,6 +61,14 @@ export function whole(least: number, most: number) {
   return z.int(message).min(least, message).max(most, message)
 }
 
+/** One, or a list of at least one: a list in either case. */
+export function oneOrMore<One extends z.ZodType>(one: One) {
+  return z
+    .unknown()
+    .transform((value): unknown => (Array.isArray(value) ? value : [value]))
+    .pipe(z.tuple([one], one))
+}
+
 export const port = whole(1, 65_535)
 
 export const text = z.string('expected a text').min(1, 'expected a text that is not empty')
@@ -70,7 +78,7 @@ export const name = z
   .string()
   .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,62}$/, 'expected a name of letters, digits, and _ . -')
 
-/** `192.0.2.0/24`, `::1/128`, or a single address. */
+/** `192.0.2.0/24`, `::1/128`, or a single address. IPv4 is written as IPv4: `::ffff:192.0.2.0/24` could mean two things. */
 export const network = z.string('expected a network').refine(isNetwork, {
   error: 'expected a network like 192.0.2.0/24 or ::1/128',
 })
@@ -78,7 +86,7 @@ export const network = z.string('expected a network').refine(isNetwork, {
 function isNetwork(value: string): boolean {
   const [address = '', prefix, ...more] = value.split('/')
   const family = isIP(address)
-  if (family === 0 || more.length > 0) return false
+  if (family === 0 || more.length > 0 || /^::ffff:/i.test(address)) return false
   if (prefix === undefined) return true
   return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128)
 }

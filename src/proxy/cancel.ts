@@ -3,6 +3,7 @@
 // PostgreSQL documentation, "Canceling Requests in Progress".
 
 import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { version32 } from '../wire/startup.ts'
 
 /** A session as seen by who wants to cancel what it runs. */
 export interface Cancellable {
@@ -28,9 +29,12 @@ export class Cancels {
   /** By process id: two targets can have the same one. */
   readonly #sessions = new Map<number, Map<CancelKey, Cancellable>>()
 
-  /** A key of our own for a session; `forget` it when the session ends. */
-  register(processId: number, session: Cancellable): CancelKey {
-    const key = { processId, secret: randomBytes(4) }
+  /**
+   * A key of our own for a session; `forget` it when the session ends. From protocol 3.2 on it has 32
+   * bytes, as PostgreSQL's; before it can only have 4.
+   */
+  register(processId: number, version: number, session: Cancellable): CancelKey {
+    const key = { processId, secret: randomBytes(version >= version32 ? 32 : 4) }
     const sessions = this.#sessions.get(processId) ?? new Map<CancelKey, Cancellable>()
     sessions.set(key, session)
     this.#sessions.set(processId, sessions)

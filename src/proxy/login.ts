@@ -24,6 +24,7 @@ import type {
   Upstream,
   UpstreamConnector,
 } from './ports.ts'
+import type { ClientCertificate } from './tls.ts'
 
 export interface LoginDependencies {
   readonly tokens: TokenCheck
@@ -86,7 +87,8 @@ export async function logIn(
   const user = parameters.get('user') ?? ''
   const database = parameters.get('database') || user
   const attempt = { user, database, password, address: peer.address }
-  const identity = { principal: user, target: database, client: peer.name }
+  const { name: client, certificate } = peer
+  const identity = { principal: user, target: database, client, certificate }
 
   const verified = await deps.tokens.verify(attempt).catch(async (error: unknown) => {
     await recordFailure(deps, identity, undefined, error)
@@ -100,7 +102,7 @@ export async function logIn(
   }
   const { authorization } = verified
   try {
-    return await open(deps, authorization, parameters)
+    return await open(deps, authorization, parameters, certificate)
   } catch (error) {
     await recordFailure(deps, identity, authorization.tokenId, error)
     throw error
@@ -112,6 +114,7 @@ interface Identity {
   readonly principal: string
   readonly target: string
   readonly client: string
+  readonly certificate: ClientCertificate | undefined
 }
 
 /** Not the token's fault: the store, the credentials, the target or a setting stood in the way. */
@@ -150,6 +153,7 @@ async function open(
   deps: LoginDependencies,
   authorization: Authorization,
   parameters: ReadonlyMap<string, string>,
+  certificate: ClientCertificate | undefined,
 ): Promise<LoggedIn> {
   const { grant } = authorization
   const target = deps.targets.get(grant.target)
@@ -160,6 +164,8 @@ async function open(
       hint: 'Tell the people who run pgwarden.',
     })
   }
+  // Behind the token: a stranger does not learn which targets there are, and what they ask for.
+  if (target.clientCertificate === 'required' && certificate === undefined) throw noCertificate()
   const settings = allowedSettings(deps.policy, grant.role, parameters)
   const required = requiredPins(role.readOnly === true)
 
@@ -246,6 +252,14 @@ export function refuseReplication(parameters: ReadonlyMap<string, string>): void
   throw new Failure('feature_not_supported', {
     message: 'replication connections are not supported',
     hint: 'Leave "replication" out of the connection settings.',
+  })
+}
+
+function noCertificate(): Failure {
+  return new Failure('invalid_authorization', {
+    message: 'connection requires a client certificate',
+    detail: 'This target is open only to clients that show one.',
+    hint: 'Connect with TLS and with sslcert and sslkey.',
   })
 }
 

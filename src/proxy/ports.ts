@@ -9,6 +9,8 @@ import type { Secret } from '../secret.ts'
 export interface Target {
   readonly name: string
   readonly database: string
+  /** `required`: nobody gets in without a verified one. */
+  readonly clientCertificate: 'none' | 'required'
 }
 
 /** An open session on a target. */
@@ -55,6 +57,17 @@ export interface Catalogs {
   ready(target: string): Promise<void>
   /** A session may have changed the catalog. */
   changed(target: string): void
+}
+
+/** What a listener shows to clients that come with TLS: another object once it was renewed. */
+export interface Certificates {
+  readonly current: {
+    /** PEM: the server's own certificate first. */
+    readonly chain: string
+    readonly key: Secret
+    /** PEM. Where it is given clients are asked for certificates; at all times or never. */
+    readonly clientCa: string | undefined
+  }
 }
 
 export interface CredentialSource {

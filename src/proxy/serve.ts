@@ -2,8 +2,7 @@
 // it is greeted, and what happens when it ends. docs/architecture.md, "One statement's way: opening".
 
 import { randomUUID } from 'node:crypto'
-import type { BlockList } from 'node:net'
-import { isIPv6, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import {
   loginRecord,
   type SessionContext,
@@ -23,11 +22,12 @@ import {
   logIn,
   refuseReplication,
 } from './login.ts'
+import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
 import type { Catalogs, Sittings } from './ports.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
-import { negotiation, type Opening } from './startup.ts'
+import { agree, type Opening } from './startup.ts'
 
 export interface ServeDependencies extends LoginDependencies {
   readonly sittings: Sittings
@@ -35,13 +35,17 @@ export interface ServeDependencies extends LoginDependencies {
   readonly clock: Clock
 }
 
-/** What the connections of one listener share. */
+/** What all connections share, whatever door they came in by. */
 export interface Hall {
   readonly cancels: Cancels
   readonly sessions: Sessions
-  /** From where a client may log in without TLS. */
-  readonly plaintext: BlockList
   readonly maxStatementBytes: number
+}
+
+/** The rules of one door. */
+export interface Entrance {
+  /** From where a client may log in without TLS. */
+  readonly plaintext: Networks
 }
 
 type Startup = Extract<Opening['packet'], { readonly type: 'startup' }>
@@ -56,22 +60,23 @@ export async function serve(
   { socket, intake, tls }: Opening,
   startup: Startup,
   heard: () => void,
+  entrance: Entrance,
   hall: Hall,
   deps: ServeDependencies,
 ): Promise<void> {
   const { parameters } = startup
-  const peer = peerOf(socket)
-  const negotiate = negotiation(startup)
-  if (negotiate !== undefined) socket.write(negotiate)
+  const client = tls?.client ?? { type: 'none' }
+  const peer = peerOf(socket, client.type === 'verified' ? client.certificate : undefined)
+  const { version, reply } = agree(startup)
+  if (reply !== undefined) socket.write(reply)
   if ((parameters.get('user') ?? '') === '') {
     throw new Failure('invalid_authorization', {
       message: 'no PostgreSQL user name specified in startup packet',
     })
   }
   refuseReplication(parameters)
-  if (!tls && !hall.plaintext.check(peer.address, isIPv6(peer.address) ? 'ipv6' : 'ipv4')) {
-    throw tlsRequired()
-  }
+  if (tls === undefined && !entrance.plaintext.has(peer.address)) throw tlsRequired()
+  if (client.type === 'refused') throw certificateRefused(client.reason)
   const password = await askPassword(intake, (bytes) => socket.write(bytes))
   heard()
   if (password === undefined) {
@@ -88,7 +93,7 @@ export async function serve(
   const context = contextOf(id, loggedIn, peer)
   await recordStart(id, context, loggedIn, socket, peer, deps)
   deps.meter.login('ok', 'ok')
-  const relay = startRelay(id, context, socket, loggedIn, hall, deps)
+  const relay = startRelay(id, context, socket, version, loggedIn, hall, deps)
   intake.release()
   relay.start(loggedIn.upstream.rest)
 }
@@ -125,12 +130,13 @@ async function recordStart(
       principal: grant.principal,
       target: grant.target,
       client: peer.name,
+      certificate: peer.certificate,
       tokenId,
       session: id,
     }),
   )
   try {
-    await journal.record(sessionStartRecord(context))
+    await journal.record(sessionStartRecord(context, peer.certificate))
   } catch (error) {
     upstream.socket.destroy()
     throw error
@@ -154,6 +160,7 @@ function startRelay(
   id: string,
   context: SessionContext,
   socket: Socket,
+  version: number,
   loggedIn: LoggedIn,
   { cancels, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
@@ -207,7 +214,7 @@ function startRelay(
   const greeting = [encodeBackend({ type: 'authenticationOk' }), upstream.greeting]
   // An upstream that gave no key cannot be cancelled: a key of length zero would kill clients.
   if (upstream.cancelKey.length > 0) {
-    key = cancels.register(upstream.processId, {
+    key = cancels.register(upstream.processId, version, {
       cancel,
       isIdle: () => relay.session.idle,
       sessionId: id,
@@ -234,5 +241,19 @@ function tlsRequired(): Failure {
     message: 'connection requires TLS (sslmode=require)',
     detail: 'A token must not cross a network unencrypted.',
     hint: 'Connect with sslmode=require or stricter.',
+  })
+}
+
+/** Said to a stranger: it is about what the stranger showed, and tells nothing else. */
+function certificateRefused(reason: string): Failure {
+  const why = new Map([
+    ['CERT_HAS_EXPIRED', 'has expired'],
+    ['CERT_NOT_YET_VALID', 'is not valid yet'],
+    ['INVALID_PURPOSE', 'is not meant for clients'],
+  ]).get(reason)
+  return new Failure('invalid_authorization', {
+    message: `client certificate ${why ?? 'is of no certificate authority that is trusted here'}`,
+    detail: `Its verification ended with ${reason}.`,
+    hint: 'Connect with a good certificate (sslcert and sslkey), or with none (sslcertmode=disable).',
   })
 }

@@ -9,8 +9,10 @@ import { MessageWriter } from './writer.ts'
 /** PostgreSQL's MAX_STARTUP_PACKET_LENGTH. */
 const maxStartupBytes = 10_000
 
-/** Protocol 3.0, the version spoken. */
-export const protocolVersion = 0x00030000
+/** Protocol 3.0: what is spoken upstream, and what every client speaks. */
+const version30 = 0x00030000
+/** Protocol 3.2, of PostgreSQL 18: cancel keys may be longer. 3.1 was never given out. */
+export const version32 = 0x00030002
 
 const sslRequestCode = 80877103
 const gssEncRequestCode = 80877104
@@ -67,7 +69,7 @@ function readParameters(code: number, body: Body): StartupPacket {
   const minor = code & 0xffff
   if (major !== 3) {
     throw new Failure('feature_not_supported', {
-      message: `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.0`,
+      message: `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.2`,
     })
   }
   const parameters = new Map<string, string>()
@@ -86,7 +88,7 @@ function readParameters(code: number, body: Body): StartupPacket {
 
 /** A StartupMessage of protocol 3.0 with exactly these parameters, in order. */
 export function encodeStartup(parameters: Iterable<readonly [string, string]>): Buffer {
-  const out = new MessageWriter().begin().int32(protocolVersion)
+  const out = new MessageWriter().begin().int32(version30)
   for (const [name, value] of parameters) out.string(name).string(value)
   return out.byte(0).end().take()
 }

@@ -146,7 +146,7 @@ describe('before the login', () => {
     const heard = await client.hears('authenticationCleartextPassword')
     expect(heard[0]).toEqual({
       type: 'negotiateProtocolVersion',
-      version: 0x30000,
+      version: 0x30002,
       unrecognised: ['_pq_.test'],
     })
     client.close()

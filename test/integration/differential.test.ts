@@ -73,6 +73,8 @@ function comparable(message: BackendMessage): string {
       return `columns: ${message.columns.map(({ name, typeOid }) => `${name} ${typeOid}`).join()}`
     case 'dataRow':
       return `row: ${message.values.map(String).join()}`
+    case 'functionCallResponse':
+      return `result: ${message.value?.toString('hex')}`
     case 'copyData':
       return `data: ${message.data.toString()}`
     default:
