@@ -26,6 +26,8 @@ export interface WardenOptions {
   readonly schema?: string
   /** Another server to reach the target through: a fake in front of the real one. */
   readonly targetPort?: number
+  /** YAML lines of the target in place of its host and port. */
+  readonly servers?: readonly string[]
 }
 
 /** A line of the journal. */
@@ -194,8 +196,12 @@ export class Warden {
         : 'log: { level: error }',
       'targets:',
       '  shop:',
-      `    host: ${admin.hostname}`,
-      `    port: ${options.targetPort ?? (admin.port || 5432)}`,
+      ...(
+        options.servers ?? [
+          `host: ${admin.hostname}`,
+          `port: ${options.targetPort ?? (admin.port || 5432)}`,
+        ]
+      ).map((line) => `    ${line}`),
       `    database: ${this.target.name}`,
       '    credentials:',
       '      broker:',
