@@ -20,6 +20,8 @@ export interface Config {
     readonly tls: { readonly certificate: string; readonly key: string } | undefined
     /** Networks whose clients may send a token without TLS. */
     readonly allowPlaintextFrom: readonly string[]
+    /** How clients show their token: by proof, or by sending it. */
+    readonly authentication: RawConfig['listen']['authentication']
     readonly startupTimeoutMs: number
     readonly maxConnections: number
   }
@@ -44,6 +46,10 @@ export interface TargetConfig {
   readonly host: string
   readonly port: number
   readonly database: string
+  /** Other names by which clients may ask for it. */
+  readonly aliases: readonly string[]
+  /** TLS server names that lead to it, whatever else the client asks for. */
+  readonly serverNames: readonly string[]
   readonly connectTimeoutMs: number
   readonly catalog: {
     /** Whether functions, views and types of the target are read, to judge statements by them. */
@@ -88,7 +94,8 @@ export function parseConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  // Several databases on one server share most of their lines: merge keys (`<<: *anchor`).
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true })
   const source = { fileName, document, lines }
   const [broken] = document.errors
   if (broken !== undefined) {
@@ -105,7 +112,11 @@ export function parseConfig(
   if (!parsed.success) throw invalid(source, problemsOf(parsed.error.issues, source))
 
   const roles = Object.entries(parsed.data.roles).map(([name, role]) => ({ name, ...role }))
-  const problems = [...disagreements(parsed.data), ...roleProblems(roles)]
+  const problems = [
+    ...disagreements(parsed.data),
+    ...nameClashes(parsed.data.targets),
+    ...roleProblems(roles),
+  ]
   if (problems.length > 0) throw invalid(source, problems)
   return configOf(parsed.data, [...predefinedRoles, ...roles])
 }
@@ -142,6 +153,28 @@ function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
   return problems
 }
 
+/** A name that leads to two targets leads to the wrong one half of the time. */
+function nameClashes(targets: RawConfig['targets']): Problem[] {
+  const problems: Problem[] = []
+  const owners = new Map(Object.keys(targets).map((name) => [name, name]))
+  const hosts = new Map<string, string>()
+  for (const [target, { aliases, serverNames }] of Object.entries(targets)) {
+    const claim = (taken: Map<string, string>, key: string, names: readonly string[]): void => {
+      for (const [at, name] of names.entries()) {
+        const owner = taken.get(name)
+        if (owner === undefined) taken.set(name, target)
+        else {
+          const message = `"${name}" leads to target ${owner} already`
+          problems.push({ path: ['targets', target, key, at], message })
+        }
+      }
+    }
+    claim(owners, 'aliases', aliases)
+    claim(hosts, 'serverNames', serverNames)
+  }
+  return problems
+}
+
 /** policy/ knows which commands, functions and settings there are; here is known where they stand. */
 function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
   const problems: Problem[] = []
@@ -173,6 +206,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
       port: listen.port,
       tls: listen.tls,
       allowPlaintextFrom: listen.allowPlaintextFrom,
+      authentication: listen.authentication,
       startupTimeoutMs: listen.startupTimeout,
       maxConnections: listen.maxConnections,
     },
@@ -194,13 +228,15 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
 }
 
 function targetOf(name: string, raw: RawConfig['targets'][string]): TargetConfig {
-  const { host, port, database, connectTimeout, catalog, credentials } = raw
+  const { host, port, database, aliases, serverNames, connectTimeout, catalog, credentials } = raw
   const { user, password, owned, creation } = credentials.broker
   return {
     name,
     host,
     port,
     database,
+    aliases,
+    serverNames,
     connectTimeoutMs: connectTimeout,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },

@@ -4,6 +4,7 @@
 import { z } from 'zod'
 import {
   duration,
+  hostName,
   name,
   network,
   port,
@@ -80,6 +81,8 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     host: text,
     port: port.default(5432),
     database: text,
+    aliases: z.array(name, list).default([]),
+    serverNames: z.array(hostName, list).default([]),
     connectTimeout: duration('1s', '1m').prefault('8s'),
     catalog: keys({
       snapshot: z.boolean('expected true or false').default(true),
@@ -107,6 +110,9 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       address: text.default('127.0.0.1'),
       port: port.default(6432),
       tls: keys({ certificate: path, key: path }).optional(),
+      authentication: z
+        .enum(['scram-sha-256', 'password'], 'expected scram-sha-256 or password')
+        .default('scram-sha-256'),
       allowPlaintextFrom: z.array(network, list).default(['127.0.0.0/8', '::1/128']),
       startupTimeout: duration('1s', '1m').prefault('10s'),
       maxConnections: whole(1, 100_000).default(1000),

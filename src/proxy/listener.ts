@@ -9,6 +9,7 @@ import { errorResponse } from '../wire/backend.ts'
 import { Cancels } from './cancel.ts'
 import { asFailure } from './login.ts'
 import { peerOf } from './peer.ts'
+import type { Authentication } from './proof.ts'
 import { endSocket } from './relay.ts'
 import { type Hall, type ServeDependencies, serve } from './serve.ts'
 import { Sessions } from './sessions.ts'
@@ -20,6 +21,7 @@ export interface ListenerOptions {
   readonly tls: { readonly certificate: string; readonly key: string } | undefined
   /** CIDR ranges from which a client may log in without TLS. */
   readonly allowPlaintextFrom: readonly string[]
+  readonly authentication: Authentication
   /** From the first byte to the password. */
   readonly startupTimeoutMs: number
   readonly maxConnections: number
@@ -58,6 +60,7 @@ export class Listener {
       cancels: new Cancels(),
       sessions,
       plaintext: ranges(options.allowPlaintextFrom),
+      authentication: options.authentication,
       maxStatementBytes: options.maxStatementBytes,
     }
     // Half open: a client may shut its side down and still wait for its last answer.

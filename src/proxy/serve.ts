@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import type { BlockList } from 'node:net'
 import { isIPv6, type Socket } from 'node:net'
+import { claimOf } from '../access/claim.ts'
 import {
   loginRecord,
   type SessionContext,
@@ -16,15 +17,10 @@ import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend.ts'
 import type { CancelKey, Cancels } from './cancel.ts'
-import {
-  askPassword,
-  type LoggedIn,
-  type LoginDependencies,
-  logIn,
-  refuseReplication,
-} from './login.ts'
+import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
 import { type Peer, peerOf } from './peer.ts'
 import type { Catalogs, Sittings } from './ports.ts'
+import { type Authentication, askProof } from './proof.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
 import { agree, type Opening } from './startup.ts'
@@ -41,6 +37,7 @@ export interface Hall {
   readonly sessions: Sessions
   /** From where a client may log in without TLS. */
   readonly plaintext: BlockList
+  readonly authentication: Authentication
   readonly maxStatementBytes: number
 }
 
@@ -63,7 +60,8 @@ export async function serve(
   const peer = peerOf(socket)
   const { version, reply } = agree(startup)
   if (reply !== undefined) socket.write(reply)
-  if ((parameters.get('user') ?? '') === '') {
+  const user = parameters.get('user') ?? ''
+  if (user === '') {
     throw new Failure('invalid_authorization', {
       message: 'no PostgreSQL user name specified in startup packet',
     })
@@ -75,14 +73,17 @@ export async function serve(
   ) {
     throw tlsRequired()
   }
-  const password = await askPassword(intake, (bytes) => socket.write(bytes))
+  const claim = claimOf(user)
+  const write = (bytes: Buffer): void => void socket.write(bytes)
+  const certificate = tls?.certificate
+  const proof = await askProof(hall.authentication, { intake, write, claim, certificate })
   heard()
-  if (password === undefined) {
-    // psql without a password goes away to ask its user for one.
+  if (proof === undefined) {
     socket.destroy()
     return
   }
-  const loggedIn = await logIn(deps, parameters, password, peer)
+  const applicant = { parameters, claim, serverName: tls?.serverName, peer, write }
+  const loggedIn = await logIn(deps, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
