@@ -98,7 +98,7 @@ export async function findProvable(
       order by (g.target = $3) desc nulls last,
                (t.revoked_at is null and g.revoked_at is null and g.ends_at > $4
                 and (t.kind = 'reusable' or (t.redeemed_at is null and t.redeem_by > $4)
-                     or t.sitting_until > $4)) desc nulls last,
+                     or coalesce(t.sitting_until > $4, false))) desc,
                t.issued_at desc, t.id
       limit $6`,
     [principal, tokenId ?? null, target ?? null, new Date(now), new Date(endedAfter), limit],

@@ -51,7 +51,9 @@ async function login(
   let asked: ReadonlyMap<string, string> = new Map()
   const nothing = (): undefined => undefined
   const deps: LoginDependencies = {
-    tokens: { verify: () => Promise.resolve({ type: 'authorized', authorization }) },
+    tokens: {
+      verify: () => Promise.resolve({ type: 'authorized', authorization, serverFinal: undefined }),
+    },
     credentials: {
       acquire: () =>
         Promise.resolve({ id: 'l1', grantId: 'g1', user: 'Lease_1', password: new Secret('x') }),
@@ -75,8 +77,20 @@ async function login(
     policy: new Policy([...predefinedRoles, ...bounded], { maxBytes: 1024 }),
     journal: new Journal(new MemoryStorage(), { sequence: 0, hash: genesisHash }, new HeldClock()),
     targets: new Map([
-      ['shop', { name: 'shop', host: 'h', port: 1, database: 'db', connectTimeoutMs: 1 }],
+      [
+        'shop',
+        {
+          name: 'shop',
+          host: 'h',
+          port: 1,
+          database: 'db',
+          aliases: [],
+          serverNames: [],
+          connectTimeoutMs: 1,
+        },
+      ],
     ]),
+    requestable: () => [],
     meter: {
       connection: nothing,
       login: nothing,
@@ -92,7 +106,10 @@ async function login(
   }
   const startup = new Map(Object.entries({ user: 'alice', database: 'shop', ...parameters }))
   const peer = { address: '127.0.0.1', name: '127.0.0.1:5000' }
-  return { loggedIn: await logIn(deps, startup, new Secret('token'), peer), asked }
+  const claim = { principal: 'alice', tokenId: undefined }
+  const applicant = { parameters: startup, claim, serverName: undefined, peer, write: nothing }
+  const proof = { type: 'token', text: new Secret('token') } as const
+  return { loggedIn: await logIn(deps, applicant, proof), asked }
 }
 
 describe('the limits of a role', () => {
