@@ -226,6 +226,7 @@ async function start(
       policy,
       journal,
       targets: config.targets,
+      requestable: () => [...config.targets.keys()],
       sittings,
       catalogs,
       clock,
@@ -350,7 +351,7 @@ async function issue(config: Config, request: TokenRequest | DemoRequest): Promi
     { principal, target, role, startsAt: now, durationMs: forMs, reason },
     { roles, targets: config.targets },
   )
-  const token = issueToken(grant, kind, now, config.tokens)
+  const token = await issueToken(grant, kind, now, config.tokens)
   const store = await Store.open({ ...config.store, connections: 1, onProblem: () => undefined })
   try {
     // Recorded first: access that the journal does not know of must not exist.

@@ -45,6 +45,8 @@ export interface ListenConfig {
     | undefined
   /** Networks whose clients may log in without TLS. */
   readonly allowPlaintextFrom: readonly string[]
+  /** How clients show their token: by proof, or by sending it. */
+  readonly authentication: RawConfig['listen'][number]['authentication']
   readonly startupTimeoutMs: number
   readonly maxConnections: number
 }
@@ -52,6 +54,10 @@ export interface ListenConfig {
 export interface TargetConfig {
   readonly name: string
   readonly database: string
+  /** Other names by which clients may ask for it. */
+  readonly aliases: readonly string[]
+  /** TLS server names that lead to it, whatever else the client asks for. */
+  readonly serverNames: readonly string[]
   /** `required`: nobody gets in without one that a listener's clientCa has signed. */
   readonly clientCertificate: 'none' | 'required'
   /** In the order in which they are tried. */
@@ -104,7 +110,8 @@ export function parseConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  // Several databases on one server share most of their lines: merge keys (`<<: *anchor`).
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true })
   const source = { fileName, document, lines }
   const [broken] = document.errors
   if (broken !== undefined) {
@@ -121,7 +128,11 @@ export function parseConfig(
   if (!parsed.success) throw invalid(source, problemsOf(parsed.error.issues, source))
 
   const roles = Object.entries(parsed.data.roles).map(([name, role]) => ({ name, ...role }))
-  const problems = [...disagreements(parsed.data), ...roleProblems(roles)]
+  const problems = [
+    ...disagreements(parsed.data),
+    ...nameClashes(parsed.data.targets),
+    ...roleProblems(roles),
+  ]
   if (problems.length > 0) throw invalid(source, problems)
   return configOf(parsed.data, [...predefinedRoles, ...roles])
 }
@@ -167,6 +178,28 @@ function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
       if (known.has(role)) continue
       problems.push({ path: [...path, role], message: 'there is no such role', atKey: true })
     }
+  }
+  return problems
+}
+
+/** A name that leads to two targets leads to the wrong one half of the time. */
+function nameClashes(targets: RawConfig['targets']): Problem[] {
+  const problems: Problem[] = []
+  const owners = new Map(Object.keys(targets).map((name) => [name, name]))
+  const hosts = new Map<string, string>()
+  for (const [target, { aliases, serverNames }] of Object.entries(targets)) {
+    const claim = (taken: Map<string, string>, key: string, names: readonly string[]): void => {
+      for (const [at, name] of names.entries()) {
+        const owner = taken.get(name)
+        if (owner === undefined) taken.set(name, target)
+        else {
+          const message = `"${name}" leads to target ${owner} already`
+          problems.push({ path: ['targets', target, key, at], message })
+        }
+      }
+    }
+    claim(owners, 'aliases', aliases)
+    claim(hosts, 'serverNames', serverNames)
   }
   return problems
 }
@@ -219,12 +252,13 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
 const loopback = ['127.0.0.0/8', '::1/128']
 
 function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
-  const { address, port, tls, requireTls, allowPlaintextFrom, maxConnections } = raw
+  const { address, port, tls, requireTls, allowPlaintextFrom, authentication, maxConnections } = raw
   return {
     address,
     port,
     tls: tls && { ...tls, clientCa: tls.clientCa },
     allowPlaintextFrom: requireTls ? [] : (allowPlaintextFrom ?? loopback),
+    authentication,
     startupTimeoutMs: raw.startupTimeout,
     maxConnections,
   }
@@ -233,6 +267,8 @@ function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
 function targetOf(name: string, raw: RawTarget): TargetConfig {
   const {
     database,
+    aliases,
+    serverNames,
     clientCertificate,
     targetSessionAttrs,
     requireAuth,
@@ -244,6 +280,8 @@ function targetOf(name: string, raw: RawTarget): TargetConfig {
   return {
     name,
     database,
+    aliases,
+    serverNames,
     clientCertificate,
     servers: serversOf(raw),
     targetSessionAttrs,

@@ -7,6 +7,7 @@ import {
   duration,
   fileText,
   hostAndPort,
+  hostName,
   name,
   network,
   oneOrMore,
@@ -86,6 +87,9 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     port: port.default(6432),
     tls: keys({ certificate: path, key: path, clientCa: path.optional() }).optional(),
     requireTls: z.boolean('expected true or false').default(false),
+    authentication: z
+      .enum(['scram-sha-256', 'password'], 'expected scram-sha-256 or password')
+      .default('scram-sha-256'),
     allowPlaintextFrom: z.array(network, list).optional(),
     startupTimeout: duration('1s', '1m').prefault('10s'),
     maxConnections: whole(1, 100_000).default(1000),
@@ -105,6 +109,8 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     hosts: z.array(hostAndPort, list).min(1, 'expected at least one host').optional(),
     port: port.default(5432),
     database: text,
+    aliases: z.array(name, list).default([]),
+    serverNames: z.array(hostName, list).default([]),
     targetSessionAttrs: z
       .enum(
         ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'],

@@ -10,6 +10,7 @@ import { asFailure } from './login.ts'
 import { Networks } from './networks.ts'
 import { peerOf } from './peer.ts'
 import type { Certificates } from './ports.ts'
+import type { Authentication } from './proof.ts'
 import { type Entrance, type Hall, type ServeDependencies, serve } from './serve.ts'
 import { readStartup } from './startup.ts'
 import { TlsDoor } from './tls.ts'
@@ -21,6 +22,7 @@ export interface ListenerOptions {
   readonly certificates: Certificates | undefined
   /** CIDR ranges from which a client may log in without TLS. */
   readonly allowPlaintextFrom: readonly string[]
+  readonly authentication: Authentication
   /** From the first byte to the password. */
   readonly startupTimeoutMs: number
   readonly maxConnections: number
@@ -45,7 +47,10 @@ export class Listener {
     this.#deps = deps
     this.#hall = hall
     this.#tls = options.certificates && new TlsDoor(options.certificates)
-    this.#entrance = { plaintext: new Networks(options.allowPlaintextFrom) }
+    this.#entrance = {
+      plaintext: new Networks(options.allowPlaintextFrom),
+      authentication: options.authentication,
+    }
     // Half open: a client may shut its side down and still wait for its last answer.
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true })
     this.#server.on('connection', (socket) => void this.#accept(socket))

@@ -2,13 +2,17 @@
 // they meet.
 
 import type { Grant, Lease } from '../access/access.ts'
-import type { Authorized, LoginAttempt, Refused } from '../access/login.ts'
+import type { Authorized, LoginAttempt, Misdirected, Refused } from '../access/login.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Secret } from '../secret.ts'
 
 export interface Target {
   readonly name: string
   readonly database: string
+  /** Other names by which clients may ask for it. */
+  readonly aliases: readonly string[]
+  /** TLS server names that lead to it, in lower case. */
+  readonly serverNames: readonly string[]
   /** `required`: nobody gets in without a verified one. */
   readonly clientCertificate: 'none' | 'required'
 }
@@ -41,7 +45,7 @@ export interface UpstreamConnector {
 }
 
 export interface TokenCheck {
-  verify(attempt: LoginAttempt): Promise<Authorized | Refused>
+  verify(attempt: LoginAttempt): Promise<Authorized | Misdirected | Refused>
 }
 
 /** Keeps the sitting of a one-time token alive while it has open sessions. */

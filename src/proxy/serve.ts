@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
+import { claimOf } from '../access/claim.ts'
 import {
   loginRecord,
   type SessionContext,
@@ -15,16 +16,11 @@ import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend.ts'
 import type { CancelKey, Cancels } from './cancel.ts'
-import {
-  askPassword,
-  type LoggedIn,
-  type LoginDependencies,
-  logIn,
-  refuseReplication,
-} from './login.ts'
+import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
 import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
 import type { Catalogs, Sittings } from './ports.ts'
+import { type Authentication, askProof } from './proof.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
 import { agree, type Opening } from './startup.ts'
@@ -46,6 +42,7 @@ export interface Hall {
 export interface Entrance {
   /** From where a client may log in without TLS. */
   readonly plaintext: Networks
+  readonly authentication: Authentication
 }
 
 type Startup = Extract<Opening['packet'], { readonly type: 'startup' }>
@@ -69,7 +66,8 @@ export async function serve(
   const peer = peerOf(socket, client.type === 'verified' ? client.certificate : undefined)
   const { version, reply } = agree(startup)
   if (reply !== undefined) socket.write(reply)
-  if ((parameters.get('user') ?? '') === '') {
+  const user = parameters.get('user') ?? ''
+  if (user === '') {
     throw new Failure('invalid_authorization', {
       message: 'no PostgreSQL user name specified in startup packet',
     })
@@ -77,14 +75,17 @@ export async function serve(
   refuseReplication(parameters)
   if (tls === undefined && !entrance.plaintext.has(peer.address)) throw tlsRequired()
   if (client.type === 'refused') throw certificateRefused(client.reason)
-  const password = await askPassword(intake, (bytes) => socket.write(bytes))
+  const claim = claimOf(user)
+  const write = (bytes: Buffer): void => void socket.write(bytes)
+  const certificate = tls?.certificate
+  const proof = await askProof(entrance.authentication, { intake, write, claim, certificate })
   heard()
-  if (password === undefined) {
-    // psql without a password goes away to ask its user for one.
+  if (proof === undefined) {
     socket.destroy()
     return
   }
-  const loggedIn = await logIn(deps, parameters, password, peer)
+  const applicant = { parameters, claim, serverName: tls?.serverName, peer, write }
+  const loggedIn = await logIn(deps, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
