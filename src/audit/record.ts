@@ -110,7 +110,10 @@ export function loginRecord(login: Login): string {
   )
 }
 
-/** How the statement came. `functionCall` is the message of that name, which has no text. */
+/**
+ * How the statement came. `functionCall` is the message of that name; its text is the SQL that it stands
+ * for, and empty where nobody knows one.
+ */
 export type StatementProtocol = 'simple' | 'extended' | 'functionCall'
 
 /**

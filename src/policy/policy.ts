@@ -183,6 +183,13 @@ export class Policy {
     return this.#decide(role, '', tooLarge(bytes, this.#limits), anywhere)
   }
 
+  /** The judgement of a query string that its client canceled before it was read. */
+  canceled(role: string, query: Buffer): Judgement {
+    const message = 'canceling statement due to user request'
+    const analysis: Analysis = { type: 'unparsable', code: 'query_canceled', message }
+    return this.#decide(role, query.toString(), analysis, anywhere)
+  }
+
   /** The decision on a query string that is the first of a session: nothing was prepared before it. */
   decisionAlone(role: string, { decision, executes }: Judgement): Decision {
     const [unknown] = executes
@@ -208,13 +215,13 @@ export class Policy {
     return { outcome: 'allow', rule: `${role}/settings`, reason: `setting ${change.name}` }
   }
 
-  /** The judgement on a FunctionCall message: no role has it, since it runs any function by number. */
-  functionCall(role: string): Judgement & { readonly decision: Deny } {
+  /** The judgement on a FunctionCall message that stands for no SQL: it runs any function by number. */
+  functionCall(role: string, oid: number): Judgement & { readonly decision: Deny } {
     return {
       text: '',
       analysis: { type: 'parsed', statements: [] },
       parameterTypes: [],
-      decision: functionCallMessage(role),
+      decision: functionCallMessage(role, oid),
       tags: [],
       class: 'FUNCTION',
       executes: [],
