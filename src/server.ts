@@ -39,6 +39,7 @@ import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
 import { Listener } from './proxy/listener.ts'
 import { loadParser } from './sql/analyse.ts'
+import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
@@ -144,6 +145,7 @@ async function start(
   started: (part: string, stop: () => void | Promise<void>) => void,
 ): Promise<Running> {
   const version = packageVersion()
+  const instance = randomUUID()
   const problem =
     (part: string) =>
     (error: unknown): void =>
@@ -167,7 +169,7 @@ async function start(
     )
   }
   const journal = new Journal(files.storage, files.tip, clock, watched(metrics.journal, log))
-  await journal.record(proxyStartRecord(version))
+  await journal.record(proxyStartRecord(version, instance))
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
     journal.append(journalCloseRecord())
@@ -177,11 +179,20 @@ async function start(
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
 
+  const notices = new Notifications({
+    url: config.store.url,
+    instance,
+    clock,
+    onProblem: problem('notifications'),
+  })
+  notices.start()
+  started('notifications', () => notices.stop())
+
   const broker = new Broker({
     targets: config.targets,
     leases: store,
     clock,
-    instance: randomUUID(),
+    instance,
     onProblem: problem('broker'),
   })
   broker.start()
@@ -222,6 +233,7 @@ async function start(
       targets: config.targets,
       sittings,
       catalogs,
+      notices,
       clock,
       meter: metrics,
       log,
@@ -241,7 +253,7 @@ async function start(
   const http = await serveApi(api, config.http)
   started('http', () => http.close())
 
-  log.info({ version, port, httpPort: http.port }, 'pgwarden is running')
+  log.info({ version, instance, port, httpPort: http.port }, 'pgwarden is running')
   return {
     proxy: `${bracketed(config.listen.address)}:${port}`,
     http: `http://${bracketed(config.http.address)}:${http.port}`,

@@ -45,6 +45,12 @@ export interface TargetConfig {
   readonly port: number
   readonly database: string
   readonly connectTimeoutMs: number
+  /** How long a session may do nothing, sit in a transaction, or stay in one; undefined is for ever. */
+  readonly limits: {
+    readonly idleMs: number | undefined
+    readonly idleInTransactionMs: number | undefined
+    readonly transactionMs: number | undefined
+  }
   readonly catalog: {
     /** Whether functions, views and types of the target are read, to judge statements by them. */
     readonly snapshot: boolean
@@ -180,7 +186,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     store: raw.store,
     journal: { directory: journal.directory, segmentBytes: journal.segmentSize },
     log: raw.log,
-    limits: raw.limits,
+    limits: { statementBytes: raw.limits.statementBytes },
     tokens: {
       redeemWithinMs: tokens.redeemWithin,
       sittingGraceMs: tokens.sittingGrace,
@@ -188,12 +194,20 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     },
     roles,
     targets: new Map(
-      Object.entries(raw.targets).map(([name, target]) => [name, targetOf(name, target)]),
+      Object.entries(raw.targets).map(([name, target]) => [
+        name,
+        targetOf(name, target, raw.limits),
+      ]),
     ),
   }
 }
 
-function targetOf(name: string, raw: RawConfig['targets'][string]): TargetConfig {
+function targetOf(
+  name: string,
+  raw: RawConfig['targets'][string],
+  general: RawConfig['limits'],
+): TargetConfig {
+  const limits = { ...general, ...raw.limits }
   const { host, port, database, connectTimeout, catalog, credentials } = raw
   const { user, password, owned, creation } = credentials.broker
   return {
@@ -202,7 +216,16 @@ function targetOf(name: string, raw: RawConfig['targets'][string]): TargetConfig
     port,
     database,
     connectTimeoutMs: connectTimeout,
+    limits: {
+      idleMs: milliseconds(limits.idleTimeout),
+      idleInTransactionMs: milliseconds(limits.idleInTransactionTimeout),
+      transactionMs: milliseconds(limits.transactionTimeout),
+    },
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },
   }
+}
+
+function milliseconds(limit: number | 'off'): number | undefined {
+  return limit === 'off' ? undefined : limit
 }

@@ -3,10 +3,9 @@
 
 import net, { BlockList, isIPv6, type Socket } from 'node:net'
 import { createSecureContext, type SecureContext } from 'node:tls'
-import { cancelRecord } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import { errorResponse } from '../wire/backend.ts'
-import { Cancels } from './cancel.ts'
+import { CancelRequests } from './cancel-requests.ts'
 import { asFailure } from './login.ts'
 import { peerOf } from './peer.ts'
 import { endSocket } from './relay.ts'
@@ -36,7 +35,7 @@ export class Listener {
   readonly #secureContext: SecureContext | undefined
   readonly #hall: Hall
   readonly #sockets = new Set<Socket>()
-  #unknownCancelAt = Number.NEGATIVE_INFINITY
+  readonly #cancelRequests: CancelRequests
 
   /** Throws when the certificate, its key or an address range cannot be used. */
   constructor(options: ListenerOptions, deps: ServeDependencies) {
@@ -54,8 +53,9 @@ export class Listener {
         deps.log.error({ grantId, err: error }, 'credentials of an ended grant were not revoked')
       })
     })
+    this.#cancelRequests = new CancelRequests(deps)
     this.#hall = {
-      cancels: new Cancels(),
+      cancels: this.#cancelRequests.cancels,
       sessions,
       plaintext: ranges(options.allowPlaintextFrom),
       maxStatementBytes: options.maxStatementBytes,
@@ -83,6 +83,7 @@ export class Listener {
   /** Accepts nothing more, tells every session why, and returns when the sockets are closed. */
   async stop(): Promise<void> {
     this.#hall.sessions.stop()
+    this.#cancelRequests.stop()
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
     })
@@ -119,7 +120,7 @@ export class Listener {
       } else if (opening.packet.type === 'cancelRequest') {
         clearTimeout(deadline)
         meter.connection('cancel')
-        await this.#cancel(socket, opening.packet)
+        await this.#cancelRequests.handle(opening.packet, peerOf(socket))
         endSocket(socket)
       } else {
         meter.connection('login')
@@ -136,30 +137,6 @@ export class Listener {
     } finally {
       clearTimeout(deadline)
     }
-  }
-
-  /** Answered with nothing, whatever the key; the caller closes only when the upstream has. */
-  async #cancel(
-    socket: Socket,
-    request: { readonly processId: number; readonly secret: Buffer },
-  ): Promise<void> {
-    const { result, sessionId } = await this.#hall.cancels.request(
-      request.processId,
-      request.secret,
-    )
-    this.#deps.meter.cancel(result)
-    if (result === 'unknown' && !this.#mayRecordUnknown()) return
-    this.#deps.journal.append(
-      cancelRecord({ result, client: peerOf(socket).name, session: sessionId }),
-    )
-  }
-
-  /** Anybody can send a cancel request with any key: one a second is recorded, all are counted. */
-  #mayRecordUnknown(): boolean {
-    const now = this.#deps.clock.elapsed()
-    if (now - this.#unknownCancelAt < 1_000) return false
-    this.#unknownCancelAt = now
-    return true
   }
 }
 

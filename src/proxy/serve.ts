@@ -24,7 +24,7 @@ import {
   refuseReplication,
 } from './login.ts'
 import { type Peer, peerOf } from './peer.ts'
-import type { Catalogs, Sittings } from './ports.ts'
+import type { Catalogs, Notices, Sittings, Upstream } from './ports.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
 import { agree, type Opening } from './startup.ts'
@@ -32,6 +32,7 @@ import { agree, type Opening } from './startup.ts'
 export interface ServeDependencies extends LoginDependencies {
   readonly sittings: Sittings
   readonly catalogs: Catalogs
+  readonly notices: Notices
   readonly clock: Clock
 }
 
@@ -179,6 +180,7 @@ function startRelay(
     {
       meter,
       cancel,
+      probe: probeOf(upstream),
       onCatalogChanged: () => deps.catalogs.changed(targetName),
       onTripped: (tripwire) => {
         deps.log.error({ session: id, ...tripwire }, 'a pinned setting was changed: see the audit')
@@ -204,7 +206,11 @@ function startRelay(
       },
     },
   )
-  const live = { authorization, end: (failure: Failure) => relay.end(failure) }
+  const live = {
+    authorization,
+    overdue: () => relay.overdue(target.limits),
+    end: (failure: Failure) => relay.end(failure),
+  }
   sessions.opened(live)
   sittings.opened(authorization.tokenId)
   meter.sessionOpened(role, targetName)
@@ -213,15 +219,21 @@ function startRelay(
   // An upstream that gave no key cannot be cancelled: a key of length zero would kill clients.
   if (upstream.cancelKey.length > 0) {
     key = cancels.register(upstream.processId, version, {
-      cancel,
-      isIdle: () => relay.session.idle,
       sessionId: id,
+      cancel: () => relay.cancel(),
     })
     greeting.push(encodeBackend({ type: 'backendKeyData', ...key }))
   }
   greeting.push(encodeBackend({ type: 'readyForQuery', status: 'I' }))
   socket.write(Buffer.concat(greeting))
   return relay
+}
+
+/** A setting that the client knows already, said again. */
+function probeOf({ reported }: Upstream): Buffer | undefined {
+  const value = reported.get('server_version')
+  if (value === undefined) return undefined
+  return encodeBackend({ type: 'parameterStatus', name: 'server_version', value })
 }
 
 function describe({ reason, failure }: Ending): string {

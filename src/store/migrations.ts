@@ -60,6 +60,14 @@ const migrations: readonly Migration[] = [
       create index open_leases_by_grant on pgwarden.leases (grant_id) where ended_at is null;
       create index open_leases_by_renewal on pgwarden.leases (renewed_at) where ended_at is null;`,
   },
+  {
+    name: '0002-notification-key',
+    sql: `
+      create table pgwarden.notification_key (
+        only boolean primary key default true check (only),
+        key  bytea not null check (octet_length(key) = 32)
+      );`,
+  },
 ]
 
 // "pgwarden" in ASCII: the advisory lock's number, the same for every release.

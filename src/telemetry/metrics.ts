@@ -19,7 +19,7 @@ export interface Metrics {
   statementEnded(role: string, seconds: number): void
   /** A pinned setting was changed behind the policy's back. */
   tripped(role: string, setting: string): void
-  cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
+  cancel(result: 'sent' | 'idle' | 'held' | 'failed' | 'passed' | 'unknown' | 'limited'): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
   /** `functions`: how many the target has, where it could be read. */
   catalogRead(

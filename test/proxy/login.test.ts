@@ -30,6 +30,8 @@ const said = new Map([
   ['is_superuser', 'off'],
 ])
 
+const unlimited = { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined }
+
 /** A login of the role, and the startup packet that the target got. */
 async function login(
   role: string,
@@ -75,7 +77,17 @@ async function login(
     policy: new Policy([...predefinedRoles, ...bounded], { maxBytes: 1024 }),
     journal: new Journal(new MemoryStorage(), { sequence: 0, hash: genesisHash }, new HeldClock()),
     targets: new Map([
-      ['shop', { name: 'shop', host: 'h', port: 1, database: 'db', connectTimeoutMs: 1 }],
+      [
+        'shop',
+        {
+          name: 'shop',
+          host: 'h',
+          port: 1,
+          database: 'db',
+          connectTimeoutMs: 1,
+          limits: unlimited,
+        },
+      ],
     ]),
     meter: {
       connection: nothing,
