@@ -64,8 +64,8 @@ const migrations: readonly Migration[] = [
     name: '0002-notification-key',
     sql: `
       create table pgwarden.notification_key (
-        only boolean primary key default true check (only),
-        key  bytea not null check (octet_length(key) = 32)
+        id  boolean primary key default true check (id),
+        key bytea not null check (octet_length(key) = 32)
       );`,
   },
 ]
