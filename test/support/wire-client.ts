@@ -8,6 +8,7 @@ import { encodeStartup } from '../../src/wire/startup.ts'
 
 export class WireClient {
   readonly socket: net.Socket
+  readonly localPort: number
   readonly heard: BackendMessage[] = []
   ended = false
   /** What the server gave to cancel by. */
@@ -16,6 +17,7 @@ export class WireClient {
 
   private constructor(socket: net.Socket) {
     this.socket = socket
+    this.localPort = socket.localPort ?? 0
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('end', () => {
       this.ended = true
