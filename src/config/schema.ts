@@ -7,6 +7,7 @@ import {
   duration,
   fileText,
   hostAndPort,
+  hostName,
   name,
   network,
   oneOrMore,
@@ -76,6 +77,12 @@ const creationStatement = text.superRefine((statement, context) => {
   }
 })
 
+/** How long a session may do nothing, or take for one thing. */
+const timeLimit = z.union(
+  [z.literal('off'), duration('1s', '30d')],
+  'expected off or a duration from 1s to 30d, like 1s',
+)
+
 export function configSchema(surroundings: Surroundings, resolvePath: (path: string) => string) {
   const path = text.transform(resolvePath)
   const secretText = secret(surroundings)
@@ -86,6 +93,9 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     port: port.default(6432),
     tls: keys({ certificate: path, key: path, clientCa: path.optional() }).optional(),
     requireTls: z.boolean('expected true or false').default(false),
+    authentication: z
+      .enum(['scram-sha-256', 'password'], 'expected scram-sha-256 or password')
+      .default('scram-sha-256'),
     allowPlaintextFrom: z.array(network, list).optional(),
     startupTimeout: duration('1s', '1m').prefault('10s'),
     maxConnections: whole(1, 100_000).default(1000),
@@ -105,6 +115,8 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     hosts: z.array(hostAndPort, list).min(1, 'expected at least one host').optional(),
     port: port.default(5432),
     database: text,
+    aliases: z.array(name, list).default([]),
+    serverNames: z.array(hostName, list).default([]),
     targetSessionAttrs: z
       .enum(
         ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'],
@@ -138,6 +150,12 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     channelBinding: z
       .enum(['disable', 'prefer', 'require'], 'expected disable, prefer or require')
       .default('prefer'),
+    // What is not written here is as in the general limits.
+    limits: keys({
+      idleTimeout: timeLimit.exactOptional(),
+      idleInTransactionTimeout: timeLimit.exactOptional(),
+      transactionTimeout: timeLimit.exactOptional(),
+    }).prefault({}),
     catalog: keys({
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),
@@ -174,7 +192,12 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
         .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')
         .default('info'),
     }).prefault({}),
-    limits: keys({ statementBytes: size('1KiB', '64MiB').prefault('1MiB') }).prefault({}),
+    limits: keys({
+      statementBytes: size('1KiB', '64MiB').prefault('1MiB'),
+      idleTimeout: timeLimit.prefault('off'),
+      idleInTransactionTimeout: timeLimit.prefault('off'),
+      transactionTimeout: timeLimit.prefault('off'),
+    }).prefault({}),
     tokens: keys({
       redeemWithin: duration('10s', '24h').prefault('10m'),
       sittingGrace: duration('1s', '1h').prefault('60s'),

@@ -78,6 +78,14 @@ export const name = z
   .string()
   .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,62}$/, 'expected a name of letters, digits, and _ . -')
 
+/** A server name as TLS clients send it (SNI): no address, no port, no final dot. */
+export const hostName = z
+  .string()
+  .regex(
+    /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?([.][a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*$/,
+    'expected a host name in lower case, like shop.db.example',
+  )
+
 /** `192.0.2.0/24`, `::1/128`, or a single address. IPv4 is written as IPv4: `::ffff:192.0.2.0/24` could mean two things. */
 export const network = z.string('expected a network').refine(isNetwork, {
   error: 'expected a network like 192.0.2.0/24 or ::1/128',

@@ -4,7 +4,7 @@
 
 const nonAsciiSpace = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g
 const mappedToNothing =
-  /\u00ad|\u034f|\u1806|\u180b|\u180c|\u180d|\u200c|\u200d|\u2060|[\ufe00-\ufe0f]|\ufeff/g
+  /\u00ad|\u034f|\u1806|[\u180b-\u180d]|\u200c|\u200d|\u2060|[\ufe00-\ufe0f]|\ufeff/g
 
 /** `password` prepared; unchanged where it is ASCII, or has characters that may not be in one. */
 export function saslprep(password: string): string {
