@@ -131,7 +131,10 @@ describe('a server that', () => {
             client.write(
               Buffer.concat([
                 encodeBackend({ type: 'rowDescription', columns: [] }),
-                encodeBackend({ type: 'dataRow', values: [Buffer.from(inRecovery), Buffer.from('off')] }),
+                encodeBackend({
+                  type: 'dataRow',
+                  values: [Buffer.from(inRecovery), Buffer.from('off')],
+                }),
                 encodeBackend({ type: 'commandComplete', tag: 'SELECT 1' }),
                 encodeBackend({ type: 'readyForQuery', status: 'I' }),
               ]),
@@ -188,9 +191,11 @@ describe('a server that', () => {
 })
 
 /** Something long runs in the session, and is cancelled by the key that the session was greeted with. */
-async function cancels(warden: Warden, client: WireClient, key: Key): Promise<void> {
+async function cancels(warden: Warden, client: WireClient): Promise<void> {
   client.query('select pg_sleep(60)')
   await sleep(200)
+  const { key } = client
+  if (key === undefined) throw new Error('the session was given no key')
   const canceller = await WireClient.dial(warden.port)
   canceller.socket.write(encodeCancelRequest(key.processId, key.secret))
   await canceller.hearsTheEnd()
@@ -213,13 +218,13 @@ describe('pgwarden in front of them', () => {
     try {
       // The standby learns of the database a moment later than the primary.
       await sleep(500)
-      const { client, key } = await keyedSession(warden)
+      const client = await WireClient.logIn(warden.port, await warden.login('read_only'))
       client.query('select pg_is_in_recovery(), id from items')
       expect(await client.hears('readyForQuery')).toContainEqual({
         type: 'dataRow',
         values: [Buffer.from('t'), Buffer.from('1')],
       })
-      await cancels(warden, client, key)
+      await cancels(warden, client)
     } finally {
       await warden.stop()
     }
