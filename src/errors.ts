@@ -29,6 +29,8 @@ const kinds = {
   /** Bytes that are not UTF-8. */
   invalid_text: { sqlstate: '22021', severity: 'ERROR', status: 400 },
   statement_too_large: { sqlstate: '54000', severity: 'ERROR', status: 413 },
+  /** The client's own cancel, of a statement that had not gone upstream yet. */
+  query_canceled: { sqlstate: '57014', severity: 'ERROR', status: 409 },
   statement_too_complex: { sqlstate: '54001', severity: 'ERROR', status: 400 },
   /** The audit journal could not be written, so the statement was not forwarded. */
   journal_unavailable: { sqlstate: '58030', severity: 'ERROR', status: 503 },

@@ -35,7 +35,7 @@ export interface Source {
 /** The issues of a schema, one problem for each thing to correct. */
 export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source): Problem[] {
   return issues.flatMap((issue): Problem[] => {
-    const { path } = issue
+    const path = asWritten(issue.path, source.document)
     switch (issue.code) {
       case 'unrecognized_keys':
         return issue.keys.map((key) => ({
@@ -50,6 +50,13 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source):
         return [{ path, message: exists ? issue.message : `missing: ${issue.message}` }]
       }
     }
+  })
+}
+
+/** The path as the file has it: one may stand there where a list of one would. */
+function asWritten(path: Path, document: Document): Path {
+  return path.filter((step, at) => {
+    return typeof step !== 'number' || isSeq(document.getIn(path.slice(0, at), true))
   })
 }
 

@@ -23,6 +23,7 @@ import type {
   UpstreamConnector,
 } from './ports.ts'
 import { destinationOf, misdirection } from './targets.ts'
+import type { ClientCertificate } from './tls.ts'
 
 export interface LoginDependencies {
   readonly tokens: TokenCheck
@@ -70,7 +71,8 @@ export async function logIn(
   const destination = destinationOf(deps.targets, address)
   const target = destination.target?.name
   const { principal } = claim
-  const identity = { principal, target: target ?? address.database, client: peer.name }
+  const { name: client, certificate } = peer
+  const identity = { principal, target: target ?? address.database, client, certificate }
 
   const attempt = { claim, proof, target, address: peer.address }
   const verified = await deps.tokens.verify(attempt).catch(async (error: unknown) => {
@@ -92,7 +94,7 @@ export async function logIn(
   }
   const { authorization } = verified
   try {
-    return await open(deps, authorization, parameters)
+    return await open(deps, authorization, parameters, certificate)
   } catch (error) {
     await recordFailure(deps, identity, authorization.tokenId, error)
     throw error
@@ -104,6 +106,7 @@ interface Identity {
   readonly principal: string
   readonly target: string
   readonly client: string
+  readonly certificate: ClientCertificate | undefined
 }
 
 /** Not the token's fault: the store, the credentials, the target or a setting stood in the way. */
@@ -142,6 +145,7 @@ async function open(
   deps: LoginDependencies,
   authorization: Authorization,
   parameters: ReadonlyMap<string, string>,
+  certificate: ClientCertificate | undefined,
 ): Promise<LoggedIn> {
   const { grant } = authorization
   const target = deps.targets.get(grant.target)
@@ -152,6 +156,8 @@ async function open(
       hint: 'Tell the people who run pgwarden.',
     })
   }
+  // Behind the token: a stranger does not learn which targets there are, and what they ask for.
+  if (target.clientCertificate === 'required' && certificate === undefined) throw noCertificate()
   const settings = allowedSettings(deps.policy, grant.role, parameters)
   const required = requiredPins(role.readOnly === true)
 
@@ -164,11 +170,9 @@ async function open(
     ['database', target.database],
   ])
   const upstream = await deps.upstream.connect({
-    host: target.host,
-    port: target.port,
+    target: target.name,
     parameters: startup,
     password: lease.password,
-    timeoutMs: target.connectTimeoutMs,
   })
   try {
     return {
@@ -240,6 +244,14 @@ export function refuseReplication(parameters: ReadonlyMap<string, string>): void
   throw new Failure('feature_not_supported', {
     message: 'replication connections are not supported',
     hint: 'Leave "replication" out of the connection settings.',
+  })
+}
+
+function noCertificate(): Failure {
+  return new Failure('invalid_authorization', {
+    message: 'connection requires a client certificate',
+    detail: 'This target is open only to clients that show one.',
+    hint: 'Connect with TLS and with sslcert and sslkey.',
   })
 }
 

@@ -8,14 +8,13 @@ import type { Secret } from '../secret.ts'
 
 export interface Target {
   readonly name: string
-  readonly host: string
-  readonly port: number
   readonly database: string
   /** Other names by which clients may ask for it. */
   readonly aliases: readonly string[]
   /** TLS server names that lead to it, in lower case. */
   readonly serverNames: readonly string[]
-  readonly connectTimeoutMs: number
+  /** `required`: nobody gets in without a verified one. */
+  readonly clientCertificate: 'none' | 'required'
 }
 
 /** An open session on a target. */
@@ -29,23 +28,20 @@ export interface Upstream {
   /** As server_version_num; undefined when the server did not say. */
   readonly serverVersion: number | undefined
   readonly rest: Buffer
+  /**
+   * Asks the session's own server to cancel what runs in it. Resolves when that has closed the
+   * cancel connection: false when it could not be reached. Never rejects.
+   */
+  cancel(timeoutMs: number): Promise<boolean>
 }
 
 export interface UpstreamConnector {
   connect(options: {
-    readonly host: string
-    readonly port: number
+    /** Its name. */
+    readonly target: string
     readonly parameters: ReadonlyMap<string, string>
     readonly password: Secret
-    readonly timeoutMs: number
   }): Promise<Upstream>
-  /** Resolves when the server has closed the cancel connection: false when it could not be reached. */
-  cancel(
-    address: { readonly host: string; readonly port: number },
-    processId: number,
-    cancelKey: Buffer,
-    timeoutMs: number,
-  ): Promise<boolean>
 }
 
 export interface TokenCheck {
@@ -65,6 +61,17 @@ export interface Catalogs {
   ready(target: string): Promise<void>
   /** A session may have changed the catalog. */
   changed(target: string): void
+}
+
+/** What a listener shows to clients that come with TLS: another object once it was renewed. */
+export interface Certificates {
+  readonly current: {
+    /** PEM: the server's own certificate first. */
+    readonly chain: string
+    readonly key: Secret
+    /** PEM. Where it is given clients are asked for certificates; at all times or never. */
+    readonly clientCa: string | undefined
+  }
 }
 
 export interface CredentialSource {

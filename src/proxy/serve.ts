@@ -2,8 +2,7 @@
 // it is greeted, and what happens when it ends. docs/architecture.md, "One statement's way: opening".
 
 import { randomUUID } from 'node:crypto'
-import type { BlockList } from 'node:net'
-import { isIPv6, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { claimOf } from '../access/claim.ts'
 import {
   loginRecord,
@@ -18,6 +17,7 @@ import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend.ts'
 import type { CancelKey, Cancels } from './cancel.ts'
 import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
+import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
 import type { Catalogs, Sittings } from './ports.ts'
 import { type Authentication, askProof } from './proof.ts'
@@ -31,14 +31,18 @@ export interface ServeDependencies extends LoginDependencies {
   readonly clock: Clock
 }
 
-/** What the connections of one listener share. */
+/** What all connections share, whatever door they came in by. */
 export interface Hall {
   readonly cancels: Cancels
   readonly sessions: Sessions
-  /** From where a client may log in without TLS. */
-  readonly plaintext: BlockList
-  readonly authentication: Authentication
   readonly maxStatementBytes: number
+}
+
+/** The rules of one door. */
+export interface Entrance {
+  /** From where a client may log in without TLS. */
+  readonly plaintext: Networks
+  readonly authentication: Authentication
 }
 
 type Startup = Extract<Opening['packet'], { readonly type: 'startup' }>
@@ -53,11 +57,13 @@ export async function serve(
   { socket, intake, tls }: Opening,
   startup: Startup,
   heard: () => void,
+  entrance: Entrance,
   hall: Hall,
   deps: ServeDependencies,
 ): Promise<void> {
   const { parameters } = startup
-  const peer = peerOf(socket)
+  const client = tls?.client ?? { type: 'none' }
+  const peer = peerOf(socket, client.type === 'verified' ? client.certificate : undefined)
   const { version, reply } = agree(startup)
   if (reply !== undefined) socket.write(reply)
   const user = parameters.get('user') ?? ''
@@ -67,16 +73,12 @@ export async function serve(
     })
   }
   refuseReplication(parameters)
-  if (
-    tls === undefined &&
-    !hall.plaintext.check(peer.address, isIPv6(peer.address) ? 'ipv6' : 'ipv4')
-  ) {
-    throw tlsRequired()
-  }
+  if (tls === undefined && !entrance.plaintext.has(peer.address)) throw tlsRequired()
+  if (client.type === 'refused') throw certificateRefused(client.reason)
   const claim = claimOf(user)
   const write = (bytes: Buffer): void => void socket.write(bytes)
   const certificate = tls?.certificate
-  const proof = await askProof(hall.authentication, { intake, write, claim, certificate })
+  const proof = await askProof(entrance.authentication, { intake, write, claim, certificate })
   heard()
   if (proof === undefined) {
     socket.destroy()
@@ -129,12 +131,13 @@ async function recordStart(
       principal: grant.principal,
       target: grant.target,
       client: peer.name,
+      certificate: peer.certificate,
       tokenId,
       session: id,
     }),
   )
   try {
-    await journal.record(sessionStartRecord(context))
+    await journal.record(sessionStartRecord(context, peer.certificate))
   } catch (error) {
     upstream.socket.destroy()
     throw error
@@ -163,12 +166,11 @@ function startRelay(
   { cancels, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, pinned } = loggedIn
+  const { authorization, upstream, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { role, target: targetName } = authorization.grant
   const startedAt = clock.elapsed()
-  const cancel = (): Promise<boolean> =>
-    deps.upstream.cancel(target, upstream.processId, upstream.cancelKey, cancelTimeoutMs)
+  const cancel = (): Promise<boolean> => upstream.cancel(cancelTimeoutMs)
   let key: CancelKey | undefined
 
   const unread = Catalog.unread(upstream.serverVersion)
@@ -240,5 +242,19 @@ function tlsRequired(): Failure {
     message: 'connection requires TLS (sslmode=require)',
     detail: 'A token must not cross a network unencrypted.',
     hint: 'Connect with sslmode=require or stricter.',
+  })
+}
+
+/** Said to a stranger: it is about what the stranger showed, and tells nothing else. */
+function certificateRefused(reason: string): Failure {
+  const why = new Map([
+    ['CERT_HAS_EXPIRED', 'has expired'],
+    ['CERT_NOT_YET_VALID', 'is not valid yet'],
+    ['INVALID_PURPOSE', 'is not meant for clients'],
+  ]).get(reason)
+  return new Failure('invalid_authorization', {
+    message: `client certificate ${why ?? 'is of no certificate authority that is trusted here'}`,
+    detail: `Its verification ended with ${reason}.`,
+    hint: 'Connect with a good certificate (sslcert and sslkey), or with none (sslcertmode=disable).',
   })
 }

@@ -43,7 +43,8 @@ export class Replies implements FrameHandler {
         }
         break
       }
-      case backend.copyData: {
+      case backend.copyData:
+      case backend.functionCallResponse: {
         const execution = this.#state.pipeline.head?.execution
         if (execution !== undefined) execution.bytes += size
         break

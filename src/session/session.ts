@@ -67,9 +67,22 @@ export class Session {
     this.#gate.flush()
   }
 
-  /** Nothing is owed: what a late cancel and a client's silent end ask for. */
+  /** Nothing is owed, and nothing waits here: what a late cancel and a client's silent end ask for. */
   get idle(): boolean {
-    return this.#state.pipeline.idle
+    return this.#state.pipeline.idle && !this.#gate.holds
+  }
+
+  /**
+   * A cancel from the client. The statement that waits to be judged, if one does and no earlier Sync
+   * group is still to be answered, fails in its place with 57014. True when that was all: nothing runs
+   * upstream that the cancel could mean.
+   */
+  cancelHeld(): boolean {
+    const { pipeline } = this.#state
+    if (!this.#gate.holds || pipeline.owesReady) return false
+    const alone = pipeline.idle
+    this.#gate.cancelHeld()
+    return alone
   }
 
   /** The client must wait: so many answers are owed, or what it sent waits for one or to be judged. */

@@ -42,6 +42,8 @@ export class SessionState {
   )
   readonly pipeline: Pipeline
   readonly events: StatementEvents
+  /** Counts what ReadyForQuery answers: what an error makes the server skip never goes beyond one. */
+  group = 0
   /** The client's next message came in the middle of a COPY and has failed it. */
   intruder = false
   /** Something has run, since no transaction was open, that may have changed the target's catalog. */

@@ -98,7 +98,7 @@ const ways: readonly Way[] = ['token', 'scram']
 async function shown(way: Way, user: string, token: string): Promise<Proof> {
   const text = new Secret(token)
   if (way === 'token') return { type: 'token', text }
-  const client = new ScramClient(text)
+  const client = new ScramClient({ password: text, binding: { type: 'none' } })
   const { principal } = claimOf(user)
   const challenged = challenge(client.first(), 'SCRAM-SHA-256', undefined, saltOf(principal))
   const final = await client.final(challenged.serverFirst)
@@ -173,7 +173,7 @@ describe.each(ways)('a login with a valid token (%s)', (way) => {
 
 describe('a proof by SCRAM', () => {
   it('is answered by the proof that the token is known here', async () => {
-    const client = new ScramClient(new Secret(password))
+    const client = new ScramClient({ password: new Secret(password), binding: { type: 'none' } })
     const challenged = challenge(client.first(), 'SCRAM-SHA-256', undefined, saltOf('alice'))
     const proof = readProof(await client.final(challenged.serverFirst), challenged)
     const login = new TokenLogin(store, clock, { sittingGraceMs: minute, sittingLogins: 3 })

@@ -5,8 +5,8 @@ import type { Target } from '../../src/proxy/ports.ts'
 import { destinationOf, misdirection } from '../../src/proxy/targets.ts'
 
 function target(name: string, more: Partial<Target> = {}): [string, Target] {
-  const where = { host: 'db', port: 5432, database: `${name}_prod`, connectTimeoutMs: 1 }
-  return [name, { name, ...where, aliases: [], serverNames: [], ...more }]
+  const rest = { aliases: [], serverNames: [], clientCertificate: 'none' } as const
+  return [name, { name, database: `${name}_prod`, ...rest, ...more }]
 }
 
 const targets = new Map([

@@ -70,7 +70,7 @@ export class WireClient {
    * What comes of it is still to be heard.
    */
   async proves(token: string, ...behind: readonly Buffer[]): Promise<void> {
-    const scram = new ScramClient(new Secret(token))
+    const scram = new ScramClient({ password: new Secret(token), binding: { type: 'none' } })
     await this.hears('authenticationSASL')
     this.says({ type: 'password', data: saslStart('SCRAM-SHA-256', scram.first()) })
     const challenge = (await this.hears('authenticationSASLContinue')).at(-1)

@@ -59,7 +59,7 @@ describe('the SCRAM server', () => {
   })
 
   it('convinces the client that pgwarden is itself', async () => {
-    const client = new ScramClient(new Secret('pencil'))
+    const client = new ScramClient({ password: new Secret('pencil'), binding: { type: 'none' } })
     const challenged = challenge(client.first(), plain, undefined, verifier)
     const proof = readProof(await client.final(challenged.serverFirst), challenged)
     expect(proves(proof, verifier)).toBe(true)
