@@ -40,6 +40,7 @@ import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
 import { Listeners } from './proxy/listeners.ts'
 import { loadParser } from './sql/analyse.ts'
+import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
@@ -145,6 +146,7 @@ async function start(
   started: (part: string, stop: () => void | Promise<void>) => void,
 ): Promise<Running> {
   const version = packageVersion()
+  const instance = randomUUID()
   const problem =
     (part: string) =>
     (error: unknown): void =>
@@ -168,7 +170,7 @@ async function start(
     )
   }
   const journal = new Journal(files.storage, files.tip, clock, watched(metrics.journal, log))
-  await journal.record(proxyStartRecord(version))
+  await journal.record(proxyStartRecord(version, instance))
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
     journal.append(journalCloseRecord())
@@ -178,13 +180,22 @@ async function start(
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
 
+  const notices = new Notifications({
+    url: config.store.url,
+    instance,
+    clock,
+    onProblem: problem('notifications'),
+  })
+  notices.start()
+  started('notifications', () => notices.stop())
+
   const connector = new Connector(config.targets, clock)
   const broker = new Broker({
     targets: config.targets,
     connect: onPrimary(connector),
     leases: store,
     clock,
-    instance: randomUUID(),
+    instance,
     onProblem: problem('broker'),
   })
   broker.start()
@@ -229,6 +240,7 @@ async function start(
       requestable: () => [...config.targets.keys()],
       sittings,
       catalogs,
+      notices,
       clock,
       meter: metrics,
       log,
@@ -248,7 +260,7 @@ async function start(
   const http = await serveApi(api, config.http)
   started('http', () => http.close())
 
-  log.info({ version, ports, httpPort: http.port }, 'pgwarden is running')
+  log.info({ version, instance, ports, httpPort: http.port }, 'pgwarden is running')
   return {
     proxy: config.listen
       .map(({ address }, at) => `${bracketed(address)}:${ports[at]}`)

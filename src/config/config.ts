@@ -67,6 +67,12 @@ export interface TargetConfig {
   readonly connectTimeoutMs: number
   readonly requireAuth: RawTarget['requireAuth']
   readonly channelBinding: RawTarget['channelBinding']
+  /** How long a session may do nothing, sit in a transaction, or stay in one; undefined is for ever. */
+  readonly limits: {
+    readonly idleMs: number | undefined
+    readonly idleInTransactionMs: number | undefined
+    readonly transactionMs: number | undefined
+  }
   readonly catalog: {
     /** Whether functions, views and types of the target are read, to judge statements by them. */
     readonly snapshot: boolean
@@ -236,7 +242,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     store: raw.store,
     journal: { directory: journal.directory, segmentBytes: journal.segmentSize },
     log: raw.log,
-    limits: raw.limits,
+    limits: { statementBytes: raw.limits.statementBytes },
     tokens: {
       redeemWithinMs: tokens.redeemWithin,
       sittingGraceMs: tokens.sittingGrace,
@@ -244,7 +250,10 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     },
     roles,
     targets: new Map(
-      Object.entries(raw.targets).map(([name, target]) => [name, targetOf(name, target)]),
+      Object.entries(raw.targets).map(([name, target]) => [
+        name,
+        targetOf(name, target, raw.limits),
+      ]),
     ),
   }
 }
@@ -264,7 +273,8 @@ function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
   }
 }
 
-function targetOf(name: string, raw: RawTarget): TargetConfig {
+function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): TargetConfig {
+  const limits = { ...general, ...raw.limits }
   const {
     database,
     aliases,
@@ -288,7 +298,16 @@ function targetOf(name: string, raw: RawTarget): TargetConfig {
     connectTimeoutMs: raw.connectTimeout,
     requireAuth,
     channelBinding,
+    limits: {
+      idleMs: milliseconds(limits.idleTimeout),
+      idleInTransactionMs: milliseconds(limits.idleInTransactionTimeout),
+      transactionMs: milliseconds(limits.transactionTimeout),
+    },
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },
   }
+}
+
+function milliseconds(limit: number | 'off'): number | undefined {
+  return limit === 'off' ? undefined : limit
 }

@@ -77,6 +77,12 @@ const creationStatement = text.superRefine((statement, context) => {
   }
 })
 
+/** How long a session may do nothing, or take for one thing. */
+const timeLimit = z.union(
+  [z.literal('off'), duration('1s', '30d')],
+  'expected off or a duration from 1s to 30d, like 1s',
+)
+
 export function configSchema(surroundings: Surroundings, resolvePath: (path: string) => string) {
   const path = text.transform(resolvePath)
   const secretText = secret(surroundings)
@@ -144,6 +150,12 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     channelBinding: z
       .enum(['disable', 'prefer', 'require'], 'expected disable, prefer or require')
       .default('prefer'),
+    // What is not written here is as in the general limits.
+    limits: keys({
+      idleTimeout: timeLimit.exactOptional(),
+      idleInTransactionTimeout: timeLimit.exactOptional(),
+      transactionTimeout: timeLimit.exactOptional(),
+    }).prefault({}),
     catalog: keys({
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),
@@ -175,7 +187,12 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
         .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')
         .default('info'),
     }).prefault({}),
-    limits: keys({ statementBytes: size('1KiB', '64MiB').prefault('1MiB') }).prefault({}),
+    limits: keys({
+      statementBytes: size('1KiB', '64MiB').prefault('1MiB'),
+      idleTimeout: timeLimit.prefault('off'),
+      idleInTransactionTimeout: timeLimit.prefault('off'),
+      transactionTimeout: timeLimit.prefault('off'),
+    }).prefault({}),
     tokens: keys({
       redeemWithin: duration('10s', '24h').prefault('10m'),
       sittingGrace: duration('1s', '1h').prefault('60s'),

@@ -2,7 +2,6 @@
 // who it is, answers every failure with an ErrorResponse, and closes everything when it stops.
 
 import net, { type Socket } from 'node:net'
-import { cancelRecord } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import { errorResponse } from '../wire/backend.ts'
 import { Line } from './line.ts'
@@ -39,7 +38,6 @@ export class Listener {
   readonly #hall: Hall
   readonly #entrance: Entrance
   readonly #sockets = new Set<Socket>()
-  #unknownCancelAt = Number.NEGATIVE_INFINITY
 
   /** Throws when the certificate or an address range cannot be used. */
   constructor(options: ListenerOptions, hall: Hall, deps: ServeDependencies) {
@@ -102,7 +100,7 @@ export class Listener {
       } else if (opening.packet.type === 'cancelRequest') {
         clearTimeout(deadline)
         meter.connection('cancel')
-        await this.#cancel(opening.socket, opening.packet)
+        await this.#hall.cancelRequests.handle(opening.packet, peerOf(opening.socket))
         line.end()
       } else {
         meter.connection('login')
@@ -119,30 +117,6 @@ export class Listener {
     } finally {
       clearTimeout(deadline)
     }
-  }
-
-  /** Answered with nothing, whatever the key; the caller closes only when the upstream has. */
-  async #cancel(
-    socket: Socket,
-    request: { readonly processId: number; readonly secret: Buffer },
-  ): Promise<void> {
-    const { result, sessionId } = await this.#hall.cancels.request(
-      request.processId,
-      request.secret,
-    )
-    this.#deps.meter.cancel(result)
-    if (result === 'unknown' && !this.#mayRecordUnknown()) return
-    this.#deps.journal.append(
-      cancelRecord({ result, client: peerOf(socket).name, session: sessionId }),
-    )
-  }
-
-  /** Anybody can send a cancel request with any key: one a second is recorded, all are counted. */
-  #mayRecordUnknown(): boolean {
-    const now = this.#deps.clock.elapsed()
-    if (now - this.#unknownCancelAt < 1_000) return false
-    this.#unknownCancelAt = now
-    return true
   }
 }
 

@@ -3,8 +3,10 @@
 
 import type { Grant, Lease } from '../access/access.ts'
 import type { Authorized, LoginAttempt, Misdirected, Refused } from '../access/login.ts'
+import type { CancelResult } from '../audit/record.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Secret } from '../secret.ts'
+import type { TimeLimits } from './time-limits.ts'
 
 export interface Target {
   readonly name: string
@@ -15,6 +17,7 @@ export interface Target {
   readonly serverNames: readonly string[]
   /** `required`: nobody gets in without a verified one. */
   readonly clientCertificate: 'none' | 'required'
+  readonly limits: TimeLimits
 }
 
 /** An open session on a target. */
@@ -74,6 +77,19 @@ export interface Certificates {
   }
 }
 
+/** What the processes that share a store tell each other. */
+export interface Notices {
+  /** How many others listen, as far as is known; 0 also when nobody can be heard. */
+  readonly others: number
+  /** Tells all others. Resolves false, and never rejects, when that cannot be done now. */
+  tell(topic: string, body: Readonly<Record<string, string>>): Promise<boolean>
+  /** From now on `heard` is told what others tell about the topic, and which of them. */
+  hear(
+    topic: string,
+    heard: (body: Readonly<Partial<Record<string, string>>>, from: string) => void,
+  ): void
+}
+
 export interface CredentialSource {
   acquire(grant: Grant): Promise<Lease>
   endGrant(grantId: string): Promise<void>
@@ -95,6 +111,6 @@ export interface Meter {
   statement(role: string, tag: string, decision: 'allow' | 'deny'): void
   statementEnded(role: string, seconds: number): void
   tripped(role: string, setting: string): void
-  cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
+  cancel(result: CancelResult): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
 }

@@ -72,6 +72,14 @@ const migrations: readonly Migration[] = [
         add check (num_nulls(scram_salt, scram_iterations, scram_stored_key, scram_server_key)
                    in (0, 4));`,
   },
+  {
+    name: '0003-notification-key',
+    sql: `
+      create table pgwarden.notification_key (
+        id  boolean primary key default true check (id),
+        key bytea not null check (octet_length(key) = 32)
+      );`,
+  },
 ]
 
 // "pgwarden" in ASCII: the advisory lock's number, the same for every release.

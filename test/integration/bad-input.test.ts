@@ -265,14 +265,6 @@ describe('in a session', () => {
     expect(ends.at(-1)).toMatchObject({ reason: 'client_gone' })
   })
 
-  it('does the same for a client that closes without a word', async () => {
-    const gone = await WireClient.logIn(warden.port, await warden.login('read_only'))
-    gone.query('SELECT pg_sleep(300) /* silent */')
-    await eventually(async () => (await backendsRunning('/* silent */')) === 1)
-    gone.socket.end()
-    await eventually(async () => (await backendsRunning('/* silent */')) === 0)
-  })
-
   it('answers a client that has shut down its side and waits', async () => {
     const client = await WireClient.logIn(warden.port, await warden.login('read_only'))
     client.query('SELECT count(*) FROM items')

@@ -17,12 +17,16 @@ export function saslStart(mechanism: string, data: Buffer | null): Buffer {
 
 export class WireClient {
   readonly socket: net.Socket
+  readonly localPort: number
   readonly heard: BackendMessage[] = []
   ended = false
+  /** What the server gave to cancel by. */
+  key: { readonly processId: number; readonly secret: Buffer } | undefined
   #bytes = Buffer.alloc(0)
 
   private constructor(socket: net.Socket) {
     this.socket = socket
+    this.localPort = socket.localPort ?? 0
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('end', () => {
       this.ended = true
@@ -123,7 +127,9 @@ export class WireClient {
     while (this.#bytes.length - at >= 5) {
       const end = at + 1 + this.#bytes.readInt32BE(at + 1)
       if (this.#bytes.length < end) break
-      this.heard.push(decodeBackend(Buffer.from(this.#bytes.subarray(at, end)), 0, end - at))
+      const message = decodeBackend(Buffer.from(this.#bytes.subarray(at, end)), 0, end - at)
+      if (message.type === 'backendKeyData') this.key = message
+      this.heard.push(message)
       at = end
     }
     this.#bytes = this.#bytes.subarray(at)
