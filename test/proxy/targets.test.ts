@@ -5,7 +5,8 @@ import type { Target } from '../../src/proxy/ports.ts'
 import { destinationOf, misdirection } from '../../src/proxy/targets.ts'
 
 function target(name: string, more: Partial<Target> = {}): [string, Target] {
-  const rest = { aliases: [], serverNames: [], clientCertificate: 'none' } as const
+  const limits = { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined }
+  const rest = { aliases: [], serverNames: [], clientCertificate: 'none', limits } as const
   return [name, { name, database: `${name}_prod`, ...rest, ...more }]
 }
 
