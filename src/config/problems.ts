@@ -45,9 +45,11 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source):
 
 /** The path as the file has it: one may stand there where a list of one would. */
 function asWritten(path: Path, document: Document): Path {
-  return path.filter((step, at) => {
-    return typeof step !== 'number' || isSeq(document.getIn(path.slice(0, at), true))
-  })
+  const written: PropertyKey[] = []
+  for (const step of path) {
+    if (typeof step !== 'number' || isSeq(document.getIn(written, true))) written.push(step)
+  }
+  return written
 }
 
 /** All problems at once: nobody wants to correct a file one error a run. */

@@ -72,6 +72,7 @@ export class TlsDoor {
       rejectUnauthorized: false,
     })
     this.#server.on('secureConnection', (socket) => {
+      socket.allowHalfOpen = true
       this.#handshakes.get(lineOf(socket))?.done(socket)
     })
     this.#server.on('tlsClientError', (error, socket) => {
@@ -88,6 +89,8 @@ export class TlsDoor {
       return await new Promise<TLSSocket>((done, failed) => {
         this.#handshakes.set(line, { done, failed })
         raw.once('close', () => failed(new Error('closed during the handshake')))
+        // A peer that shuts its side down in the middle of it waits for nothing any more.
+        raw.allowHalfOpen = false
         this.#server.emit('connection', raw)
       })
     } catch (error) {

@@ -22,6 +22,10 @@ export interface WardenOptions {
   readonly files?: Readonly<Record<string, string>>
   /** YAML lines below `listen:`. */
   readonly listen?: readonly string[]
+  /** Listeners besides: YAML lines of each. */
+  readonly alsoListen?: readonly (readonly string[])[]
+  /** YAML lines below the target. */
+  readonly shop?: readonly string[]
   /** Run once on the target database, as superuser. */
   readonly schema?: string
   /** Another server to reach the target through: a fake in front of the real one. */
@@ -181,9 +185,10 @@ export class Warden {
     const quote = JSON.stringify
     return [
       'listen:',
-      '  address: 127.0.0.1',
-      `  port: ${this.port}`,
-      ...(options.listen ?? []).map((line) => `  ${line}`),
+      ...[
+        ['address: 127.0.0.1', `port: ${this.port}`, ...(options.listen ?? [])],
+        ...(options.alsoListen ?? []),
+      ].flatMap((listener) => listener.map((line, at) => `  ${at === 0 ? '-' : ' '} ${line}`)),
       'http:',
       `  port: ${this.httpPort}`,
       `store: { url: ${quote(this.#store.url)} }`,
@@ -197,6 +202,7 @@ export class Warden {
       `    host: ${admin.hostname}`,
       `    port: ${options.targetPort ?? (admin.port || 5432)}`,
       `    database: ${this.target.name}`,
+      ...(options.shop ?? []).map((line) => `    ${line}`),
       '    credentials:',
       '      broker:',
       `        user: ${quote(decodeURIComponent(admin.username))}`,

@@ -1,0 +1,43 @@
+// Certificates for tests, made on the spot: authorities, and those that they vouch for.
+
+import { generate } from 'selfsigned'
+
+export interface Pair {
+  /** PEM. */
+  readonly certificate: string
+  readonly key: string
+}
+
+interface Terms {
+  /** Self-signed without. */
+  readonly by?: Pair
+  readonly isAuthority?: boolean
+  readonly notBefore?: Date
+  readonly notAfter?: Date
+  /** Before the common name. */
+  readonly organization?: string
+}
+
+/** A certificate of this common name; if it is no authority's, one for localhost as well. */
+export async function certify(commonName: string, terms: Terms = {}): Promise<Pair> {
+  const { by, isAuthority = false, notBefore, notAfter, organization } = terms
+  const pems = await generate(
+    [
+      ...(organization === undefined ? [] : [{ name: 'organizationName', value: organization }]),
+      { name: 'commonName', value: commonName },
+    ],
+    {
+      keyType: 'ec',
+      algorithm: 'sha256',
+      extensions: [
+        isAuthority
+          ? { name: 'basicConstraints', cA: true, critical: true }
+          : { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
+      ],
+      ...(notBefore === undefined ? {} : { notBeforeDate: notBefore }),
+      ...(notAfter === undefined ? {} : { notAfterDate: notAfter }),
+      ...(by === undefined ? {} : { ca: { cert: by.certificate, key: by.key } }),
+    },
+  )
+  return { certificate: pems.cert, key: pems.private }
+}
