@@ -140,7 +140,8 @@ async function asked(options: ConnectionOptions = {}, before?: Buffer): Promise<
 }
 
 async function nextBytes(socket: Socket): Promise<Buffer> {
-  const [bytes]: unknown[] = await once(socket, 'data')
+  const heard: readonly unknown[] = await once(socket, 'data')
+  const [bytes] = heard
   return Buffer.isBuffer(bytes) ? bytes : Buffer.alloc(0)
 }
 
@@ -206,9 +207,7 @@ describe('TLS that the client asked for', () => {
   })
 
   it('is refused to a client with another ALPN protocol', async () => {
-    await expect(asked({ ALPNProtocols: ['h2'] })).rejects.toMatchObject({
-      code: expect.stringContaining('NO_APPLICATION_PROTOCOL'),
-    })
+    await expect(asked({ ALPNProtocols: ['h2'] })).rejects.toThrow(/no application protocol/)
     await secured.left(1)
     expect(secured.opened).toEqual([])
   })
@@ -265,9 +264,9 @@ describe('the ciphers', () => {
     ['TLSv1', 'DEFAULT@SECLEVEL=0'],
     ['TLSv1.1', 'DEFAULT@SECLEVEL=0'],
   ] as const)('are none of %s', async (version, ciphers) => {
-    await expect(
-      asked({ minVersion: version, maxVersion: version, ciphers }),
-    ).rejects.toMatchObject({ code: expect.stringContaining('PROTOCOL_VERSION') })
+    await expect(asked({ minVersion: version, maxVersion: version, ciphers })).rejects.toThrow(
+      /protocol version/,
+    )
     await secured.left(1)
     expect(secured.failures[0]).toMatch(/^TLS handshake failed: .*unsupported protocol/)
   })
