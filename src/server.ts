@@ -27,7 +27,7 @@ import { CertificateWatch } from './certificates/watch.ts'
 import type { IssuedToken, Operations, Running, TokenRequest } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Config, type ListenConfig, loadConfig } from './config/config.ts'
-import { Administration } from './credentials/administration.ts'
+import { Administration, type Connect } from './credentials/administration.ts'
 import { Broker } from './credentials/broker.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
@@ -40,11 +40,11 @@ import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
 import { Listeners } from './proxy/listeners.ts'
 import { loadParser } from './sql/analyse.ts'
+import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
-import { cancelUpstream } from './upstream/cancel.ts'
-import { connectUpstream } from './upstream/connect.ts'
+import { Connector } from './upstream/connector.ts'
 import { packageVersion } from './version.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
@@ -58,8 +58,9 @@ export const operations: Operations = {
   },
 
   checkConfig: async (file) => {
-    const { listen } = await loadConfig(file)
+    const { listen, targets } = await loadConfig(file)
     for (const { tls } of listen) if (tls !== undefined) await readCertificate(tls)
+    new Connector(targets, systemClock)
   },
 
   issueToken: async (request) => issue(await loadConfig(request.configFile), request),
@@ -145,6 +146,7 @@ async function start(
   started: (part: string, stop: () => void | Promise<void>) => void,
 ): Promise<Running> {
   const version = packageVersion()
+  const instance = randomUUID()
   const problem =
     (part: string) =>
     (error: unknown): void =>
@@ -168,7 +170,7 @@ async function start(
     )
   }
   const journal = new Journal(files.storage, files.tip, clock, watched(metrics.journal, log))
-  await journal.record(proxyStartRecord(version))
+  await journal.record(proxyStartRecord(version, instance))
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
     journal.append(journalCloseRecord())
@@ -178,11 +180,22 @@ async function start(
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
 
+  const notices = new Notifications({
+    url: config.store.url,
+    instance,
+    clock,
+    onProblem: problem('notifications'),
+  })
+  notices.start()
+  started('notifications', () => notices.stop())
+
+  const connector = new Connector(config.targets, clock)
   const broker = new Broker({
     targets: config.targets,
+    connect: onPrimary(connector),
     leases: store,
     clock,
-    instance: randomUUID(),
+    instance,
     onProblem: problem('broker'),
   })
   broker.start()
@@ -220,12 +233,14 @@ async function start(
     {
       tokens: new TokenLogin(store, clock, config.tokens),
       credentials: broker,
-      upstream: { connect: connectUpstream, cancel: cancelUpstream },
+      upstream: connector,
       policy,
       journal,
       targets: config.targets,
+      requestable: () => [...config.targets.keys()],
       sittings,
       catalogs,
+      notices,
       clock,
       meter: metrics,
       log,
@@ -245,7 +260,7 @@ async function start(
   const http = await serveApi(api, config.http)
   started('http', () => http.close())
 
-  log.info({ version, ports, httpPort: http.port }, 'pgwarden is running')
+  log.info({ version, instance, ports, httpPort: http.port }, 'pgwarden is running')
   return {
     proxy: config.listen
       .map(({ address }, at) => `${bracketed(address)}:${ports[at]}`)
@@ -253,6 +268,11 @@ async function start(
     http: `http://${bracketed(config.http.address)}:${http.port}`,
     journalDirectory: config.journal.directory,
   }
+}
+
+/** Roles are made, and catalogs read, where that is possible whatever sessions are wanted of a target. */
+function onPrimary(connector: Connector): Connect {
+  return (request) => connector.connect({ ...request, attributes: 'primary' })
 }
 
 /** What a listener shows with TLS, read anew when it is renewed. Undefined: it has no TLS. */
@@ -320,7 +340,8 @@ async function snapshot(config: Config, name: string): Promise<string> {
     })
   }
   await loadParser()
-  const administration = new Administration(name, target, () => undefined)
+  const connect = onPrimary(new Connector(config.targets, systemClock))
+  const administration = new Administration(name, target, connect, () => undefined)
   try {
     const reader = new SnapshotReader({
       inspect: (_, work, signal) => administration.inspect(work, signal),
@@ -342,7 +363,7 @@ async function issue(config: Config, request: TokenRequest | DemoRequest): Promi
     { principal, target, role, startsAt: now, durationMs: forMs, reason },
     { roles, targets: config.targets },
   )
-  const token = issueToken(grant, kind, now, config.tokens)
+  const token = await issueToken(grant, kind, now, config.tokens)
   const store = await Store.open({ ...config.store, connections: 1, onProblem: () => undefined })
   try {
     // Recorded first: access that the journal does not know of must not exist.

@@ -123,7 +123,10 @@ export function loginRecord(login: Login): string {
   )
 }
 
-/** How the statement came. `functionCall` is the message of that name, which has no text. */
+/**
+ * How the statement came. `functionCall` is the message of that name; its text is the SQL that it stands
+ * for, and empty where nobody knows one.
+ */
 export type StatementProtocol = 'simple' | 'extended' | 'functionCall'
 
 /**
@@ -204,20 +207,32 @@ export function outcomeRecord(context: SessionContext, number: number, outcome: 
   )
 }
 
+/**
+ * `sent` upstream; `idle`: the session ran nothing; `held`: what was meant had not been sent yet, and is
+ * not; `failed`: the upstream was not reached; `passed`: another process has the session; `unknown`: no
+ * session has that key; `limited`: too many wrong keys came from there, and this one was not looked up.
+ */
+export type CancelResult = 'sent' | 'idle' | 'held' | 'failed' | 'passed' | 'unknown' | 'limited'
+
 export interface Cancel {
-  /**
-   * `sent` upstream; `idle`: the session ran nothing; `unknown`: no session has that key; `failed`:
-   * the upstream was not reached.
-   */
-  readonly result: 'sent' | 'idle' | 'unknown' | 'failed'
+  readonly result: CancelResult
   readonly client: string
   readonly session: string | undefined
+  /** The process that was asked, or has answered, where two are concerned. */
+  readonly askedBy?: string
+  readonly takenBy?: string
+  /** How many there were since the last such record, where not each has one; `client` is the last. */
+  readonly count?: number
 }
 
 export function cancelRecord(cancel: Cancel): string {
+  const { count = 1 } = cancel
   return (
-    `"type":"cancel","result":"${cancel.result}","client":${quote(cancel.client)}` +
-    optional('session', cancel.session)
+    `"type":"cancel","result":"${cancel.result}","client":${quote(clip(cancel.client, claimLimit))}` +
+    optional('session', cancel.session) +
+    optional('askedBy', cancel.askedBy) +
+    optional('takenBy', cancel.takenBy) +
+    (count === 1 ? '' : `,"count":${count}`)
   )
 }
 
@@ -266,8 +281,9 @@ export function journalCheckRecord(): string {
   return '"type":"journal.check"'
 }
 
-export function proxyStartRecord(version: string): string {
-  return `"type":"proxy.start","version":${quote(version)}`
+/** `instance` names the process to others that share its store. */
+export function proxyStartRecord(version: string, instance: string): string {
+  return `"type":"proxy.start","version":${quote(version)},"instance":${quote(instance)}`
 }
 
 export function proxyStopRecord(reason: string): string {

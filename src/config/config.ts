@@ -11,6 +11,7 @@ import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
+import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
 
 export interface Config {
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
@@ -44,18 +45,34 @@ export interface ListenConfig {
     | undefined
   /** Networks whose clients may log in without TLS. */
   readonly allowPlaintextFrom: readonly string[]
+  /** How clients show their token: by proof, or by sending it. */
+  readonly authentication: RawConfig['listen'][number]['authentication']
   readonly startupTimeoutMs: number
   readonly maxConnections: number
 }
 
 export interface TargetConfig {
   readonly name: string
-  readonly host: string
-  readonly port: number
   readonly database: string
+  /** Other names by which clients may ask for it. */
+  readonly aliases: readonly string[]
+  /** TLS server names that lead to it, whatever else the client asks for. */
+  readonly serverNames: readonly string[]
   /** `required`: nobody gets in without one that a listener's clientCa has signed. */
   readonly clientCertificate: 'none' | 'required'
+  /** In the order in which they are tried. */
+  readonly servers: readonly ServerConfig[]
+  readonly targetSessionAttrs: RawTarget['targetSessionAttrs']
+  /** For a whole login, all servers together. */
   readonly connectTimeoutMs: number
+  readonly requireAuth: RawTarget['requireAuth']
+  readonly channelBinding: RawTarget['channelBinding']
+  /** How long a session may do nothing, sit in a transaction, or stay in one; undefined is for ever. */
+  readonly limits: {
+    readonly idleMs: number | undefined
+    readonly idleInTransactionMs: number | undefined
+    readonly transactionMs: number | undefined
+  }
   readonly catalog: {
     /** Whether functions, views and types of the target are read, to judge statements by them. */
     readonly snapshot: boolean
@@ -99,7 +116,8 @@ export function parseConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  // Several databases on one server share most of their lines: merge keys (`<<: *anchor`).
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true })
   const source = { fileName, document, lines }
   const [broken] = document.errors
   if (broken !== undefined) {
@@ -116,7 +134,11 @@ export function parseConfig(
   if (!parsed.success) throw invalid(source, problemsOf(parsed.error.issues, source))
 
   const roles = Object.entries(parsed.data.roles).map(([name, role]) => ({ name, ...role }))
-  const problems = [...disagreements(parsed.data), ...roleProblems(roles)]
+  const problems = [
+    ...disagreements(parsed.data),
+    ...nameClashes(parsed.data.targets),
+    ...roleProblems(roles),
+  ]
   if (problems.length > 0) throw invalid(source, problems)
   return configOf(parsed.data, [...predefinedRoles, ...roles])
 }
@@ -148,7 +170,9 @@ function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
   }
   const known = new Set([...predefinedRoles.map(({ name }) => name), ...Object.keys(roles)])
   const asksClients = listen.some(({ tls }) => tls?.clientCa !== undefined)
-  for (const [target, { credentials, clientCertificate }] of Object.entries(targets)) {
+  for (const [target, raw] of Object.entries(targets)) {
+    const { credentials, clientCertificate } = raw
+    problems.push(...serverProblems(['targets', target], raw))
     if (clientCertificate === 'required' && !asksClients) {
       const message = 'no listener asks clients for certificates: give one a tls.clientCa'
       problems.push({ path: ['targets', target, 'clientCertificate'], message })
@@ -160,6 +184,28 @@ function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
       if (known.has(role)) continue
       problems.push({ path: [...path, role], message: 'there is no such role', atKey: true })
     }
+  }
+  return problems
+}
+
+/** A name that leads to two targets leads to the wrong one half of the time. */
+function nameClashes(targets: RawConfig['targets']): Problem[] {
+  const problems: Problem[] = []
+  const owners = new Map(Object.keys(targets).map((name) => [name, name]))
+  const hosts = new Map<string, string>()
+  for (const [target, { aliases, serverNames }] of Object.entries(targets)) {
+    const claim = (taken: Map<string, string>, key: string, names: readonly string[]): void => {
+      for (const [at, name] of names.entries()) {
+        const owner = taken.get(name)
+        if (owner === undefined) taken.set(name, target)
+        else {
+          const message = `"${name}" leads to target ${owner} already`
+          problems.push({ path: ['targets', target, key, at], message })
+        }
+      }
+    }
+    claim(owners, 'aliases', aliases)
+    claim(hosts, 'serverNames', serverNames)
   }
   return problems
 }
@@ -196,7 +242,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     store: raw.store,
     journal: { directory: journal.directory, segmentBytes: journal.segmentSize },
     log: raw.log,
-    limits: raw.limits,
+    limits: { statementBytes: raw.limits.statementBytes },
     tokens: {
       redeemWithinMs: tokens.redeemWithin,
       sittingGraceMs: tokens.sittingGrace,
@@ -204,7 +250,10 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     },
     roles,
     targets: new Map(
-      Object.entries(raw.targets).map(([name, target]) => [name, targetOf(name, target)]),
+      Object.entries(raw.targets).map(([name, target]) => [
+        name,
+        targetOf(name, target, raw.limits),
+      ]),
     ),
   }
 }
@@ -212,28 +261,53 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
 const loopback = ['127.0.0.0/8', '::1/128']
 
 function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
-  const { address, port, tls, requireTls, allowPlaintextFrom, maxConnections } = raw
+  const { address, port, tls, requireTls, allowPlaintextFrom, authentication, maxConnections } = raw
   return {
     address,
     port,
     tls: tls && { ...tls, clientCa: tls.clientCa },
     allowPlaintextFrom: requireTls ? [] : (allowPlaintextFrom ?? loopback),
+    authentication,
     startupTimeoutMs: raw.startupTimeout,
     maxConnections,
   }
 }
 
-function targetOf(name: string, raw: RawConfig['targets'][string]): TargetConfig {
-  const { host, port, database, clientCertificate, connectTimeout, catalog, credentials } = raw
+function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): TargetConfig {
+  const limits = { ...general, ...raw.limits }
+  const {
+    database,
+    aliases,
+    serverNames,
+    clientCertificate,
+    targetSessionAttrs,
+    requireAuth,
+    channelBinding,
+    catalog,
+    credentials,
+  } = raw
   const { user, password, owned, creation } = credentials.broker
   return {
     name,
-    host,
-    port,
     database,
+    aliases,
+    serverNames,
     clientCertificate,
-    connectTimeoutMs: connectTimeout,
+    servers: serversOf(raw),
+    targetSessionAttrs,
+    connectTimeoutMs: raw.connectTimeout,
+    requireAuth,
+    channelBinding,
+    limits: {
+      idleMs: milliseconds(limits.idleTimeout),
+      idleInTransactionMs: milliseconds(limits.idleInTransactionTimeout),
+      transactionMs: milliseconds(limits.transactionTimeout),
+    },
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },
   }
+}
+
+function milliseconds(limit: number | 'off'): number | undefined {
+  return limit === 'off' ? undefined : limit
 }

@@ -2,7 +2,6 @@
 // who it is, answers every failure with an ErrorResponse, and closes everything when it stops.
 
 import net, { type Socket } from 'node:net'
-import { cancelRecord } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import { errorResponse } from '../wire/backend.ts'
 import { Line } from './line.ts'
@@ -10,6 +9,7 @@ import { asFailure } from './login.ts'
 import { Networks } from './networks.ts'
 import { peerOf } from './peer.ts'
 import type { Certificates } from './ports.ts'
+import type { Authentication } from './proof.ts'
 import { type Entrance, type Hall, type ServeDependencies, serve } from './serve.ts'
 import { readStartup } from './startup.ts'
 import { TlsDoor } from './tls.ts'
@@ -21,6 +21,7 @@ export interface ListenerOptions {
   readonly certificates: Certificates | undefined
   /** CIDR ranges from which a client may log in without TLS. */
   readonly allowPlaintextFrom: readonly string[]
+  readonly authentication: Authentication
   /** From the first byte to the password. */
   readonly startupTimeoutMs: number
   readonly maxConnections: number
@@ -37,7 +38,6 @@ export class Listener {
   readonly #hall: Hall
   readonly #entrance: Entrance
   readonly #sockets = new Set<Socket>()
-  #unknownCancelAt = Number.NEGATIVE_INFINITY
 
   /** Throws when the certificate or an address range cannot be used. */
   constructor(options: ListenerOptions, hall: Hall, deps: ServeDependencies) {
@@ -45,7 +45,10 @@ export class Listener {
     this.#deps = deps
     this.#hall = hall
     this.#tls = options.certificates && new TlsDoor(options.certificates)
-    this.#entrance = { plaintext: new Networks(options.allowPlaintextFrom) }
+    this.#entrance = {
+      plaintext: new Networks(options.allowPlaintextFrom),
+      authentication: options.authentication,
+    }
     // Half open: a client may shut its side down and still wait for its last answer.
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true })
     this.#server.on('connection', (socket) => void this.#accept(socket))
@@ -97,7 +100,7 @@ export class Listener {
       } else if (opening.packet.type === 'cancelRequest') {
         clearTimeout(deadline)
         meter.connection('cancel')
-        await this.#cancel(opening.socket, opening.packet)
+        await this.#hall.cancelRequests.handle(opening.packet, peerOf(opening.socket))
         line.end()
       } else {
         meter.connection('login')
@@ -114,30 +117,6 @@ export class Listener {
     } finally {
       clearTimeout(deadline)
     }
-  }
-
-  /** Answered with nothing, whatever the key; the caller closes only when the upstream has. */
-  async #cancel(
-    socket: Socket,
-    request: { readonly processId: number; readonly secret: Buffer },
-  ): Promise<void> {
-    const { result, sessionId } = await this.#hall.cancels.request(
-      request.processId,
-      request.secret,
-    )
-    this.#deps.meter.cancel(result)
-    if (result === 'unknown' && !this.#mayRecordUnknown()) return
-    this.#deps.journal.append(
-      cancelRecord({ result, client: peerOf(socket).name, session: sessionId }),
-    )
-  }
-
-  /** Anybody can send a cancel request with any key: one a second is recorded, all are counted. */
-  #mayRecordUnknown(): boolean {
-    const now = this.#deps.clock.elapsed()
-    if (now - this.#unknownCancelAt < 1_000) return false
-    this.#unknownCancelAt = now
-    return true
   }
 }
 

@@ -2,13 +2,14 @@
 // request may come in by another door than its session did. They start and stop together.
 
 import { Failure } from '../errors.ts'
-import { Cancels } from './cancel.ts'
+import { CancelRequests } from './cancel-requests.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
 import type { ServeDependencies } from './serve.ts'
 import { Sessions } from './sessions.ts'
 
 export class Listeners {
   readonly #sessions: Sessions
+  readonly #cancelRequests: CancelRequests
   readonly #listeners: readonly Listener[]
 
   /** Throws when a certificate or a range of addresses cannot be used. */
@@ -22,7 +23,12 @@ export class Listeners {
         deps.log.error({ grantId, err: error }, 'credentials of an ended grant were not revoked')
       })
     })
-    const hall = { cancels: new Cancels(), sessions: this.#sessions, ...limits }
+    this.#cancelRequests = new CancelRequests(deps)
+    const hall = {
+      cancelRequests: this.#cancelRequests,
+      sessions: this.#sessions,
+      ...limits,
+    }
     this.#listeners = options.map((each) => new Listener(each, hall, deps))
   }
 
@@ -42,6 +48,7 @@ export class Listeners {
   /** Accepts nothing more, tells every session why, and returns when the sockets are closed. */
   async stop(): Promise<void> {
     this.#sessions.stop()
+    this.#cancelRequests.stop()
     const stopped = this.#listeners.map((listener) => listener.stop())
     this.#sessions.endAll(shutdown())
     await Promise.all(stopped)

@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
+import { claimOf } from '../access/claim.ts'
 import {
   loginRecord,
   type SessionContext,
@@ -14,17 +15,13 @@ import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend.ts'
-import type { CancelKey, Cancels } from './cancel.ts'
-import {
-  askPassword,
-  type LoggedIn,
-  type LoginDependencies,
-  logIn,
-  refuseReplication,
-} from './login.ts'
+import type { CancelKey } from './cancel.ts'
+import type { CancelRequests } from './cancel-requests.ts'
+import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
 import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
-import type { Catalogs, Sittings } from './ports.ts'
+import type { Catalogs, Notices, Sittings, Upstream } from './ports.ts'
+import { type Authentication, askProof } from './proof.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
 import { agree, type Opening } from './startup.ts'
@@ -32,12 +29,13 @@ import { agree, type Opening } from './startup.ts'
 export interface ServeDependencies extends LoginDependencies {
   readonly sittings: Sittings
   readonly catalogs: Catalogs
+  readonly notices: Notices
   readonly clock: Clock
 }
 
 /** What all connections share, whatever door they came in by. */
 export interface Hall {
-  readonly cancels: Cancels
+  readonly cancelRequests: CancelRequests
   readonly sessions: Sessions
   readonly maxStatementBytes: number
 }
@@ -46,6 +44,7 @@ export interface Hall {
 export interface Entrance {
   /** From where a client may log in without TLS. */
   readonly plaintext: Networks
+  readonly authentication: Authentication
 }
 
 type Startup = Extract<Opening['packet'], { readonly type: 'startup' }>
@@ -69,7 +68,8 @@ export async function serve(
   const peer = peerOf(socket, client.type === 'verified' ? client.certificate : undefined)
   const { version, reply } = agree(startup)
   if (reply !== undefined) socket.write(reply)
-  if ((parameters.get('user') ?? '') === '') {
+  const user = parameters.get('user') ?? ''
+  if (user === '') {
     throw new Failure('invalid_authorization', {
       message: 'no PostgreSQL user name specified in startup packet',
     })
@@ -77,14 +77,17 @@ export async function serve(
   refuseReplication(parameters)
   if (tls === undefined && !entrance.plaintext.has(peer.address)) throw tlsRequired()
   if (client.type === 'refused') throw certificateRefused(client.reason)
-  const password = await askPassword(intake, (bytes) => socket.write(bytes))
+  const claim = claimOf(user)
+  const write = (bytes: Buffer): void => void socket.write(bytes)
+  const certificate = tls?.certificate
+  const proof = await askProof(entrance.authentication, { intake, write, claim, certificate })
   heard()
-  if (password === undefined) {
-    // psql without a password goes away to ask its user for one.
+  if (proof === undefined) {
     socket.destroy()
     return
   }
-  const loggedIn = await logIn(deps, parameters, password, peer)
+  const applicant = { parameters, claim, serverName: tls?.serverName, peer, write }
+  const loggedIn = await logIn(deps, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
@@ -162,15 +165,14 @@ function startRelay(
   socket: Socket,
   version: number,
   loggedIn: LoggedIn,
-  { cancels, sessions, maxStatementBytes }: Hall,
+  { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
   const { authorization, upstream, target, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { role, target: targetName } = authorization.grant
   const startedAt = clock.elapsed()
-  const cancel = (): Promise<boolean> =>
-    deps.upstream.cancel(target, upstream.processId, upstream.cancelKey, cancelTimeoutMs)
+  const cancel = (): Promise<boolean> => upstream.cancel(cancelTimeoutMs)
   let key: CancelKey | undefined
 
   const unread = Catalog.unread(upstream.serverVersion)
@@ -182,6 +184,7 @@ function startRelay(
     {
       meter,
       cancel,
+      probe: probeOf(upstream),
       onCatalogChanged: () => deps.catalogs.changed(targetName),
       onTripped: (tripwire) => {
         deps.log.error({ session: id, ...tripwire }, 'a pinned setting was changed: see the audit')
@@ -207,7 +210,11 @@ function startRelay(
       },
     },
   )
-  const live = { authorization, end: (failure: Failure) => relay.end(failure) }
+  const live = {
+    authorization,
+    overdue: () => relay.overdue(target.limits),
+    end: (failure: Failure) => relay.end(failure),
+  }
   sessions.opened(live)
   sittings.opened(authorization.tokenId)
   meter.sessionOpened(role, targetName)
@@ -216,15 +223,21 @@ function startRelay(
   // An upstream that gave no key cannot be cancelled: a key of length zero would kill clients.
   if (upstream.cancelKey.length > 0) {
     key = cancels.register(upstream.processId, version, {
-      cancel,
-      isIdle: () => relay.session.idle,
       sessionId: id,
+      cancel: () => relay.cancel(),
     })
     greeting.push(encodeBackend({ type: 'backendKeyData', ...key }))
   }
   greeting.push(encodeBackend({ type: 'readyForQuery', status: 'I' }))
   socket.write(Buffer.concat(greeting))
   return relay
+}
+
+/** A setting that the client knows already, said again. */
+function probeOf({ reported }: Upstream): Buffer | undefined {
+  const value = reported.get('server_version')
+  if (value === undefined) return undefined
+  return encodeBackend({ type: 'parameterStatus', name: 'server_version', value })
 }
 
 function describe({ reason, failure }: Ending): string {

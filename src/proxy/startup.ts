@@ -112,7 +112,7 @@ interface Agreement {
 export function agree(packet: Extract<StartupPacket, { type: 'startup' }>): Agreement {
   const asked = packet.major * 0x10000 + packet.minor
   const version = Math.min(asked, version32)
-  const unrecognised = [...packet.parameters.keys()].filter((name) => name.startsWith('_pq_.'))
+  const unrecognised = packet.protocolOptions
   if (asked === version && unrecognised.length === 0) return { version, reply: undefined }
   const reply = encodeBackend({ type: 'negotiateProtocolVersion', version, unrecognised })
   return { version, reply }

@@ -19,7 +19,7 @@ export interface Metrics {
   statementEnded(role: string, seconds: number): void
   /** A pinned setting was changed behind the policy's back. */
   tripped(role: string, setting: string): void
-  cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
+  cancel(result: 'sent' | 'idle' | 'held' | 'failed' | 'passed' | 'unknown' | 'limited'): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
   /** `listener`: its address and port. The certificate that it shows from now on. */
   certificateLoaded(listener: string, expiresAt: number): void

@@ -189,7 +189,7 @@ describe('a record', () => {
         cancelRecord({ result: 'unknown', client: '127.0.0.1:1', session: undefined }),
         journalOpenRecord({ chain: 'main', reason: 'start', recovered }),
         journalCloseRecord(),
-        proxyStartRecord('0.1.0'),
+        proxyStartRecord('0.1.0', 'here'),
         proxyStopRecord('SIGTERM'),
       ].map(parse),
     ).toMatchObject([

@@ -93,8 +93,7 @@ async function direct(port: number, options: ConnectionOptions = {}): Promise<Wi
 async function logIn(client: WireClient, as?: string): Promise<void> {
   const { user, password } = await warden.login('read_only', as === undefined ? {} : { user: as })
   client.startup({ user, database: 'shop' })
-  await client.hears('authenticationCleartextPassword')
-  client.says({ type: 'password', data: Buffer.from(`${password}\0`) })
+  await client.proves(password)
 }
 
 describe('TLS', () => {
@@ -184,9 +183,9 @@ describe('listeners', () => {
     async (how) => {
       const client = await direct(warden.port)
       await logIn(client)
-      const greeting = await client.hears('readyForQuery')
-      const key = greeting.find((message) => message.type === 'backendKeyData')
-      if (key?.type !== 'backendKeyData') throw new Error('no key')
+      await client.hears('readyForQuery')
+      const { key } = client
+      if (key === undefined) throw new Error('no key')
       client.query('SELECT pg_sleep(30)')
       await sleep(300)
       const request = encodeCancelRequest(key.processId, key.secret)
@@ -305,8 +304,7 @@ describe('a target that requires a client certificate', () => {
     ] as const) {
       const client = await direct(careful.port)
       client.startup({ user, database: 'shop' })
-      await client.hears('authenticationCleartextPassword')
-      client.says({ type: 'password', data: Buffer.from(`${token}\0`) })
+      await client.proves(token)
       expect((await client.hearsTheEnd()).at(-1)).toMatchObject({ fields: expected })
     }
     expect(await careful.journal('login')).toMatchObject([
@@ -319,8 +317,7 @@ describe('a target that requires a client certificate', () => {
     const { user, password } = await careful.login('read_only')
     const client = await direct(careful.port, { cert: alice.certificate, key: alice.key })
     client.startup({ user, database: 'shop' })
-    await client.hears('authenticationCleartextPassword')
-    client.says({ type: 'password', data: Buffer.from(`${password}\0`) })
+    await client.proves(password)
     await client.hears('readyForQuery')
     client.close()
   })
@@ -355,7 +352,11 @@ describe('a certificate that is renewed', () => {
     await older.hears('readyForQuery')
     older.close()
     if (psql !== undefined) {
-      const { stdout } = await runPsql(`port=${warden.port} sslmode=verify-full`, '-c', 'select 1')
+      const { stdout } = await runPsql(
+        `port=${warden.port} sslmode=verify-full channel_binding=require`,
+        '-c',
+        'select 1',
+      )
       expect(stdout).toBe('1\n')
     }
     const metrics = await (await fetch(`http://127.0.0.1:${warden.httpPort}/metrics`)).text()

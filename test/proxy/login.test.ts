@@ -32,13 +32,14 @@ const said = new Map([
   ['is_superuser', 'off'],
 ])
 
+const unlimited = { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined }
 const shop: Target = {
   name: 'shop',
-  host: 'h',
-  port: 1,
   database: 'db',
+  aliases: [],
+  serverNames: [],
   clientCertificate: 'none',
-  connectTimeoutMs: 1,
+  limits: unlimited,
 }
 
 /** A login of the role, and the startup packet that the target got. */
@@ -63,7 +64,9 @@ async function login(
   let asked: ReadonlyMap<string, string> = new Map()
   const nothing = (): undefined => undefined
   const deps: LoginDependencies = {
-    tokens: { verify: () => Promise.resolve({ type: 'authorized', authorization }) },
+    tokens: {
+      verify: () => Promise.resolve({ type: 'authorized', authorization, serverFinal: undefined }),
+    },
     credentials: {
       acquire: () =>
         Promise.resolve({ id: 'l1', grantId: 'g1', user: 'Lease_1', password: new Secret('x') }),
@@ -80,13 +83,14 @@ async function login(
           reported,
           serverVersion: 180000,
           rest: Buffer.alloc(0),
+          cancel: () => Promise.resolve(true),
         })
       },
-      cancel: () => Promise.resolve(true),
     },
     policy: new Policy([...predefinedRoles, ...bounded], { maxBytes: 1024 }),
     journal: new Journal(new MemoryStorage(), { sequence: 0, hash: genesisHash }, new HeldClock()),
     targets: new Map<string, Target>([['shop', { ...shop, ...by.target }]]),
+    requestable: () => [],
     meter: {
       connection: nothing,
       login: nothing,
@@ -102,7 +106,10 @@ async function login(
   }
   const startup = new Map(Object.entries({ user: 'alice', database: 'shop', ...parameters }))
   const peer = { address: '127.0.0.1', name: '127.0.0.1:5000', certificate: by.certificate }
-  return { loggedIn: await logIn(deps, startup, new Secret('token'), peer), asked }
+  const claim = { principal: 'alice', tokenId: undefined }
+  const applicant = { parameters: startup, claim, serverName: undefined, peer, write: nothing }
+  const proof = { type: 'token', text: new Secret('token') } as const
+  return { loggedIn: await logIn(deps, applicant, proof), asked }
 }
 
 describe('the limits of a role', () => {
