@@ -46,8 +46,19 @@ export function sessionContext(facts: SessionFacts): SessionContext {
   return { id: quote(facts.session).slice(1, -1), fields: fields.join(',') }
 }
 
-export function sessionStartRecord(context: SessionContext): string {
-  return `"type":"session.start",${context.fields}`
+/** A client's, verified by its certificate authority. */
+export interface Certificate {
+  /** Its distinguished name. */
+  readonly subject: string
+  /** Of the certificate, in lower-case hexadecimal. */
+  readonly sha256: string
+}
+
+export function sessionStartRecord(
+  context: SessionContext,
+  certificate: Certificate | undefined,
+): string {
+  return `"type":"session.start",${context.fields}${certificateField(certificate)}`
 }
 
 export interface SessionEnd {
@@ -94,6 +105,7 @@ export interface Login {
   readonly principal: string
   readonly target: string
   readonly client: string
+  readonly certificate: Certificate | undefined
   /** The public half of the token, where one could be read. Never the secret half. */
   readonly tokenId: string | undefined
   /** The session that began with it. */
@@ -105,7 +117,8 @@ export function loginRecord(login: Login): string {
     `"type":"login","result":"${login.result}"${optional('reason', login.reason)}` +
     `,"principal":${quote(clip(login.principal, claimLimit))}` +
     `,"target":${quote(clip(login.target, claimLimit))}` +
-    `,"client":${quote(login.client)}${optional('token', login.tokenId)}` +
+    `,"client":${quote(login.client)}${certificateField(login.certificate)}` +
+    optional('token', login.tokenId) +
     optional('session', login.session)
   )
 }
@@ -332,6 +345,12 @@ function remembered<Key extends object>(
 
 function optional(name: string, value: string | undefined): string {
   return value === undefined ? '' : `,"${name}":${quote(value)}`
+}
+
+function certificateField(certificate: Certificate | undefined): string {
+  if (certificate === undefined) return ''
+  const subject = quote(clip(certificate.subject, claimLimit))
+  return `,"certificate":{"subject":${subject},"sha256":"${certificate.sha256}"}`
 }
 
 /** Microseconds are as fine as anybody can measure here. */

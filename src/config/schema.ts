@@ -2,10 +2,15 @@
 // agree with something elsewhere in the file is checked in config.ts.
 
 import { z } from 'zod'
+import { Secret } from '../secret.ts'
 import {
   duration,
+  fileText,
+  hostAndPort,
+  hostName,
   name,
   network,
+  oneOrMore,
   port,
   type Surroundings,
   secret,
@@ -81,11 +86,44 @@ const timeLimit = z.union(
 export function configSchema(surroundings: Surroundings, resolvePath: (path: string) => string) {
   const path = text.transform(resolvePath)
   const secretText = secret(surroundings)
+  const pem = fileText(surroundings)
+
+  const listener = keys({
+    address: text.default('127.0.0.1'),
+    port: port.default(6432),
+    tls: keys({ certificate: path, key: path, clientCa: path.optional() }).optional(),
+    requireTls: z.boolean('expected true or false').default(false),
+    authentication: z
+      .enum(['scram-sha-256', 'password'], 'expected scram-sha-256 or password')
+      .default('scram-sha-256'),
+    allowPlaintextFrom: z.array(network, list).optional(),
+    startupTimeout: duration('1s', '1m').prefault('10s'),
+    maxConnections: whole(1, 100_000).default(1000),
+  }).superRefine(({ tls, requireTls, allowPlaintextFrom = [] }, context) => {
+    if (!requireTls) return
+    const problem = (key: string, message: string): void => {
+      context.addIssue({ code: 'custom', path: [key], message })
+    }
+    if (tls === undefined) problem('requireTls', 'needs a certificate: write tls as well')
+    if (allowPlaintextFrom.length > 0) {
+      problem('allowPlaintextFrom', 'contradicts requireTls: leave one of them out')
+    }
+  })
 
   const target = keys({
-    host: text,
+    host: text.optional(),
+    hosts: z.array(hostAndPort, list).min(1, 'expected at least one host').optional(),
     port: port.default(5432),
     database: text,
+    aliases: z.array(name, list).default([]),
+    serverNames: z.array(hostName, list).default([]),
+    targetSessionAttrs: z
+      .enum(
+        ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'],
+        'expected any, read-write, read-only, primary, standby or prefer-standby',
+      )
+      .default('any'),
+    clientCertificate: z.enum(['none', 'required'], 'expected none or required').default('none'),
     connectTimeout: duration('1s', '1m').prefault('8s'),
     // What is not written here is as in the general limits.
     limits: keys({
@@ -93,6 +131,31 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       idleInTransactionTimeout: timeLimit.exactOptional(),
       transactionTimeout: timeLimit.exactOptional(),
     }).prefault({}),
+    tls: keys({
+      mode: z
+        .enum(
+          ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
+          'expected disable, allow, prefer, require, verify-ca or verify-full',
+        )
+        .default('verify-full'),
+      ca: pem.optional(),
+      serverName: text.optional(),
+      certificate: pem.optional(),
+      key: pem.transform((key) => new Secret(key)).optional(),
+    }).optional(),
+    requireAuth: z
+      .array(
+        z.enum(
+          ['scram-sha-256', 'md5', 'password', 'none'],
+          'expected scram-sha-256, md5, password or none',
+        ),
+        list,
+      )
+      .min(1, 'expected at least one method')
+      .default(['scram-sha-256', 'md5', 'none']),
+    channelBinding: z
+      .enum(['disable', 'prefer', 'require'], 'expected disable, prefer or require')
+      .default('prefer'),
     catalog: keys({
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),
@@ -115,14 +178,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
   })
 
   return keys({
-    listen: keys({
-      address: text.default('127.0.0.1'),
-      port: port.default(6432),
-      tls: keys({ certificate: path, key: path }).optional(),
-      allowPlaintextFrom: z.array(network, list).default(['127.0.0.0/8', '::1/128']),
-      startupTimeout: duration('1s', '1m').prefault('10s'),
-      maxConnections: whole(1, 100_000).default(1000),
-    }).prefault({}),
+    listen: oneOrMore(listener).prefault({}),
     http: keys({ address: text.default('127.0.0.1'), port: port.default(8432) }).prefault({}),
     store: keys({ url: secretText }),
     journal: keys({ directory: path, segmentSize: size('64KiB', '4GiB').prefault('64MiB') }),

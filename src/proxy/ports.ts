@@ -2,7 +2,7 @@
 // they meet.
 
 import type { Grant, Lease } from '../access/access.ts'
-import type { Authorized, LoginAttempt, Refused } from '../access/login.ts'
+import type { Authorized, LoginAttempt, Misdirected, Refused } from '../access/login.ts'
 import type { CancelResult } from '../audit/record.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Secret } from '../secret.ts'
@@ -10,10 +10,13 @@ import type { TimeLimits } from './time-limits.ts'
 
 export interface Target {
   readonly name: string
-  readonly host: string
-  readonly port: number
   readonly database: string
-  readonly connectTimeoutMs: number
+  /** Other names by which clients may ask for it. */
+  readonly aliases: readonly string[]
+  /** TLS server names that lead to it, in lower case. */
+  readonly serverNames: readonly string[]
+  /** `required`: nobody gets in without a verified one. */
+  readonly clientCertificate: 'none' | 'required'
   readonly limits: TimeLimits
 }
 
@@ -28,27 +31,24 @@ export interface Upstream {
   /** As server_version_num; undefined when the server did not say. */
   readonly serverVersion: number | undefined
   readonly rest: Buffer
+  /**
+   * Asks the session's own server to cancel what runs in it. Resolves when that has closed the
+   * cancel connection: false when it could not be reached. Never rejects.
+   */
+  cancel(timeoutMs: number): Promise<boolean>
 }
 
 export interface UpstreamConnector {
   connect(options: {
-    readonly host: string
-    readonly port: number
+    /** Its name. */
+    readonly target: string
     readonly parameters: ReadonlyMap<string, string>
     readonly password: Secret
-    readonly timeoutMs: number
   }): Promise<Upstream>
-  /** Resolves when the server has closed the cancel connection: false when it could not be reached. */
-  cancel(
-    address: { readonly host: string; readonly port: number },
-    processId: number,
-    cancelKey: Buffer,
-    timeoutMs: number,
-  ): Promise<boolean>
 }
 
 export interface TokenCheck {
-  verify(attempt: LoginAttempt): Promise<Authorized | Refused>
+  verify(attempt: LoginAttempt): Promise<Authorized | Misdirected | Refused>
 }
 
 /** Keeps the sitting of a one-time token alive while it has open sessions. */
@@ -77,6 +77,17 @@ export interface Notices {
     topic: string,
     heard: (body: Readonly<Partial<Record<string, string>>>, from: string) => void,
   ): void
+}
+
+/** What a listener shows to clients that come with TLS: another object once it was renewed. */
+export interface Certificates {
+  readonly current: {
+    /** PEM: the server's own certificate first. */
+    readonly chain: string
+    readonly key: Secret
+    /** PEM. Where it is given clients are asked for certificates; at all times or never. */
+    readonly clientCa: string | undefined
+  }
 }
 
 export interface CredentialSource {

@@ -2,8 +2,8 @@
 // it is greeted, and what happens when it ends. docs/architecture.md, "One statement's way: opening".
 
 import { randomUUID } from 'node:crypto'
-import type { BlockList } from 'node:net'
-import { isIPv6, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { claimOf } from '../access/claim.ts'
 import {
   loginRecord,
   type SessionContext,
@@ -15,16 +15,13 @@ import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend.ts'
-import type { CancelKey, Cancels } from './cancel.ts'
-import {
-  askPassword,
-  type LoggedIn,
-  type LoginDependencies,
-  logIn,
-  refuseReplication,
-} from './login.ts'
+import type { CancelKey } from './cancel.ts'
+import type { CancelRequests } from './cancel-requests.ts'
+import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
+import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
 import type { Catalogs, Notices, Sittings, Upstream } from './ports.ts'
+import { type Authentication, askProof } from './proof.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
 import { agree, type Opening } from './startup.ts'
@@ -36,13 +33,18 @@ export interface ServeDependencies extends LoginDependencies {
   readonly clock: Clock
 }
 
-/** What the connections of one listener share. */
+/** What all connections share, whatever door they came in by. */
 export interface Hall {
-  readonly cancels: Cancels
+  readonly cancelRequests: CancelRequests
   readonly sessions: Sessions
-  /** From where a client may log in without TLS. */
-  readonly plaintext: BlockList
   readonly maxStatementBytes: number
+}
+
+/** The rules of one door. */
+export interface Entrance {
+  /** From where a client may log in without TLS. */
+  readonly plaintext: Networks
+  readonly authentication: Authentication
 }
 
 type Startup = Extract<Opening['packet'], { readonly type: 'startup' }>
@@ -57,33 +59,35 @@ export async function serve(
   { socket, intake, tls }: Opening,
   startup: Startup,
   heard: () => void,
+  entrance: Entrance,
   hall: Hall,
   deps: ServeDependencies,
 ): Promise<void> {
   const { parameters } = startup
-  const peer = peerOf(socket)
+  const client = tls?.client ?? { type: 'none' }
+  const peer = peerOf(socket, client.type === 'verified' ? client.certificate : undefined)
   const { version, reply } = agree(startup)
   if (reply !== undefined) socket.write(reply)
-  if ((parameters.get('user') ?? '') === '') {
+  const user = parameters.get('user') ?? ''
+  if (user === '') {
     throw new Failure('invalid_authorization', {
       message: 'no PostgreSQL user name specified in startup packet',
     })
   }
   refuseReplication(parameters)
-  if (
-    tls === undefined &&
-    !hall.plaintext.check(peer.address, isIPv6(peer.address) ? 'ipv6' : 'ipv4')
-  ) {
-    throw tlsRequired()
-  }
-  const password = await askPassword(intake, (bytes) => socket.write(bytes))
+  if (tls === undefined && !entrance.plaintext.has(peer.address)) throw tlsRequired()
+  if (client.type === 'refused') throw certificateRefused(client.reason)
+  const claim = claimOf(user)
+  const write = (bytes: Buffer): void => void socket.write(bytes)
+  const certificate = tls?.certificate
+  const proof = await askProof(entrance.authentication, { intake, write, claim, certificate })
   heard()
-  if (password === undefined) {
-    // psql without a password goes away to ask its user for one.
+  if (proof === undefined) {
     socket.destroy()
     return
   }
-  const loggedIn = await logIn(deps, parameters, password, peer)
+  const applicant = { parameters, claim, serverName: tls?.serverName, peer, write }
+  const loggedIn = await logIn(deps, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
@@ -129,12 +133,13 @@ async function recordStart(
       principal: grant.principal,
       target: grant.target,
       client: peer.name,
+      certificate: peer.certificate,
       tokenId,
       session: id,
     }),
   )
   try {
-    await journal.record(sessionStartRecord(context))
+    await journal.record(sessionStartRecord(context, peer.certificate))
   } catch (error) {
     upstream.socket.destroy()
     throw error
@@ -160,15 +165,14 @@ function startRelay(
   socket: Socket,
   version: number,
   loggedIn: LoggedIn,
-  { cancels, sessions, maxStatementBytes }: Hall,
+  { cancelRequests, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, pinned } = loggedIn
+  const { authorization, target, upstream, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { role, target: targetName } = authorization.grant
   const startedAt = clock.elapsed()
-  const cancel = (): Promise<boolean> =>
-    deps.upstream.cancel(target, upstream.processId, upstream.cancelKey, cancelTimeoutMs)
+  const cancel = (): Promise<boolean> => upstream.cancel(cancelTimeoutMs)
   let key: CancelKey | undefined
 
   const unread = Catalog.unread(upstream.serverVersion)
@@ -186,7 +190,7 @@ function startRelay(
         deps.log.error({ session: id, ...tripwire }, 'a pinned setting was changed: see the audit')
       },
       onEnd: (ending) => {
-        if (key !== undefined) cancels.forget(key)
+        if (key !== undefined) cancelRequests.cancels.forget(key)
         sessions.closed(live)
         sittings.closed(authorization.tokenId)
         meter.sessionClosed(role, targetName)
@@ -218,7 +222,7 @@ function startRelay(
   const greeting = [encodeBackend({ type: 'authenticationOk' }), upstream.greeting]
   // An upstream that gave no key cannot be cancelled: a key of length zero would kill clients.
   if (upstream.cancelKey.length > 0) {
-    key = cancels.register(upstream.processId, version, {
+    key = cancelRequests.cancels.register(upstream.processId, version, {
       sessionId: id,
       cancel: () => relay.cancel(),
     })
@@ -251,5 +255,19 @@ function tlsRequired(): Failure {
     message: 'connection requires TLS (sslmode=require)',
     detail: 'A token must not cross a network unencrypted.',
     hint: 'Connect with sslmode=require or stricter.',
+  })
+}
+
+/** Said to a stranger: it is about what the stranger showed, and tells nothing else. */
+function certificateRefused(reason: string): Failure {
+  const why = new Map([
+    ['CERT_HAS_EXPIRED', 'has expired'],
+    ['CERT_NOT_YET_VALID', 'is not valid yet'],
+    ['INVALID_PURPOSE', 'is not meant for clients'],
+  ]).get(reason)
+  return new Failure('invalid_authorization', {
+    message: `client certificate ${why ?? 'is of no certificate authority that is trusted here'}`,
+    detail: `Its verification ended with ${reason}.`,
+    hint: 'Connect with a good certificate (sslcert and sslkey), or with none (sslcertmode=disable).',
   })
 }

@@ -288,7 +288,7 @@ export class Gate implements FrameHandler {
     const { policy, authorization, catalog } = this.#state.options
     const { role } = authorization.grant
     const { bytes, start, end } = frame
-    const { oid, call } = decodeCallHead(bytes, start, end, end - start === size)
+    const { oid, call } = decodeCallHead(bytes, start, end, size)
     const text = calledAs(oid, call)
     const expected = expectation('call')
     if (text === undefined) {

@@ -194,14 +194,14 @@ export function decodeExecute(
   return { portal, maxRows }
 }
 
-/** The function that a FunctionCall names, and all of a call that lies whole in the range. */
+/** The function that a FunctionCall of `size` bytes names, and all of it when it is no longer than its head. */
 export function decodeCallHead(
   bytes: Buffer,
   start: number,
   end: number,
-  whole: boolean,
+  size: number,
 ): { readonly oid: number; readonly call: FunctionCall | undefined } {
-  if (!whole) {
+  if (size > callHeadBytes) {
     const oid = new Body('FunctionCall', bytes, start + headerBytes, end).uint32()
     return { oid, call: undefined }
   }

@@ -27,6 +27,8 @@ export type StartupPacket =
       readonly major: number
       readonly minor: number
       readonly parameters: ReadonlyMap<string, string>
+      /** Names of options of the protocol itself (`_pq_.`), in their order; none is known yet. */
+      readonly protocolOptions: readonly string[]
     }
 
 /** The whole packet's size from its first four bytes. Throws a protocol_violation. */
@@ -73,7 +75,13 @@ function readParameters(code: number, body: Body): StartupPacket {
     })
   }
   const parameters = new Map<string, string>()
+  const protocolOptions: string[] = []
   for (let name = body.string(); name !== ''; name = body.string()) {
+    if (name.startsWith('_pq_.')) {
+      body.string()
+      protocolOptions.push(name)
+      continue
+    }
     // The server takes the last of two; whoever checked the first has checked nothing.
     if (parameters.has(name)) {
       throw new Failure('protocol_violation', {
@@ -83,7 +91,7 @@ function readParameters(code: number, body: Body): StartupPacket {
     parameters.set(name, body.string())
   }
   body.done()
-  return { type: 'startup', major, minor, parameters }
+  return { type: 'startup', major, minor, parameters, protocolOptions }
 }
 
 /** A StartupMessage of protocol 3.0 with exactly these parameters, in order. */

@@ -2,9 +2,18 @@
 
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Secret } from '../../src/secret.ts'
 import { type BackendMessage, decodeBackend } from '../../src/wire/backend.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
+import { ScramClient } from '../../src/wire/scram-client.ts'
 import { encodeStartup } from '../../src/wire/startup.ts'
+
+/** The body of a SASLInitialResponse. */
+export function saslStart(mechanism: string, data: Buffer | null): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(data?.length ?? -1)
+  return Buffer.concat([Buffer.from(`${mechanism}\0`), length, data ?? Buffer.alloc(0)])
+}
 
 export class WireClient {
   readonly socket: net.Socket
@@ -55,10 +64,19 @@ export class WireClient {
   ): Promise<WireClient> {
     const client = await WireClient.dial(port)
     client.startup({ user: login.user, database: 'shop', ...parameters })
-    await client.hears('authenticationCleartextPassword')
-    client.says({ type: 'password', data: Buffer.from(`${login.password}\0`) })
+    await client.proves(login.password)
     await client.hears('readyForQuery')
     return client
+  }
+
+  /** Proves by SCRAM to have this token, after a startup packet. What comes of it is still to be heard. */
+  async proves(token: string): Promise<void> {
+    const scram = new ScramClient({ password: new Secret(token), binding: { type: 'none' } })
+    await this.hears('authenticationSASL')
+    this.says({ type: 'password', data: saslStart('SCRAM-SHA-256', scram.first()) })
+    const challenge = (await this.hears('authenticationSASLContinue')).at(-1)
+    if (challenge?.type !== 'authenticationSASLContinue') throw new Error('no challenge')
+    this.says({ type: 'password', data: await scram.final(challenge.data) })
   }
 
   startup(parameters: Readonly<Record<string, string>>): void {
