@@ -65,14 +65,14 @@ export interface TargetConfig {
   readonly targetSessionAttrs: RawTarget['targetSessionAttrs']
   /** For a whole login, all servers together. */
   readonly connectTimeoutMs: number
+  readonly requireAuth: RawTarget['requireAuth']
+  readonly channelBinding: RawTarget['channelBinding']
   /** How long a session may do nothing, sit in a transaction, or stay in one; undefined is for ever. */
   readonly limits: {
     readonly idleMs: number | undefined
     readonly idleInTransactionMs: number | undefined
     readonly transactionMs: number | undefined
   }
-  readonly requireAuth: RawTarget['requireAuth']
-  readonly channelBinding: RawTarget['channelBinding']
   readonly catalog: {
     /** Whether functions, views and types of the target are read, to judge statements by them. */
     readonly snapshot: boolean
@@ -296,13 +296,13 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     servers: serversOf(raw),
     targetSessionAttrs,
     connectTimeoutMs: raw.connectTimeout,
+    requireAuth,
+    channelBinding,
     limits: {
       idleMs: milliseconds(limits.idleTimeout),
       idleInTransactionMs: milliseconds(limits.idleInTransactionTimeout),
       transactionMs: milliseconds(limits.transactionTimeout),
     },
-    requireAuth,
-    channelBinding,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },
   }

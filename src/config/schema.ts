@@ -125,12 +125,6 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       .default('any'),
     clientCertificate: z.enum(['none', 'required'], 'expected none or required').default('none'),
     connectTimeout: duration('1s', '1m').prefault('8s'),
-    // What is not written here is as in the general limits.
-    limits: keys({
-      idleTimeout: timeLimit.exactOptional(),
-      idleInTransactionTimeout: timeLimit.exactOptional(),
-      transactionTimeout: timeLimit.exactOptional(),
-    }).prefault({}),
     tls: keys({
       mode: z
         .enum(
@@ -156,6 +150,12 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     channelBinding: z
       .enum(['disable', 'prefer', 'require'], 'expected disable, prefer or require')
       .default('prefer'),
+    // What is not written here is as in the general limits.
+    limits: keys({
+      idleTimeout: timeLimit.exactOptional(),
+      idleInTransactionTimeout: timeLimit.exactOptional(),
+      transactionTimeout: timeLimit.exactOptional(),
+    }).prefault({}),
     catalog: keys({
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),

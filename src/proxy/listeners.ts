@@ -24,7 +24,11 @@ export class Listeners {
       })
     })
     this.#cancelRequests = new CancelRequests(deps)
-    const hall = { cancelRequests: this.#cancelRequests, sessions: this.#sessions, ...limits }
+    const hall = {
+      cancelRequests: this.#cancelRequests,
+      sessions: this.#sessions,
+      ...limits,
+    }
     this.#listeners = options.map((each) => new Listener(each, hall, deps))
   }
 

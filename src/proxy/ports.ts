@@ -66,6 +66,17 @@ export interface Catalogs {
   changed(target: string): void
 }
 
+/** What a listener shows to clients that come with TLS: another object once it was renewed. */
+export interface Certificates {
+  readonly current: {
+    /** PEM: the server's own certificate first. */
+    readonly chain: string
+    readonly key: Secret
+    /** PEM. Where it is given clients are asked for certificates; at all times or never. */
+    readonly clientCa: string | undefined
+  }
+}
+
 /** What the processes that share a store tell each other. */
 export interface Notices {
   /** How many others listen, as far as is known; 0 also when nobody can be heard. */
@@ -77,17 +88,6 @@ export interface Notices {
     topic: string,
     heard: (body: Readonly<Partial<Record<string, string>>>, from: string) => void,
   ): void
-}
-
-/** What a listener shows to clients that come with TLS: another object once it was renewed. */
-export interface Certificates {
-  readonly current: {
-    /** PEM: the server's own certificate first. */
-    readonly chain: string
-    readonly key: Secret
-    /** PEM. Where it is given clients are asked for certificates; at all times or never. */
-    readonly clientCa: string | undefined
-  }
 }
 
 export interface CredentialSource {

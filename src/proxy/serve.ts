@@ -165,10 +165,10 @@ function startRelay(
   socket: Socket,
   version: number,
   loggedIn: LoggedIn,
-  { cancelRequests, sessions, maxStatementBytes }: Hall,
+  { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, target, upstream, pinned } = loggedIn
+  const { authorization, upstream, target, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { role, target: targetName } = authorization.grant
   const startedAt = clock.elapsed()
@@ -190,7 +190,7 @@ function startRelay(
         deps.log.error({ session: id, ...tripwire }, 'a pinned setting was changed: see the audit')
       },
       onEnd: (ending) => {
-        if (key !== undefined) cancelRequests.cancels.forget(key)
+        if (key !== undefined) cancels.forget(key)
         sessions.closed(live)
         sittings.closed(authorization.tokenId)
         meter.sessionClosed(role, targetName)
@@ -222,7 +222,7 @@ function startRelay(
   const greeting = [encodeBackend({ type: 'authenticationOk' }), upstream.greeting]
   // An upstream that gave no key cannot be cancelled: a key of length zero would kill clients.
   if (upstream.cancelKey.length > 0) {
-    key = cancelRequests.cancels.register(upstream.processId, version, {
+    key = cancels.register(upstream.processId, version, {
       sessionId: id,
       cancel: () => relay.cancel(),
     })

@@ -159,8 +159,8 @@ describe('a client that shuts its side down', () => {
       { type: 'execute', portal: '', maxRows: 0 },
     )
     client.socket.end()
-    await client.hearsTheEnd()
-    await endOf(client)
+    expect(sqlstates(await client.hearsTheEnd())).toEqual([])
+    expect(await endOf(client)).toMatchObject({ reason: 'client_gone' })
     await eventually(async () => (await backends('no sync')) === 0)
   })
 })

@@ -32,13 +32,14 @@ const said = new Map([
   ['is_superuser', 'off'],
 ])
 
+const unlimited = { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined }
 const shop: Target = {
   name: 'shop',
   database: 'db',
   aliases: [],
   serverNames: [],
   clientCertificate: 'none',
-  limits: { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined },
+  limits: unlimited,
 }
 
 /** A login of the role, and the startup packet that the target got. */
