@@ -6,6 +6,7 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import { cancelRecord } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import { errorResponse } from '../wire/backend.ts'
+import { Anteroom, type Guest } from './anteroom.ts'
 import { Cancels } from './cancel.ts'
 import { asFailure } from './login.ts'
 import { peerOf } from './peer.ts'
@@ -36,12 +37,14 @@ export class Listener {
   readonly #secureContext: SecureContext | undefined
   readonly #hall: Hall
   readonly #sockets = new Set<Socket>()
+  readonly #anteroom: Anteroom
   #unknownCancelAt = Number.NEGATIVE_INFINITY
 
   /** Throws when the certificate, its key or an address range cannot be used. */
   constructor(options: ListenerOptions, deps: ServeDependencies) {
     this.#options = options
     this.#deps = deps
+    this.#anteroom = new Anteroom(deps.clock)
     this.#secureContext =
       options.tls &&
       createSecureContext({
@@ -98,17 +101,31 @@ export class Listener {
     const { log, meter } = this.#deps
     let socket = raw
     this.#sockets.add(raw)
-    raw.on('close', () => this.#sockets.delete(raw))
+    const guest: Guest = {
+      dismiss: () => {
+        this.#sockets.delete(raw)
+        if (!socket.writableEnded) dismiss(tooMany())
+        raw.destroySoon()
+      },
+    }
+    this.#anteroom.enter(guest)
+    raw.on('close', () => {
+      this.#sockets.delete(raw)
+      this.#anteroom.leave(guest)
+    })
     // Until the relay takes over, an error on the socket only means that the peer is gone.
     raw.on('error', () => raw.destroy())
     raw.setKeepAlive(true, 60_000)
-    const deadline = setTimeout(() => {
+    const dismiss = (failure: Failure): void => {
       // Nothing at all said: a health check. Something: somebody to be told.
       if (raw.bytesRead === 0) raw.destroy()
-      else endSocket(socket, errorResponse(tooSlow()))
-    }, this.#options.startupTimeoutMs)
+      else endSocket(socket, errorResponse(failure))
+    }
+    const deadline = setTimeout(() => dismiss(tooSlow()), this.#options.startupTimeoutMs)
     try {
-      if (this.#sockets.size > this.#options.maxConnections) throw tooMany()
+      while (this.#sockets.size > this.#options.maxConnections) {
+        if (!this.#anteroom.makeRoom()) throw tooMany()
+      }
       const opening = await readStartup(raw, this.#secureContext, (tls) => {
         socket = tls
         tls.on('error', () => tls.destroy())
@@ -123,7 +140,10 @@ export class Listener {
         endSocket(socket)
       } else {
         meter.connection('login')
-        const heard = (): void => clearTimeout(deadline)
+        const heard = (): void => {
+          clearTimeout(deadline)
+          this.#anteroom.leave(guest)
+        }
         await serve(opening, opening.packet, heard, this.#hall, this.#deps)
       }
     } catch (error) {
@@ -133,6 +153,7 @@ export class Listener {
       if (failure.cause === undefined) log.debug(fields, failure.message)
       else log.warn(fields, failure.message)
       endSocket(socket, errorResponse(failure, 'FATAL'))
+      if (!raw.destroyed) this.#anteroom.refuse(guest)
     } finally {
       clearTimeout(deadline)
     }
