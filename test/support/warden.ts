@@ -22,6 +22,8 @@ export interface WardenOptions {
   readonly files?: Readonly<Record<string, string>>
   /** YAML lines below `listen:`. */
   readonly listen?: readonly string[]
+  /** YAML lines below the target. */
+  readonly target?: readonly string[]
   /** Run once on the target database, as superuser. */
   readonly schema?: string
   /** Another server to reach the target through: a fake in front of the real one. */
@@ -194,6 +196,7 @@ export class Warden {
         : 'log: { level: error }',
       'targets:',
       '  shop:',
+      ...(options.target ?? []).map((line) => `    ${line}`),
       `    host: ${admin.hostname}`,
       `    port: ${options.targetPort ?? (admin.port || 5432)}`,
       `    database: ${this.target.name}`,

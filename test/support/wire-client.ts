@@ -51,10 +51,15 @@ export class WireClient {
   ): Promise<WireClient> {
     const client = await WireClient.dial(port)
     client.startup({ user: login.user, database: 'shop', ...parameters })
-    await client.hears('authenticationCleartextPassword')
-    client.says({ type: 'password', data: Buffer.from(`${login.password}\0`) })
+    await client.proves(login.password)
     await client.hears('readyForQuery')
     return client
+  }
+
+  /** Proves to have this token, after a startup packet. What comes of it is still to be heard. */
+  async proves(token: string): Promise<void> {
+    await this.hears('authenticationCleartextPassword')
+    this.says({ type: 'password', data: Buffer.from(`${token}\0`) })
   }
 
   startup(parameters: Readonly<Record<string, string>>): void {
