@@ -159,7 +159,7 @@ export class Relay implements SessionPort {
       const startedAt = this.#clock.elapsed()
       work()
       this.#yieldFor(this.#clock.elapsed() - startedAt)
-      if (this.session.congested) this.#client.pause()
+      if (this.session.full) this.#client.pause()
     } catch (error) {
       this.end(unexpected(error))
     }
@@ -246,7 +246,7 @@ export class Relay implements SessionPort {
   /** Reads from the client again, unless something still holds it back. */
   #resumeClient(): void {
     if (this.#over || this.#yielding) return
-    if (this.session.congested || this.#upstream.writableNeedDrain) return
+    if (this.session.full || this.#upstream.writableNeedDrain) return
     this.#client.resume()
   }
 }
