@@ -54,7 +54,7 @@ describe.each(clients)('$name', (client) => {
     for (const pair of [plain, tls]) {
       for (const check of checksOf([pair]).filter((name) => !isCommon(name))) {
         const verdict = judge(pair, check)
-        if (verdict.type === 'differs') expect(verdict.through, check).toBe(verdict.direct)
+        if (verdict.type === 'differs') expect.soft(verdict.through, check).toBe(verdict.direct)
       }
     }
   })
