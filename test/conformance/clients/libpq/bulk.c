@@ -223,11 +223,13 @@ void large_objects(void)
 	if (oid == InvalidOid)
 		fail("%s", PQerrorMessage(conn));
 	int object = lo_open(conn, oid, INV_READ | INV_WRITE);
-	see("wrote %d, at %" PRId64, lo_write(conn, object, content, size), lo_tell64(conn, object));
+	see("wrote %d", lo_write(conn, object, content, size));
+	see(", at %" PRId64, lo_tell64(conn, object));
 	see(", back to %" PRId64, lo_lseek64(conn, object, 1000, SEEK_SET));
 	int length = lo_read(conn, object, back, size);
 	see(", read %d %" PRIx64, length, digest(DIGEST_START, back, (size_t)length));
-	see(", cut %d, closed %d", lo_truncate64(conn, object, 5000), lo_close(conn, object));
+	see(", cut %d", lo_truncate64(conn, object, 5000));
+	see(", closed %d", lo_close(conn, object));
 	query(conn, "commit");
 
 	char file[] = "/tmp/conformance-libpq-XXXXXX";
@@ -238,10 +240,12 @@ void large_objects(void)
 	unlink(file);
 	object = lo_open(conn, again, INV_READ);
 	see(", imported %d; ", lo_lseek(conn, object, 0, SEEK_END));
-	see("removed %d %d; ", lo_unlink(conn, oid), lo_unlink(conn, again));
+	see("removed %d", lo_unlink(conn, oid));
+	see(" %d; ", lo_unlink(conn, again));
 	query(conn, "commit");
 	query(conn, "begin");
-	see("opened %d, state %d; ", lo_open(conn, oid, INV_READ), PQtransactionStatus(conn));
+	see("opened %d", lo_open(conn, oid, INV_READ));
+	see(" in state %d; ", PQtransactionStatus(conn));
 	query(conn, "rollback");
 	see_result(query(conn, "select 'usable'"));
 }
