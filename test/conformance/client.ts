@@ -60,7 +60,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const clientsFolder = fileURLToPath(new URL('clients', import.meta.url))
 
 /** Where install.sh puts what it fetches. */
-export const cache = join(root, '.conformance')
+const cache = join(root, '.conformance')
 
 /** For whoever wants to see what was compared. */
 const said = join(cache, 'said')

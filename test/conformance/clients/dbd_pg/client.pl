@@ -57,8 +57,7 @@ my @checks = (
         my @seen;
         for my $n (0 .. 4) { $sth->execute($n, $n == 3 ? undef : "ünï $n"); push @seen, $sth->fetchrow_arrayref->[0], $sth->fetch }
         push @seen, $sth->{pg_prepare_now}, $dbh->selectall_arrayref('select statement from pg_prepared_statements order by 1');
-        my $named = $dbh->prepare('select $1::text, :other', { pg_prepare_now => 1, pg_placeholder_dollaronly => 1 });
-        push @seen, failure($dbh, sub { $named->execute('x') });
+        push @seen, failure($dbh, sub { $dbh->prepare('select nothing', { pg_prepare_now => 1 }) });
         return \@seen;
     },
     binary => sub {

@@ -140,9 +140,10 @@ def notify():
 
 def cancel():
     """At a terminal, by Ctrl-C, and the session goes on."""
+    verbosity = ("-v", "VERBOSITY=sqlstate")
     child, terminal = pty.fork()
     if child == 0:
-        os.execve(psql, [psql, "-X", "-n", "-At", "-v", "VERBOSITY=sqlstate"], programs.environment)
+        os.execve(psql, [psql, "-X", "-n", "-At", "-P", "pager=off", *verbosity], programs.environment)
     said = ""
 
     def wait_for(text):

@@ -180,10 +180,11 @@ def large_objects():
         cursor.execute("create domain lo as oid")
         connection.commit()
         # The driver looks for the type when it connects.
-        again = connect(autocommit=False)
+        again = connect(autocommit=False, ByteaAsLongVarBinary=0)
         work = again.cursor()
         work.execute("create temporary table pictures (picture lo)")
         value = bytes(range(256)) * 1000
+        work.setinputsizes([(pyodbc.SQL_LONGVARBINARY, 0, 0)])
         work.execute("insert into pictures values (?)", pyodbc.Binary(value))
         back = work.execute("select picture from pictures").fetchone()[0]
         objects = work.execute("select count(*) from pg_largeobject_metadata").fetchone()[0]
