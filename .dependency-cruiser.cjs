@@ -36,7 +36,7 @@ module.exports = {
     },
     room('wire', []),
     room('sql', []),
-    room('access', []),
+    room('access', ['wire']),
     room('policy', ['sql', 'access']),
     room('audit', ['sql', 'policy', 'access']),
     room('session', ['wire', 'sql', 'policy', 'access', 'audit']),

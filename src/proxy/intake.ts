@@ -18,12 +18,20 @@ export class Intake {
     return this.#held.length > 0
   }
 
+  /** The next byte, which stays; undefined when the stream ends first. */
+  async peek(): Promise<number | undefined> {
+    while (this.#held.length === 0) {
+      this.#take()
+      if (this.#held.length === 0 && !(await this.#more())) return undefined
+    }
+    return this.#held[0]
+  }
+
   /** The next `count` bytes; undefined when the stream ends first. */
   async bytes(count: number): Promise<Buffer | undefined> {
     while (this.#held.length < count) {
       this.#take()
-      if (this.#held.length >= count) break
-      if (!(await this.#more())) return undefined
+      if (this.#held.length < count && !(await this.#more())) return undefined
     }
     const bytes = this.#held.subarray(0, count)
     this.#held = this.#held.subarray(count)

@@ -121,10 +121,28 @@ describe('a configuration', () => {
       env,
     )
     expect(config.journal.directory).toBe('/etc/pgwarden/journal')
-    expect(config.listen.tls).toEqual({
+    expect(config.listen[0].tls).toEqual({
       certificate: '/etc/pgwarden/tls/a.crt',
       key: '/etc/a.key',
     })
+  })
+
+  it('has one listener, or several, each with rules of its own', () => {
+    const [inside, outside] = parseConfig(
+      `${minimal}listen:
+  - {}
+  - address: 0.0.0.0
+    port: 6433
+    tls: { certificate: a, key: b, clientCa: ca.crt }
+    requireTls: true
+`,
+      '/etc/pgwarden.yaml',
+      env,
+    ).listen
+    expect(inside).toEqual(parseConfig(minimal, 'pgwarden.yaml', env).listen[0])
+    expect(inside.allowPlaintextFrom).toEqual(['127.0.0.0/8', '::1/128'])
+    expect(outside).toMatchObject({ port: 6433, tls: { clientCa: '/etc/ca.crt' } })
+    expect(outside?.allowPlaintextFrom).toEqual([])
   })
 
   it('has no target that nobody wrote', () => {
@@ -219,6 +237,40 @@ describe('a mistake in a configuration is named with file, line, column and path
       /^/,
       'listen: { allowPlaintextFrom: [10.0.0.0/33] }\n',
       '1:32: listen.allowPlaintextFrom.0: expected a network like 192.0.2.0/24 or ::1/128',
+    ],
+    [
+      /^/,
+      'listen: { allowPlaintextFrom: ["::ffff:10.0.0.0/8"] }\n',
+      '1:32: listen.allowPlaintextFrom.0: expected a network like 192.0.2.0/24 or ::1/128',
+    ],
+    [
+      /^/,
+      'listen:\n  - { port: 6432 }\n  - { port: 0 }\n',
+      '3:13: listen.1.port: expected a number between 1 and 65535',
+    ],
+    [/^/, 'listen:\n  - { prot: 6432 }\n', '2:7: listen.0.prot: unknown key'],
+    [/^/, 'listen: { prot: 6432 }\n', '1:11: listen.prot: unknown key'],
+    [/^/, 'listen: []\n', '1:1: listen.0: missing: expected a mapping'],
+    [/^/, 'listen: everywhere\n', '1:9: listen: expected a mapping'],
+    [
+      /^/,
+      'listen: [{ port: 6432 }, { port: 6433 }, { port: 6432 }]\n',
+      '1:50: listen.2.port: another listener has the same address and port',
+    ],
+    [
+      /^/,
+      'listen: { requireTls: true }\n',
+      '1:23: listen.requireTls: needs a certificate: write tls as well',
+    ],
+    [
+      /^/,
+      'listen: { tls: { certificate: a, key: b }, requireTls: true, allowPlaintextFrom: [::1] }\n',
+      '1:82: listen.allowPlaintextFrom: contradicts requireTls: leave one of them out',
+    ],
+    [
+      'host: db\n',
+      'host: db\n    clientCertificate: required\n',
+      '8:24: targets.shop.clientCertificate: no listener asks clients for certificates: give one a tls.clientCa',
     ],
     [/^/, 'http: { port: 6432 }\n', '1:15: http.port: the same address and port as listen'],
     [

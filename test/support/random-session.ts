@@ -133,7 +133,7 @@ function oneStep(random: Random, mark: () => string): readonly FrontendMessage[]
   const named = (): string => pick(random, ['p1', 'p2', 'c', 'h'])
   const limit = (): number => pick(random, [0, 0, 1, 2])
   const end = (): readonly FrontendMessage[] => (random() < 0.7 ? [sync] : [])
-  switch (Math.floor(random() * 13)) {
+  switch (Math.floor(random() * 14)) {
     case 0:
     case 1:
     case 2:
@@ -169,9 +169,40 @@ function oneStep(random: Random, mark: () => string): readonly FrontendMessage[]
       return random() < 0.5 ? [sync] : [{ type: 'flush' }]
     case 11:
       return copyIn(random, mark)
+    case 12:
+      return [call(random)]
     default:
       return random() < 0.5 ? [sync, sync] : data(random)
   }
+}
+
+/** Of the large-object interface, on one object: lo_creat would name it differently in each database. */
+function call(random: Random): FrontendMessage {
+  const [object, descriptor] = [int4(4711), int4(0)]
+  const [oid, ...args] = pick<readonly [number, ...Buffer[]]>(random, [
+    [715, object],
+    [964, object],
+    [952, object, int4(0x60000)],
+    [952, object, int4(0x40000)],
+    [955, descriptor, Buffer.from('a few bytes')],
+    [955, descriptor, Buffer.alloc(20_000, 'many')],
+    [954, descriptor, int4(5)],
+    [956, descriptor, int4(0), int4(0)],
+    [958, descriptor],
+    [1004, descriptor, int4(3)],
+    [953, descriptor],
+    // Too few arguments, and one that is no number.
+    [954, descriptor],
+    [958, Buffer.from('x')],
+  ])
+  const resultFormat = pick(random, [0, 1])
+  return { type: 'functionCall', oid, argumentFormats: [1], arguments: args, resultFormat }
+}
+
+function int4(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(value)
+  return bytes
 }
 
 /** COPY FROM STDIN with all of its data at once; with a Sync before it, as many drivers send. */

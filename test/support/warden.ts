@@ -24,6 +24,12 @@ export interface WardenOptions {
   readonly listen?: readonly string[]
   /** Run once on the target database, as superuser. */
   readonly schema?: string
+  /** YAML lines below `limits:`. */
+  readonly limits?: readonly string[]
+  /** YAML lines below `targets: shop: limits:`. */
+  readonly targetLimits?: readonly string[]
+  /** Another one, whose store and target it shares. */
+  readonly beside?: Warden
   /** Another server to reach the target through: a fake in front of the real one. */
   readonly targetPort?: number
 }
@@ -39,6 +45,8 @@ export class Warden {
   readonly journalDirectory: string
   readonly target: FreshDatabase
   readonly #store: FreshDatabase
+  /** Whether the databases are its own to drop. */
+  readonly #alone: boolean
   #stopping: AbortController | undefined
   #serving: Promise<void> | undefined
   #largestFile: number | undefined
@@ -49,6 +57,7 @@ export class Warden {
     directory: string,
     target: FreshDatabase,
     store: FreshDatabase,
+    alone: boolean,
   ) {
     ;[this.port, this.httpPort] = ports
     this.directory = directory
@@ -56,14 +65,16 @@ export class Warden {
     this.journalDirectory = join(directory, 'journal')
     this.target = target
     this.#store = store
+    this.#alone = alone
   }
 
   static async start(adminUrl: string, options: WardenOptions = {}): Promise<Warden> {
     const directory = await mkdtemp(join(tmpdir(), 'pgwarden-run-'))
-    const target = await freshDatabase(adminUrl, 'shop')
-    const store = await freshDatabase(adminUrl, 'store')
+    const { beside } = options
+    const target = beside?.target ?? (await freshDatabase(adminUrl, 'shop'))
+    const store = beside ? beside.#store : await freshDatabase(adminUrl, 'store')
     const ports = await freePorts()
-    const warden = new Warden(ports, directory, target, store)
+    const warden = new Warden(ports, directory, target, store, beside === undefined)
     await warden.asSuperuser((client) => client.query(options.schema ?? ''))
     await writeFile(warden.configFile, warden.#config(adminUrl, options))
     for (const [name, text] of Object.entries(options.files ?? {})) {
@@ -105,8 +116,10 @@ export class Warden {
 
   async stop(): Promise<void> {
     await this.halt()
-    await this.target.drop()
-    await this.#store.drop()
+    if (this.#alone) {
+      await this.target.drop()
+      await this.#store.drop()
+    }
     await rm(this.directory, { recursive: true, force: true })
   }
 
@@ -188,6 +201,7 @@ export class Warden {
       `  port: ${this.httpPort}`,
       `store: { url: ${quote(this.#store.url)} }`,
       'journal: { directory: ./journal }',
+      ...below('limits:', options.limits),
       // In this process the log would mix with the test runner's output.
       options.ownProcess === true
         ? `log: { level: ${options.logLevel ?? 'info'} }`
@@ -197,6 +211,7 @@ export class Warden {
       `    host: ${admin.hostname}`,
       `    port: ${options.targetPort ?? (admin.port || 5432)}`,
       `    database: ${this.target.name}`,
+      ...below('    limits:', options.targetLimits),
       '    credentials:',
       '      broker:',
       `        user: ${quote(decodeURIComponent(admin.username))}`,
@@ -210,4 +225,9 @@ export class Warden {
       '',
     ].join('\n')
   }
+}
+
+function below(key: string, lines: readonly string[] = []): readonly string[] {
+  const indent = ' '.repeat(key.search(/\S/) + 2)
+  return lines.length === 0 ? [] : [key, ...lines.map((line) => indent + line)]
 }
