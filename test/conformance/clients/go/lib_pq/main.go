@@ -31,6 +31,7 @@ func main() {
 		{Name: "many", Work: many},
 		{Name: "errors", Work: fails},
 		{Name: "large_objects", Work: largeObjects},
+		{Name: "direct_tls", Work: directTLS},
 	})
 }
 
@@ -76,7 +77,7 @@ func read(result *sql.Rows) ([]string, error) {
 		if err := result.Scan(pointers...); err != nil {
 			return nil, err
 		}
-		all = append(all, fmt.Sprintf("%q", values))
+		all = append(all, fmt.Sprint(values))
 	}
 	return all, result.Err()
 }
@@ -286,19 +287,22 @@ func notify(ctx context.Context) (any, error) {
 	})
 }
 
-// cancel: the driver sends a CancelRequest when the context ends.
+// cancel: the driver sends a CancelRequest when the context ends, and gives the session up.
 func cancel(ctx context.Context) (any, error) {
-	return withConn(ctx, func(conn *sql.Conn) (any, error) {
-		began := time.Now()
-		short, stop := context.WithTimeout(ctx, time.Second)
-		defer stop()
-		_, failed := conn.ExecContext(short, "select pg_sleep(30)")
-		if took := time.Since(began); took > 6*time.Second {
-			return nil, fmt.Errorf("took %s", took)
-		}
-		seen, err := rows(ctx, conn, "select 'usable'")
-		return []any{describe(failed), seen}, err
-	})
+	pool, err := sql.Open("postgres", checks.URL())
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+	began := time.Now()
+	short, stop := context.WithTimeout(ctx, time.Second)
+	defer stop()
+	_, failed := pool.ExecContext(short, "select pg_sleep(30)")
+	if took := time.Since(began); took > 6*time.Second {
+		return nil, fmt.Errorf("took %s", took)
+	}
+	seen, err := rows(ctx, pool, "select 'usable'")
+	return []any{describe(failed), seen}, err
 }
 
 func notices(ctx context.Context) (any, error) {
@@ -363,4 +367,13 @@ func fails(ctx context.Context) (any, error) {
 
 func largeObjects(context.Context) (any, error) {
 	return nil, checks.Unsupported("the driver has no interface to them")
+}
+
+func directTLS(ctx context.Context) (any, error) {
+	if checks.Place("TLS") != "on" {
+		return nil, checks.Unsupported("without TLS")
+	}
+	return withConn(ctx, func(conn *sql.Conn) (any, error) {
+		return rows(ctx, conn, "select 1")
+	}, "sslnegotiation", "direct")
 }

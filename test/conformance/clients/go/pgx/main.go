@@ -65,7 +65,7 @@ func describe(err error) string {
 	if !errors.As(err, &failed) {
 		return fmt.Sprint(err)
 	}
-	return fmt.Sprintf("%q", []any{failed.Code, failed.Severity, failed.Message, failed.Detail, failed.Hint,
+	return fmt.Sprintf("%v", []any{failed.Code, failed.Severity, failed.Message, failed.Detail, failed.Hint,
 		failed.Position, failed.ConstraintName})
 }
 
