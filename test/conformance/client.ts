@@ -4,6 +4,7 @@
 
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
@@ -43,6 +44,7 @@ export type Run =
   | {
       readonly type: 'ran'
       readonly version: string
+      /** By check. */
       readonly outcomes: ReadonlyMap<string, Outcome>
       /** What it wrote besides, for whoever looks for the reason of a failure. */
       readonly stderr: string
@@ -58,7 +60,10 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const clientsFolder = fileURLToPath(new URL('clients', import.meta.url))
 
 /** Where install.sh puts what it fetches. */
-export const cache = join(root, '.conformance')
+const cache = join(root, '.conformance')
+
+/** For whoever wants to see what was compared. */
+const said = join(cache, 'said')
 
 const firstLine = z.strictObject({ client: z.string(), version: z.string() })
 const checkLine = z.strictObject({
@@ -79,9 +84,13 @@ export function findClients(names?: readonly string[]): readonly Client[] {
     })
 }
 
-/** Runs all checks of one client. Resolves however it ends; its whole process group with it. */
+/**
+ * Runs all checks of one client. Resolves however it ends; its whole process group with it. What it
+ * said is kept in the cache, below the name of the `way`.
+ */
 export async function runClient(
   client: Client,
+  way: string,
   place: Readonly<Record<string, string>>,
 ): Promise<Run> {
   const { status, stdout, stderr } = await execute(join(client.folder, 'run'), {
@@ -91,6 +100,8 @@ export async function runClient(
     CONFORMANCE_CACHE: cache,
     ...place,
   })
+  await mkdir(said, { recursive: true })
+  await writeFile(join(said, `${client.name}-${way}.jsonl`), stdout)
   if (status === notInstalled) return { type: 'not run', why: stderr.trim() || 'not installed' }
   return readLines(stdout, `ended with ${status}: ${stderr.trim().slice(-2000)}`, stderr)
 }

@@ -75,17 +75,24 @@ function versionOf({ direct }: Pair): string {
   return direct.type === 'ran' ? direct.version : `not run: ${direct.why}`
 }
 
-/** One line for each reason that a client gives; the same in both ways is said once. */
+/** One line for each reason that a client gives, with all the checks that it is the reason of. */
 function explanations({ client, plain, tls }: Findings): readonly string[] {
-  const lines = checksOf([plain, tls]).flatMap((check) => {
-    const [first, second] = [judge(plain, check), judge(tls, check)].map(reason)
-    if (first === second) return first === undefined ? [] : [`${check}: ${first}`]
-    return [
-      ...(first === undefined ? [] : [`${check}, plain: ${first}`]),
-      ...(second === undefined ? [] : [`${check}, TLS: ${second}`]),
-    ]
-  })
-  return lines.map((line) => `- **${client}** ${line.replace(/\s+/g, ' ')}`)
+  const checksByReason = new Map<string, string[]>()
+  const note = (why: string | undefined, what: string) => {
+    if (why === undefined) return
+    checksByReason.set(why, [...(checksByReason.get(why) ?? []), what])
+  }
+  for (const check of checksOf([plain, tls])) {
+    const [first, second] = [reason(judge(plain, check)), reason(judge(tls, check))]
+    if (first === second) note(first, check)
+    else {
+      note(first, `${check} (plain)`)
+      note(second, `${check} (TLS)`)
+    }
+  }
+  return [...checksByReason].map(
+    ([why, what]) => `- **${client}** ${what.join(', ')}: ${why.replace(/\s+/g, ' ')}`,
+  )
 }
 
 function reason(verdict: Verdict): string | undefined {

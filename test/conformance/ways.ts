@@ -2,6 +2,7 @@
 // servers and tells, as environment variables, where to connect and who one is there. Ignorant of the
 // clients. Both ways have a database of their own, so that a NOTIFY on one is not heard on the other.
 
+import { randomBytes } from 'node:crypto'
 import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -121,18 +122,22 @@ async function asSuperuser(databaseUrl: string): Promise<Record<string, string>>
     CONFORMANCE_DATABASE: url.pathname.slice(1),
     CONFORMANCE_USER: decodeURIComponent(url.username),
     CONFORMANCE_PASSWORD: decodeURIComponent(url.password),
+    CONFORMANCE_ONE_TIME_USER: decodeURIComponent(url.username),
     CONFORMANCE_ONE_TIME_PASSWORD: decodeURIComponent(url.password),
   }
 }
 
+/** A user of its own for each token: which token is meant is then plain from the name alone. */
 async function withToken(warden: Warden): Promise<Record<string, string>> {
-  const { user, password } = await warden.login(role)
-  const { password: once } = await warden.login(role, { kind: 'one-time' })
+  const user = `client_${randomBytes(4).toString('hex')}`
+  const { password } = await warden.login(role, { user })
+  const once = await warden.login(role, { user: `${user}_once`, kind: 'one-time' })
   return {
     CONFORMANCE_PORT: String(warden.port),
     CONFORMANCE_DATABASE: 'shop',
     CONFORMANCE_USER: user,
     CONFORMANCE_PASSWORD: password,
-    CONFORMANCE_ONE_TIME_PASSWORD: once,
+    CONFORMANCE_ONE_TIME_USER: once.user,
+    CONFORMANCE_ONE_TIME_PASSWORD: once.password,
   }
 }
