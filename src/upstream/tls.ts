@@ -1,5 +1,5 @@
 // TLS towards a server, by libpq's modes: whether it is asked for, and what is demanded of the
-// certificate. Ignorant of what is said inside. ADR 0010 tells why the modes mean what they mean.
+// certificate. Ignorant of what is said inside. ADR 0011 tells why the modes mean what they mean.
 // PostgreSQL documentation, "SSL Session Encryption"; libpq, "SSL Support".
 
 import net from 'node:net'

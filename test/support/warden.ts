@@ -22,6 +22,10 @@ export interface WardenOptions {
   readonly files?: Readonly<Record<string, string>>
   /** YAML lines below `listen:`. */
   readonly listen?: readonly string[]
+  /** YAML lines below the target `shop:`. */
+  readonly shop?: readonly string[]
+  /** YAML lines below `targets:`, after `shop: &shop`. */
+  readonly targets?: readonly string[]
   /** Run once on the target database, as superuser. */
   readonly schema?: string
   /** YAML lines below `limits:`. */
@@ -128,13 +132,18 @@ export class Warden {
   /** Connection settings for the pg driver, with a new token. */
   async login(
     role: string,
-    more: { readonly kind?: TokenKind; readonly user?: string; readonly forMs?: number } = {},
+    more: {
+      readonly kind?: TokenKind
+      readonly user?: string
+      readonly forMs?: number
+      readonly target?: string
+    } = {},
   ): Promise<ClientConfig & { readonly user: string; readonly password: string }> {
     const user = more.user ?? `user_${role}`
     const { token } = await operations.issueToken({
       configFile: this.configFile,
       principal: user,
-      target: 'shop',
+      target: more.target ?? 'shop',
       role,
       forMs: more.forMs ?? 3_600_000,
       kind: more.kind ?? 'reusable',
@@ -209,7 +218,8 @@ export class Warden {
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
       'targets:',
-      '  shop:',
+      '  shop: &shop',
+      ...(options.shop ?? []).map((line) => `    ${line}`),
       ...(
         options.servers ?? [
           `host: ${admin.hostname}`,
@@ -228,6 +238,7 @@ export class Warden {
       ...['read_only', 'read_limited_write', 'read_full_write', 'admin'].map(
         (role) => `          ${role}: ['ALTER ROLE {{name}} SUPERUSER']`,
       ),
+      ...(options.targets ?? []).map((line) => `  ${line}`),
       '',
     ].join('\n')
   }
