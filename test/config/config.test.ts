@@ -88,10 +88,13 @@ describe('a configuration', () => {
       tokens: defaults.tokens,
       journal: defaults.journal,
     })
-    expect(shop).toMatchObject({ name: 'shop', port: 5432, connectTimeoutMs: 8_000 })
-    expect(
-      parseConfig(readFileSync(example, 'utf8'), example, env).targets.get('shop')?.catalog,
-    ).toEqual(shop?.catalog)
+    expect(shop).toMatchObject({ name: 'shop', connectTimeoutMs: 8_000 })
+    const shown = parseConfig(readFileSync(example, 'utf8'), example, env).targets.get('shop')
+    expect(shown).toEqual({
+      ...shop,
+      servers: [{ ...shop?.servers[0], host: 'db.internal' }],
+      credentials: shown?.credentials,
+    })
   })
 
   it('has durations in milliseconds and sizes in bytes', () => {
@@ -102,6 +105,24 @@ describe('a configuration', () => {
     )
     expect(config.tokens.redeemWithinMs).toBe(5_400_000)
     expect(config.limits.statementBytes).toBe(65_536)
+  })
+
+  it('limits the time of sessions for all targets, or for one, or not at all', () => {
+    const limitsOf = (text: string): unknown =>
+      parseConfig(text, 'pgwarden.yaml', env).targets.get('shop')?.limits
+    expect(limitsOf(minimal)).toEqual({
+      idleMs: undefined,
+      idleInTransactionMs: undefined,
+      transactionMs: undefined,
+    })
+    const own = 'host: db\n    limits: { idleTimeout: off, transactionTimeout: 1h }\n'
+    const general = 'limits: { idleTimeout: 30m, idleInTransactionTimeout: 5m }\n'
+    expect(limitsOf(general + minimal)).toMatchObject({ idleMs: 1_800_000 })
+    expect(limitsOf(general + changed('host: db\n', own))).toEqual({
+      idleMs: undefined,
+      idleInTransactionMs: 300_000,
+      transactionMs: 3_600_000,
+    })
   })
 
   it('takes what a role may set, touch and use up at most', () => {
@@ -231,7 +252,11 @@ describe('a mistake in a configuration is named with file, line, column and path
       '8:11: targets.shop.port: expected a number between 1 and 65535',
     ],
     ['host: db\n', 'hots: db\n    host: db\n', '7:5: targets.shop.hots: unknown key'],
-    ['    host: db\n', '', '6:3: targets.shop.host: missing: expected a text'],
+    [
+      '    host: db\n',
+      '',
+      '6:3: targets.shop.host: missing: expected a host, or hosts with a list of them',
+    ],
     [
       'host: db\n',
       'host: db\n    connectTimeout: 5\n',
@@ -241,6 +266,11 @@ describe('a mistake in a configuration is named with file, line, column and path
       'host: db\n',
       'host: db\n    connectTimeout: 2d\n',
       '8:21: targets.shop.connectTimeout: expected a duration from 1s to 1m, like 1s',
+    ],
+    [
+      'host: db\n',
+      'host: db\n    limits: { idleTimeout: never }\n',
+      '8:28: targets.shop.limits.idleTimeout: expected off or a duration from 1s to 30d, like 1s',
     ],
     [
       'owned: drop',

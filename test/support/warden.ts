@@ -22,6 +22,8 @@ export interface WardenOptions {
   readonly files?: Readonly<Record<string, string>>
   /** YAML lines below `listen:`. */
   readonly listen?: readonly string[]
+  /** Listeners besides: YAML lines of each. */
+  readonly alsoListen?: readonly (readonly string[])[]
   /** YAML lines below the target `shop:`. */
   readonly shop?: readonly string[]
   /** YAML lines below `targets:`, after `shop: &shop`. */
@@ -36,6 +38,8 @@ export interface WardenOptions {
   readonly beside?: Warden
   /** Another server to reach the target through: a fake in front of the real one. */
   readonly targetPort?: number
+  /** YAML lines of the target in place of its host and port. */
+  readonly servers?: readonly string[]
 }
 
 /** A line of the journal. */
@@ -203,9 +207,10 @@ export class Warden {
     const quote = JSON.stringify
     return [
       'listen:',
-      '  address: 127.0.0.1',
-      `  port: ${this.port}`,
-      ...(options.listen ?? []).map((line) => `  ${line}`),
+      ...[
+        ['address: 127.0.0.1', `port: ${this.port}`, ...(options.listen ?? [])],
+        ...(options.alsoListen ?? []),
+      ].flatMap((listener) => listener.map((line, at) => `  ${at === 0 ? '-' : ' '} ${line}`)),
       'http:',
       `  port: ${this.httpPort}`,
       `store: { url: ${quote(this.#store.url)} }`,
@@ -218,9 +223,14 @@ export class Warden {
       'targets:',
       '  shop: &shop',
       ...(options.shop ?? []).map((line) => `    ${line}`),
-      `    host: ${admin.hostname}`,
-      `    port: ${options.targetPort ?? (admin.port || 5432)}`,
+      ...(
+        options.servers ?? [
+          `host: ${admin.hostname}`,
+          `port: ${options.targetPort ?? (admin.port || 5432)}`,
+        ]
+      ).map((line) => `    ${line}`),
       `    database: ${this.target.name}`,
+      ...(options.shop ?? []).map((line) => `    ${line}`),
       ...below('    limits:', options.targetLimits),
       '    credentials:',
       '      broker:',
