@@ -26,6 +26,18 @@ targets:
           read_only: [GRANT reader TO {{name}}]
 `.replace(/\[(GRANT.*)\]/, "['$1']")
 
+const severalTargets = `${minimal
+  .replace('shop:\n', 'shop: &shop\n')
+  .replace(
+    'database: shop\n',
+    'database: shop\n    aliases: [store]\n    serverNames: [shop.db.example]\n',
+  )}  hr:
+    <<: *shop
+    database: people
+    aliases: [people]
+    serverNames: []
+`
+
 /** The lines of what is said about a text; empty when there is nothing to say. */
 function complaints(text: string): string[] {
   try {
@@ -76,10 +88,13 @@ describe('a configuration', () => {
       tokens: defaults.tokens,
       journal: defaults.journal,
     })
-    expect(shop).toMatchObject({ name: 'shop', port: 5432, connectTimeoutMs: 8_000 })
-    expect(
-      parseConfig(readFileSync(example, 'utf8'), example, env).targets.get('shop')?.catalog,
-    ).toEqual(shop?.catalog)
+    expect(shop).toMatchObject({ name: 'shop', connectTimeoutMs: 8_000 })
+    const shown = parseConfig(readFileSync(example, 'utf8'), example, env).targets.get('shop')
+    expect(shown).toEqual({
+      ...shop,
+      servers: [{ ...shop?.servers[0], host: 'db.internal' }],
+      credentials: shown?.credentials,
+    })
   })
 
   it('has durations in milliseconds and sizes in bytes', () => {
@@ -130,6 +145,27 @@ describe('a configuration', () => {
       env,
     ).targets.get('shop')
     expect(target?.catalog).toEqual({ snapshot: false, refreshEveryMs: 3_600_000 })
+  })
+
+  it('asks clients for a proof, or where it says so for a password', () => {
+    const read = (text: string) => parseConfig(text, 'pgwarden.yaml', env).listen[0].authentication
+    expect(read(minimal)).toBe('scram-sha-256')
+    expect(read(`listen: { authentication: password }\n${minimal}`)).toBe('password')
+  })
+
+  it('needs few lines for another database of a server', () => {
+    const { targets } = parseConfig(severalTargets, 'pgwarden.yaml', env)
+    expect(targets.get('hr')).toEqual({
+      ...targets.get('shop'),
+      name: 'hr',
+      database: 'people',
+      aliases: ['people'],
+      serverNames: [],
+    })
+    expect(targets.get('shop')).toMatchObject({
+      aliases: ['store'],
+      serverNames: ['shop.db.example'],
+    })
   })
 
   it('is found relative to its own directory', () => {
@@ -216,7 +252,11 @@ describe('a mistake in a configuration is named with file, line, column and path
       '8:11: targets.shop.port: expected a number between 1 and 65535',
     ],
     ['host: db\n', 'hots: db\n    host: db\n', '7:5: targets.shop.hots: unknown key'],
-    ['    host: db\n', '', '6:3: targets.shop.host: missing: expected a text'],
+    [
+      '    host: db\n',
+      '',
+      '6:3: targets.shop.host: missing: expected a host, or hosts with a list of them',
+    ],
     [
       'host: db\n',
       'host: db\n    connectTimeout: 5\n',
@@ -303,6 +343,77 @@ describe('a mistake in a configuration is named with file, line, column and path
     ],
   ])('%j -> %j', (from, to, expected) => {
     expect(complaints(changed(from, to))).toEqual([`pgwarden.yaml:${expected}`])
+  })
+
+  it.each([
+    [
+      'aliases: [people]',
+      'aliases: [staff, store]',
+      '21:22: targets.hr.aliases.1: "store" leads to target shop already',
+    ],
+    [
+      'aliases: [people]',
+      'aliases: [shop]',
+      '21:15: targets.hr.aliases.0: "shop" leads to target shop already',
+    ],
+    [
+      'aliases: [people]',
+      'aliases: [hr]',
+      '21:15: targets.hr.aliases.0: "hr" leads to target hr already',
+    ],
+    [
+      'aliases: [people]',
+      'aliases: [a, a]',
+      '21:18: targets.hr.aliases.1: "a" leads to target hr already',
+    ],
+    [
+      'aliases: [people]',
+      'aliases: [a b]',
+      '21:15: targets.hr.aliases.0: expected a name of letters, digits, and _ . -',
+    ],
+    // Merged in, so the line is where it is written.
+    [
+      '    aliases: [people]\n',
+      '',
+      '9:15: targets.hr.aliases.0: "store" leads to target shop already',
+    ],
+    [
+      'serverNames: []',
+      'serverNames: [shop.db.example]',
+      '22:19: targets.hr.serverNames.0: "shop.db.example" leads to target shop already',
+    ],
+    [
+      'serverNames: []',
+      'serverNames: [HR.example]',
+      '22:19: targets.hr.serverNames.0: expected a host name in lower case, like shop.db.example',
+    ],
+    [
+      'serverNames: []',
+      'serverNames: ["hr.example."]',
+      '22:19: targets.hr.serverNames.0: expected a host name in lower case, like shop.db.example',
+    ],
+  ])('%j -> %j', (from, to, expected) => {
+    const text = severalTargets.replace(from, to)
+    expect(text).not.toBe(severalTargets)
+    expect(complaints(text)).toEqual([`pgwarden.yaml:${expected}`])
+  })
+
+  it('once for each target that it is merged into, where it stands', () => {
+    const text = severalTargets.replace('host: db\n', 'host: db\n    port: 0\n')
+    const said = 'expected a number between 1 and 65535'
+    expect(complaints(text)).toEqual([
+      `pgwarden.yaml:8:11: targets.shop.port: ${said}`,
+      `pgwarden.yaml:8:11: targets.hr.port: ${said}`,
+    ])
+    expect(complaints(severalTargets.replace('    host: db\n', ''))).toEqual([
+      expect.stringMatching(/^pgwarden\.yaml:6:3: targets\.shop\.host: missing: /),
+      expect.stringMatching(/^pgwarden\.yaml:17:3: targets\.hr\.host: missing: /),
+    ])
+  })
+
+  it('and so is a mapping that is merged into itself, or none that is merged', () => {
+    expect(complaints('targets: &t\n  <<: *t\n')).toHaveLength(1)
+    expect(complaints('targets:\n  <<: 5\n')).toHaveLength(1)
   })
 
   it('and so is a role that allows what does not exist', () => {
