@@ -139,6 +139,8 @@ export class Relay implements SessionPort {
     if (rest.length > 0) this.#fromUpstream(rest)
     client.resume()
     upstream.resume()
+    // A client that left during the login has said so when nobody listened.
+    if (client.readableEnded) this.#clientEnded()
   }
 
   toUpstream(buffers: readonly Buffer[]): void {
@@ -202,7 +204,7 @@ export class Relay implements SessionPort {
       this.#heardAt = startedAt
       work()
       this.#yieldFor(this.#clock.elapsed() - startedAt)
-      if (this.session.congested) this.#client.pause()
+      if (this.session.full) this.#client.pause()
     } catch (error) {
       this.end(unexpected(error))
     }
@@ -322,7 +324,7 @@ export class Relay implements SessionPort {
   /** Reads from the client again, unless something still holds it back. */
   #resumeClient(): void {
     if (this.#over || this.#yielding || this.#cancelling !== undefined) return
-    if (this.session.congested || this.#upstream.writableNeedDrain) return
+    if (this.session.full || this.#upstream.writableNeedDrain) return
     this.#client.resume()
   }
 }
