@@ -2,7 +2,6 @@
 // memory, in a process of its own, stays what it was. The bound tells buffers that nobody has collected
 // yet from a message that is held.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it } from 'vitest'
 import { build } from '../support/executable.ts'
 import { FlowClient } from '../support/flow-client.ts'
@@ -49,16 +48,17 @@ async function memory(): Promise<number> {
 /** By how much memory has grown, at most, until the client has heard ReadyForQuery. */
 async function growth(work: () => Promise<void> | void): Promise<number> {
   let most = atFirst
-  const done = Promise.resolve(work()).then(() => client.hears('Z', 1, 50_000))
-  let over = false
-  void done.finally(() => {
-    over = true
-  })
-  while (!over) {
+  const look = async (): Promise<void> => {
     most = Math.max(most, await memory())
-    await sleep(200)
   }
-  await done
+  const watch = setInterval(() => void look(), 200)
+  try {
+    await work()
+    await client.hears('Z', 1, 50_000)
+    await look()
+  } finally {
+    clearInterval(watch)
+  }
   return most - atFirst
 }
 
