@@ -313,7 +313,7 @@ describe('time limits', () => {
     limited = await Warden.start(inject('adminUrl'), {
       schema: 'CREATE TABLE items (n int)',
       limits: ['idleTimeout: 2s', 'idleInTransactionTimeout: 30s', 'transactionTimeout: off'],
-      targetLimits: ['idleInTransactionTimeout: 2s', 'transactionTimeout: 5s'],
+      shop: ['limits: { idleInTransactionTimeout: 2s, transactionTimeout: 5s }'],
     })
   })
   afterAll(() => limited.stop())
