@@ -46,8 +46,8 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source):
       case 'invalid_key':
         return [{ path, message: issue.issues[0]?.message ?? issue.message, atKey: true }]
       default: {
-        const { exists } = locate(source.document, path)
-        return [{ path, message: exists ? issue.message : `missing: ${issue.message}` }]
+        const missing = locate(source.document, path).node === undefined
+        return [{ path, message: missing ? `missing: ${issue.message}` : issue.message }]
       }
     }
   })
@@ -57,7 +57,7 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source):
 function asWritten(path: Path, document: Document): Path {
   const written: PropertyKey[] = []
   for (const step of path) {
-    if (typeof step !== 'number' || isSeq(document.getIn(written, true))) written.push(step)
+    if (typeof step !== 'number' || isSeq(locate(document, written).node)) written.push(step)
   }
   return written
 }
@@ -86,19 +86,19 @@ function describe(source: Source, { path, message, atKey = false }: Problem): st
   return `${where}${name === '' ? '' : `${name}: `}${message}`
 }
 
-/** Where `path` stands, or the nearest key above it that exists. */
+/** What stands at `path` and where; or nothing, and where the nearest key above it is. */
 function locate(
   document: Document,
   path: Path,
   atKey = false,
-): { readonly offset: number; readonly exists: boolean } {
+): { readonly offset: number; readonly node: unknown } {
   let node: unknown = document.contents
   let offset = startOf(node) ?? 0
   for (const [depth, step] of path.entries()) {
     const container = resolved(node, document)
     if (isMap(container)) {
       const pair = pairOf(container, step, document)
-      if (pair === undefined) return { offset, exists: false }
+      if (pair === undefined) return { offset, node: undefined }
       const key = startOf(pair.key) ?? offset
       const last = depth === path.length - 1
       node = pair.value
@@ -108,10 +108,10 @@ function locate(
       node = container.items[step]
       offset = startOf(node) ?? offset
     } else {
-      return { offset, exists: false }
+      return { offset, node: undefined }
     }
   }
-  return { offset, exists: true }
+  return { offset, node: resolved(node, document) ?? null }
 }
 
 /** The pair of this key: the mapping's own, or one of a mapping that is merged into it (`<<: *anchor`). */

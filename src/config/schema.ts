@@ -175,6 +175,11 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
         ),
       }),
     }),
+  }).refine(({ host, hosts }) => (host === undefined) !== (hosts === undefined), {
+    path: ['host'],
+    error: 'expected a host, or hosts with a list of them',
+    // Also beside other mistakes: all are told at once.
+    when: () => true,
   })
 
   return keys({

@@ -33,15 +33,11 @@ export function serversOf({ host, hosts, port, tls }: RawTarget): readonly Serve
 
 /** What is right by itself and wrong beside the rest of the target. */
 export function serverProblems(at: Problem['path'], target: RawTarget): Problem[] {
-  const { host, hosts, tls, channelBinding, requireAuth } = target
+  const { tls, channelBinding, requireAuth } = target
   const problems: Problem[] = []
   const problem = (key: readonly string[], message: string): void => {
     problems.push({ path: [...at, ...key], message })
   }
-  if (host === undefined && hosts === undefined) {
-    problem(['host'], 'missing: expected a host, or hosts with a list of them')
-  }
-  if (host !== undefined && hosts !== undefined) problem(['hosts'], 'there is a host already')
   // An authority that is never asked is a check that somebody believes in.
   if (tls?.ca !== undefined && tls.mode !== 'verify-ca' && tls.mode !== 'verify-full') {
     problem(['tls', 'ca'], `is not looked at in mode ${tls.mode}; use verify-ca or verify-full`)

@@ -4,6 +4,7 @@
 import net, { type Socket } from 'node:net'
 import { Failure } from '../errors.ts'
 import { errorResponse } from '../wire/backend.ts'
+import { Anteroom, type Guest } from './anteroom.ts'
 import { Line } from './line.ts'
 import { asFailure } from './login.ts'
 import { Networks } from './networks.ts'
@@ -37,12 +38,14 @@ export class Listener {
   readonly #tls: TlsDoor | undefined
   readonly #hall: Hall
   readonly #entrance: Entrance
-  readonly #sockets = new Set<Socket>()
+  readonly #lines = new Set<Line>()
+  readonly #anteroom: Anteroom
 
   /** Throws when the certificate or an address range cannot be used. */
   constructor(options: ListenerOptions, hall: Hall, deps: ServeDependencies) {
     this.#options = options
     this.#deps = deps
+    this.#anteroom = new Anteroom(deps.clock)
     this.#hall = hall
     this.#tls = options.certificates && new TlsDoor(options.certificates)
     this.#entrance = {
@@ -74,7 +77,7 @@ export class Listener {
       this.#server.close(() => resolve())
     })
     const timer = setTimeout(() => {
-      for (const socket of this.#sockets) socket.destroy()
+      for (const line of this.#lines) line.destroy()
     }, stopMs)
     await closed
     clearTimeout(timer)
@@ -83,20 +86,34 @@ export class Listener {
   async #accept(raw: Socket): Promise<void> {
     const { log, meter } = this.#deps
     const line = new Line(raw)
-    this.#sockets.add(raw)
-    raw.on('close', () => this.#sockets.delete(raw))
+    this.#lines.add(line)
+    const guest: Guest = {
+      dismiss: () => {
+        this.#lines.delete(line)
+        if (!line.socket.writableEnded) dismiss(tooMany())
+        line.socket.destroySoon()
+      },
+    }
+    this.#anteroom.enter(guest)
+    raw.on('close', () => {
+      this.#lines.delete(line)
+      this.#anteroom.leave(guest)
+    })
     raw.setKeepAlive(true, 60_000)
-    const deadline = setTimeout(() => {
+    const dismiss = (failure: Failure): void => {
       // Nothing at all said: a health check. Something: somebody to be told.
       if (raw.bytesRead === 0) raw.destroy()
-      else line.end(errorResponse(tooSlow()))
-    }, this.#options.startupTimeoutMs)
+      else line.end(errorResponse(failure))
+    }
+    const deadline = setTimeout(() => dismiss(tooSlow()), this.#options.startupTimeoutMs)
     try {
-      if (this.#sockets.size > this.#options.maxConnections) throw tooMany()
+      while (this.#lines.size > this.#options.maxConnections) {
+        if (!this.#anteroom.makeRoom()) throw tooMany()
+      }
       const opening = await readStartup(line, this.#tls)
       if (opening === undefined) {
         meter.connection('silent')
-        raw.destroy()
+        line.destroy()
       } else if (opening.packet.type === 'cancelRequest') {
         clearTimeout(deadline)
         meter.connection('cancel')
@@ -104,7 +121,10 @@ export class Listener {
         line.end()
       } else {
         meter.connection('login')
-        const heard = (): void => clearTimeout(deadline)
+        const heard = (): void => {
+          clearTimeout(deadline)
+          this.#anteroom.leave(guest)
+        }
         await serve(opening, opening.packet, heard, this.#entrance, this.#hall, this.#deps)
       }
     } catch (error) {
@@ -114,6 +134,7 @@ export class Listener {
       if (failure.cause === undefined) log.debug(fields, failure.message)
       else log.warn(fields, failure.message)
       line.end(errorResponse(failure, 'FATAL'))
+      if (!raw.destroyed) this.#anteroom.refuse(guest)
     } finally {
       clearTimeout(deadline)
     }

@@ -42,7 +42,6 @@ export class Authentication {
   readonly #around: Surroundings
   readonly #keys: KeySource
   #stage: Stage = { at: 'start' }
-  #bound = false
 
   constructor(
     terms: AuthenticationTerms,
@@ -74,7 +73,10 @@ export class Authentication {
       this.#stage = { at: 'answered' }
       return undefined
     }
-    if (stage.at === 'answered' && message.type === 'authenticationOk') return this.#letIn()
+    if (stage.at === 'answered' && message.type === 'authenticationOk') {
+      this.#stage = { at: 'over' }
+      return undefined
+    }
     // Anything else in the middle of a method, the server's Ok before its proof above all.
     if (stage.at !== 'start') throw unacceptable(`sent ${message.type} out of order`)
     return this.#begin(message)
@@ -84,7 +86,8 @@ export class Authentication {
     switch (message.type) {
       case 'authenticationOk':
         this.#permit('none')
-        return this.#letIn()
+        this.#stage = { at: 'over' }
+        return undefined
       case 'authenticationCleartextPassword':
         this.#permit('password')
         if (this.#around.encryption === 'none' && !this.#around.loopback) {
@@ -114,7 +117,9 @@ export class Authentication {
     if (!mechanisms.includes(mechanism)) {
       throw unacceptable(`offers ${mechanisms.join(', ')}, and not ${mechanism}`)
     }
-    this.#bound = binding.type === 'bound'
+    if (binding.type !== 'bound' && this.#terms.channelBinding === 'require') {
+      throw unacceptable('offers no SCRAM that is bound to TLS, which channelBinding requires')
+    }
     const { password } = this.#identity
     const client = new ScramClient({ password, binding, keys: this.#keys })
     this.#stage = { at: 'first-sent', client }
@@ -129,18 +134,16 @@ export class Authentication {
     return offered ? { type: 'bound', endPoint } : { type: 'not-offered' }
   }
 
+  /** Asked before anything is sent: what was sent to the wrong one cannot be taken back. */
   #permit(method: AuthMethod): void {
-    if (this.#terms.requireAuth.includes(method)) return
+    const { requireAuth, channelBinding } = this.#terms
     const asks = method === 'none' ? 'lets us in without asking' : `asks for ${method}`
-    throw unacceptable(`${asks}, which requireAuth does not allow`)
-  }
-
-  #letIn(): undefined {
-    if (this.#terms.channelBinding === 'require' && !this.#bound) {
-      throw unacceptable('lets us in without channel binding, which channelBinding requires')
+    if (!requireAuth.includes(method)) {
+      throw unacceptable(`${asks}, which requireAuth does not allow`)
     }
-    this.#stage = { at: 'over' }
-    return undefined
+    if (channelBinding === 'require' && method !== 'scram-sha-256') {
+      throw unacceptable(`${asks}, and channelBinding requires SCRAM that is bound to TLS`)
+    }
   }
 }
 

@@ -77,29 +77,27 @@ export class Login {
     return this.#row
   }
 
+  /** A chunk after the other, and its messages in order: a SASL step is asynchronous. */
   async #untilReady(): Promise<void> {
-    let messages: BackendMessage[] = []
-    let ready = false
+    const messages: BackendMessage[] = []
     const frames = new FrameReader(upstreamLoginFrames, {
       begin: (_type, _size, bytes, start, end) => {
         const message = decodeBackend(bytes, start, end)
         this.#count(message, bytes.subarray(start, end))
         messages.push(message)
-        ready = message.type === 'readyForQuery'
-        if (ready) frames.stop()
+        if (message.type === 'readyForQuery') frames.stop()
         return true
       },
       rest: () => undefined,
     })
     let chunk = this.#rest
-    while (!ready) {
-      if (chunk.length === 0) chunk = await nextChunk(this.#socket, this.#signal)
-      const used = frames.push(chunk)
-      this.#rest = chunk.subarray(used)
-      // In order, each before the next: a SASL step is asynchronous.
-      for (const message of messages) await this.#hear(message)
-      messages = []
-      chunk = Buffer.alloc(0)
+    for (;;) {
+      this.#rest = chunk.subarray(frames.push(chunk))
+      for (const message of messages.splice(0)) {
+        await this.#hear(message)
+        if (message.type === 'readyForQuery') return
+      }
+      chunk = await nextChunk(this.#socket, this.#signal)
     }
   }
 

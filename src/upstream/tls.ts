@@ -129,12 +129,9 @@ async function encrypted(
       cause: error,
     })
   }
-  const certificate = socket.getPeerX509Certificate()
-  return {
-    socket,
-    encryption: 'tls',
-    endPoint: certificate === undefined ? undefined : tlsServerEndPoint(certificate.raw),
-  }
+  // Not getPeerX509Certificate: in Node 20 that takes the certificate away from every later call.
+  const { raw: certificate } = socket.getPeerCertificate()
+  return { socket, encryption: 'tls', endPoint: tlsServerEndPoint(certificate) }
 }
 
 /** Whether the chain ends at nobody we know, as it does with an authority of one's own. */

@@ -1,5 +1,6 @@
 // Certificates for tests, made on the spot: authorities, and those that they vouch for.
 
+import { isIP } from 'node:net'
 import { generate } from 'selfsigned'
 
 export interface Pair {
@@ -16,11 +17,15 @@ interface Terms {
   readonly notAfter?: Date
   /** Before the common name. */
   readonly organization?: string
+  /** Of the server; localhost by default. */
+  readonly names?: readonly string[]
+  readonly algorithm?: string
 }
 
-/** A certificate of this common name; if it is no authority's, one for localhost as well. */
+/** A certificate of this common name; if it is no authority's, one for `names` as well. */
 export async function certify(commonName: string, terms: Terms = {}): Promise<Pair> {
   const { by, isAuthority = false, notBefore, notAfter, organization } = terms
+  const { names = ['localhost'], algorithm = 'sha256' } = terms
   const pems = await generate(
     [
       ...(organization === undefined ? [] : [{ name: 'organizationName', value: organization }]),
@@ -28,11 +33,11 @@ export async function certify(commonName: string, terms: Terms = {}): Promise<Pa
     ],
     {
       keyType: 'ec',
-      algorithm: 'sha256',
+      algorithm,
       extensions: [
         isAuthority
           ? { name: 'basicConstraints', cA: true, critical: true }
-          : { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
+          : { name: 'subjectAltName', altNames: names.map(altName) },
       ],
       ...(notBefore === undefined ? {} : { notBeforeDate: notBefore }),
       ...(notAfter === undefined ? {} : { notAfterDate: notAfter }),
@@ -40,4 +45,8 @@ export async function certify(commonName: string, terms: Terms = {}): Promise<Pa
     },
   )
   return { certificate: pems.cert, key: pems.private }
+}
+
+function altName(name: string): { type: 2; value: string } | { type: 7; ip: string } {
+  return isIP(name) === 0 ? { type: 2, value: name } : { type: 7, ip: name }
 }

@@ -24,8 +24,10 @@ export interface WardenOptions {
   readonly listen?: readonly string[]
   /** Listeners besides: YAML lines of each. */
   readonly alsoListen?: readonly (readonly string[])[]
-  /** YAML lines below the target. */
+  /** YAML lines below the target `shop:`. */
   readonly shop?: readonly string[]
+  /** YAML lines below `targets:`, after `shop: &shop`. */
+  readonly targets?: readonly string[]
   /** Run once on the target database, as superuser. */
   readonly schema?: string
   /** YAML lines below `limits:`. */
@@ -36,6 +38,8 @@ export interface WardenOptions {
   readonly beside?: Warden
   /** Another server to reach the target through: a fake in front of the real one. */
   readonly targetPort?: number
+  /** YAML lines of the target in place of its host and port. */
+  readonly servers?: readonly string[]
 }
 
 /** A line of the journal. */
@@ -130,13 +134,18 @@ export class Warden {
   /** Connection settings for the pg driver, with a new token. */
   async login(
     role: string,
-    more: { readonly kind?: TokenKind; readonly user?: string; readonly forMs?: number } = {},
+    more: {
+      readonly kind?: TokenKind
+      readonly user?: string
+      readonly forMs?: number
+      readonly target?: string
+    } = {},
   ): Promise<ClientConfig & { readonly user: string; readonly password: string }> {
     const user = more.user ?? `user_${role}`
     const { token } = await operations.issueToken({
       configFile: this.configFile,
       principal: user,
-      target: 'shop',
+      target: more.target ?? 'shop',
       role,
       forMs: more.forMs ?? 3_600_000,
       kind: more.kind ?? 'reusable',
@@ -212,9 +221,14 @@ export class Warden {
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
       'targets:',
-      '  shop:',
-      `    host: ${admin.hostname}`,
-      `    port: ${options.targetPort ?? (admin.port || 5432)}`,
+      '  shop: &shop',
+      ...(options.shop ?? []).map((line) => `    ${line}`),
+      ...(
+        options.servers ?? [
+          `host: ${admin.hostname}`,
+          `port: ${options.targetPort ?? (admin.port || 5432)}`,
+        ]
+      ).map((line) => `    ${line}`),
       `    database: ${this.target.name}`,
       ...(options.shop ?? []).map((line) => `    ${line}`),
       ...below('    limits:', options.targetLimits),
@@ -228,6 +242,7 @@ export class Warden {
       ...['read_only', 'read_limited_write', 'read_full_write', 'admin'].map(
         (role) => `          ${role}: ['ALTER ROLE {{name}} SUPERUSER']`,
       ),
+      ...(options.targets ?? []).map((line) => `  ${line}`),
       '',
     ].join('\n')
   }

@@ -69,14 +69,18 @@ export class WireClient {
     return client
   }
 
-  /** Proves by SCRAM to have this token, after a startup packet. What comes of it is still to be heard. */
-  async proves(token: string): Promise<void> {
+  /**
+   * Proves by SCRAM to have this token, after a startup packet, and says `behind` in the same breath.
+   * What comes of it is still to be heard.
+   */
+  async proves(token: string, ...behind: readonly Buffer[]): Promise<void> {
     const scram = new ScramClient({ password: new Secret(token), binding: { type: 'none' } })
     await this.hears('authenticationSASL')
     this.says({ type: 'password', data: saslStart('SCRAM-SHA-256', scram.first()) })
     const challenge = (await this.hears('authenticationSASLContinue')).at(-1)
     if (challenge?.type !== 'authenticationSASLContinue') throw new Error('no challenge')
-    this.says({ type: 'password', data: await scram.final(challenge.data) })
+    const final = encodeFrontend({ type: 'password', data: await scram.final(challenge.data) })
+    this.socket.write(Buffer.concat([final, ...behind]))
   }
 
   startup(parameters: Readonly<Record<string, string>>): void {
