@@ -230,7 +230,6 @@ export class Warden {
         ]
       ).map((line) => `    ${line}`),
       `    database: ${this.target.name}`,
-      ...(options.shop ?? []).map((line) => `    ${line}`),
       ...below('    limits:', options.targetLimits),
       '    credentials:',
       '      broker:',
