@@ -93,6 +93,7 @@ describe('a configuration', () => {
     expect(shown).toEqual({
       ...shop,
       servers: [{ ...shop?.servers[0], host: 'db.internal' }],
+      limits: { ...shop?.limits, idleInTransactionMs: 900_000 },
       credentials: shown?.credentials,
     })
   })

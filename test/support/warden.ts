@@ -222,7 +222,6 @@ export class Warden {
         : 'log: { level: error }',
       'targets:',
       '  shop: &shop',
-      ...(options.shop ?? []).map((line) => `    ${line}`),
       ...(
         options.servers ?? [
           `host: ${admin.hostname}`,
