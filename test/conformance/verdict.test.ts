@@ -45,7 +45,8 @@ describe('the verdict on a check', () => {
   it('takes a line that says nothing, and a check said twice, for failures', () => {
     const run = readLines(`${introduction}Segmentation fault\n`, '', '')
     expect(run).toMatchObject({ version: 'x 1' })
-    expect(judge({ direct: said('ok', ''), through: run }, 'output').type).toBe('fails directly')
+    expect(judge({ direct: said('ok', ''), through: run }, 'output').type).toBe('differs')
+    expect(judge({ direct: run, through: run }, 'output').type).toBe('fails directly')
     const line = '{"check":"simple","result":"ok","detail":""}\n'
     const twice = readLines(introduction + line + line, '', '')
     expect(verdict(twice, twice)).toBe('fails directly')

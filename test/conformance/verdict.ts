@@ -32,17 +32,15 @@ export function checksOf(pairs: readonly Pair[]): readonly string[] {
 export function judge({ direct, through }: Pair, check: string): Verdict {
   if (direct.type === 'not run') return direct
   if (through.type === 'not run') return through
-  const before = direct.outcomes.get(check) ?? missing
-  const after = through.outcomes.get(check) ?? missing
-  if (before.result === 'failed') return { type: 'fails directly', detail: before.detail }
-  if (before.result !== after.result || before.detail !== after.detail) {
+  const before = direct.outcomes.get(check)
+  const after = through.outcomes.get(check)
+  if (before?.result === 'failed') return { type: 'fails directly', detail: before.detail }
+  if (before === undefined || before.result !== after?.result || before.detail !== after.detail) {
     return { type: 'differs', direct: describe(before), through: describe(after) }
   }
   return before.result === 'ok' ? { type: 'same' } : { type: 'unsupported', why: before.detail }
 }
 
-const missing: Outcome = { result: 'failed', detail: 'not reported' }
-
-function describe({ result, detail }: Outcome): string {
-  return `${result}: ${detail}`
+function describe(outcome: Outcome | undefined): string {
+  return outcome === undefined ? 'not reported' : `${outcome.result}: ${outcome.detail}`
 }
