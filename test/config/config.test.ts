@@ -93,7 +93,6 @@ describe('a configuration', () => {
     expect(shown).toEqual({
       ...shop,
       servers: [{ ...shop?.servers[0], host: 'db.internal' }],
-      limits: { ...shop?.limits, idleInTransactionMs: 900_000 },
       credentials: shown?.credentials,
     })
   })
