@@ -46,6 +46,7 @@ module.exports = {
     room('journal', ['audit']),
     room('telemetry', []),
     room('config', ['policy']),
+    room('certificates', []),
     room('demo', []),
     room('catalog', ['policy', 'sql']),
     room('parsing', ['sql']),

@@ -7,7 +7,7 @@ import { stat } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
 import { type Certificate, type CertificateFiles, readCertificate } from './files.ts'
 
-export interface WatchOptions {
+interface WatchOptions {
   readonly files: CertificateFiles
   readonly clock: Clock
   readonly observer: CertificateObserver
@@ -15,7 +15,7 @@ export interface WatchOptions {
   readonly everyMs?: number
 }
 
-export interface CertificateObserver {
+interface CertificateObserver {
   /** Another certificate is shown from now on; also the first. */
   loaded(certificate: Certificate): void
   /** The files have changed and cannot be used. Told once for each state that they are in. */

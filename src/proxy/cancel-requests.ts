@@ -29,6 +29,7 @@ export class CancelRequests {
   readonly #replicas: Replicas
   readonly #unrecorded = new Map<CancelResult, Wrong>()
   #recording: NodeJS.Timeout | undefined
+  #stopped = false
 
   constructor(deps: {
     readonly journal: Journal
@@ -68,8 +69,9 @@ export class CancelRequests {
     this.#journal.append(cancelRecord({ result: 'passed', client: name, ...elsewhere }))
   }
 
-  /** Records what is still to be recorded; whoever waits for another process is let go. */
+  /** Whoever waits for another process is let go; what comes now is recorded at once. */
   stop(): void {
+    this.#stopped = true
     this.#replicas.stop()
     clearTimeout(this.#recording)
     this.#recordWrong()
@@ -100,6 +102,7 @@ export class CancelRequests {
       this.#journal.append(cancelRecord({ result, session: undefined, ...wrong }))
     }
     this.#unrecorded.clear()
+    if (this.#stopped) return
     this.#recording = setTimeout(() => this.#recordWrong(), recordEveryMs).unref()
   }
 }

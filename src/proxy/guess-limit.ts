@@ -2,7 +2,7 @@
 // 3.0 have 32 bits, so trying them all must take longer than anybody has. Ignorant of what is guessed.
 
 import type { Clock } from '../clock.ts'
-import { networkOf } from './peer.ts'
+import { networkOf } from './networks.ts'
 
 export interface GuessLimitOptions {
   /** How many wrong guesses in a row a network has. */

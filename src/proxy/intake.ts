@@ -20,11 +20,9 @@ export class Intake {
 
   /** The next byte, which stays; undefined when the stream ends first. */
   async peek(): Promise<number | undefined> {
-    while (this.#held.length === 0) {
-      this.#take()
-      if (this.#held.length === 0 && !(await this.#more())) return undefined
-    }
-    return this.#held[0]
+    const first = await this.bytes(1)
+    if (first !== undefined) this.#held = Buffer.concat([first, this.#held])
+    return first?.[0]
   }
 
   /** The next `count` bytes; undefined when the stream ends first. */

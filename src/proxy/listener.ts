@@ -4,6 +4,7 @@
 import net, { type Socket } from 'node:net'
 import { Failure } from '../errors.ts'
 import { errorResponse } from '../wire/backend.ts'
+import { Anteroom, type Guest } from './anteroom.ts'
 import { Line } from './line.ts'
 import { asFailure } from './login.ts'
 import { Networks } from './networks.ts'
@@ -38,11 +39,13 @@ export class Listener {
   readonly #hall: Hall
   readonly #entrance: Entrance
   readonly #sockets = new Set<Socket>()
+  readonly #anteroom: Anteroom
 
   /** Throws when the certificate or an address range cannot be used. */
   constructor(options: ListenerOptions, hall: Hall, deps: ServeDependencies) {
     this.#options = options
     this.#deps = deps
+    this.#anteroom = new Anteroom(deps.clock)
     this.#hall = hall
     this.#tls = options.certificates && new TlsDoor(options.certificates)
     this.#entrance = {
@@ -84,15 +87,29 @@ export class Listener {
     const { log, meter } = this.#deps
     const line = new Line(raw)
     this.#sockets.add(raw)
-    raw.on('close', () => this.#sockets.delete(raw))
+    const guest: Guest = {
+      dismiss: () => {
+        this.#sockets.delete(raw)
+        if (!line.socket.writableEnded) dismiss(tooMany())
+        raw.destroySoon()
+      },
+    }
+    this.#anteroom.enter(guest)
+    raw.on('close', () => {
+      this.#sockets.delete(raw)
+      this.#anteroom.leave(guest)
+    })
     raw.setKeepAlive(true, 60_000)
-    const deadline = setTimeout(() => {
+    const dismiss = (failure: Failure): void => {
       // Nothing at all said: a health check. Something: somebody to be told.
       if (raw.bytesRead === 0) raw.destroy()
-      else line.end(errorResponse(tooSlow()))
-    }, this.#options.startupTimeoutMs)
+      else line.end(errorResponse(failure))
+    }
+    const deadline = setTimeout(() => dismiss(tooSlow()), this.#options.startupTimeoutMs)
     try {
-      if (this.#sockets.size > this.#options.maxConnections) throw tooMany()
+      while (this.#sockets.size > this.#options.maxConnections) {
+        if (!this.#anteroom.makeRoom()) throw tooMany()
+      }
       const opening = await readStartup(line, this.#tls)
       if (opening === undefined) {
         meter.connection('silent')
@@ -104,7 +121,10 @@ export class Listener {
         line.end()
       } else {
         meter.connection('login')
-        const heard = (): void => clearTimeout(deadline)
+        const heard = (): void => {
+          clearTimeout(deadline)
+          this.#anteroom.leave(guest)
+        }
         await serve(opening, opening.packet, heard, this.#entrance, this.#hall, this.#deps)
       }
     } catch (error) {
@@ -114,6 +134,7 @@ export class Listener {
       if (failure.cause === undefined) log.debug(fields, failure.message)
       else log.warn(fields, failure.message)
       line.end(errorResponse(failure, 'FATAL'))
+      if (!raw.destroyed) this.#anteroom.refuse(guest)
     } finally {
       clearTimeout(deadline)
     }

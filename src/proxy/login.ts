@@ -251,7 +251,7 @@ function noCertificate(): Failure {
   return new Failure('invalid_authorization', {
     message: 'connection requires a client certificate',
     detail: 'This target is open only to clients that show one.',
-    hint: 'Connect with TLS and with sslcert and sslkey.',
+    hint: 'Connect with sslcert and sslkey, where pgwarden asks for certificates.',
   })
 }
 

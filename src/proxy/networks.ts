@@ -30,3 +30,21 @@ export class Networks {
     return isIPv6(plain) && this.#ipv6.check(plain, 'ipv6')
   }
 }
+
+/**
+ * What an address is counted under: who has IPv6 has a /64 at least, and could come from another address
+ * each time.
+ */
+export function networkOf(address: string): string {
+  const plain = unmapped(address)
+  if (!isIPv6(plain)) return plain
+  const [front = '', back] = plain.replace(/%.*$/, '').split('::')
+  const groups = front === '' ? [] : front.split(':')
+  if (back !== undefined) {
+    const behind = back === '' ? [] : back.split(':')
+    while (groups.length + behind.length < 8) groups.push('0')
+    groups.push(...behind)
+  }
+  const network = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16))
+  return `${network.join(':')}::/64`
+}

@@ -49,6 +49,7 @@ export class Relay implements SessionPort {
   readonly #onEnd: (ending: Ending) => void
   #over = false
   #terminating = false
+  #finPassedOn = false
   #yielding = false
   /** The cancel of what runs, while it is on its way upstream. */
   #cancelling: Promise<CancelEffect> | undefined
@@ -138,6 +139,8 @@ export class Relay implements SessionPort {
     if (rest.length > 0) this.#fromUpstream(rest)
     client.resume()
     upstream.resume()
+    // A client that left during the login has said so when nobody listened.
+    if (client.readableEnded) this.#clientEnded()
   }
 
   toUpstream(buffers: readonly Buffer[]): void {
@@ -201,7 +204,7 @@ export class Relay implements SessionPort {
       this.#heardAt = startedAt
       work()
       this.#yieldFor(this.#clock.elapsed() - startedAt)
-      if (this.session.congested) this.#client.pause()
+      if (this.session.full) this.#client.pause()
     } catch (error) {
       this.end(unexpected(error))
     }
@@ -236,11 +239,16 @@ export class Relay implements SessionPort {
     this.#probing = setTimeout(() => {
       if (this.#over) return
       // The server hears of the FIN too, as from the client itself: it may wait for a Sync as well.
-      if (!this.session.congested && !this.#upstream.writableEnded) this.#upstream.end()
+      if (!this.session.congested) this.#passFinOn()
       if (this.#probe !== undefined && this.session.clientAtBoundary) this.toClient([this.#probe])
       this.#probeIn(Math.min(ms * 2, longestProbeMs))
     }, ms)
     this.#probing.unref()
+  }
+
+  #passFinOn(): void {
+    if (!this.#finPassedOn) this.#upstream.end()
+    this.#finPassedOn = true
   }
 
   #clientGone(): void {
@@ -269,6 +277,10 @@ export class Relay implements SessionPort {
     if (this.#over) return
     if (this.#terminating) {
       this.#finish({ reason: 'client_terminated', failure: undefined })
+      return
+    }
+    if (this.#finPassedOn) {
+      this.#finish({ reason: 'client_gone', failure: undefined })
       return
     }
     const failure = new Failure('upstream_lost', {
@@ -312,7 +324,7 @@ export class Relay implements SessionPort {
   /** Reads from the client again, unless something still holds it back. */
   #resumeClient(): void {
     if (this.#over || this.#yielding || this.#cancelling !== undefined) return
-    if (this.session.congested || this.#upstream.writableNeedDrain) return
+    if (this.session.full || this.#upstream.writableNeedDrain) return
     this.#client.resume()
   }
 }

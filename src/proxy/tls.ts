@@ -21,7 +21,7 @@ export interface Encryption {
 }
 
 /** What a client showed of itself. Only a verified certificate can be had from it. */
-export type ClientIdentity =
+type ClientIdentity =
   | { readonly type: 'none' }
   | { readonly type: 'verified'; readonly certificate: ClientCertificate }
   /** `reason`: OpenSSL's, e.g. `CERT_HAS_EXPIRED`. */
@@ -72,6 +72,7 @@ export class TlsDoor {
       rejectUnauthorized: false,
     })
     this.#server.on('secureConnection', (socket) => {
+      socket.allowHalfOpen = true
       this.#handshakes.get(lineOf(socket))?.done(socket)
     })
     this.#server.on('tlsClientError', (error, socket) => {
@@ -87,7 +88,10 @@ export class TlsDoor {
     try {
       return await new Promise<TLSSocket>((done, failed) => {
         this.#handshakes.set(line, { done, failed })
+        if (raw.destroyed) throw new Error('closed before the handshake')
         raw.once('close', () => failed(new Error('closed during the handshake')))
+        // A peer that shuts its side down in the middle of it waits for nothing any more.
+        raw.allowHalfOpen = false
         this.#server.emit('connection', raw)
       })
     } catch (error) {
@@ -134,10 +138,17 @@ function clientOf(socket: TLSSocket): ClientIdentity {
   const shown = socket.getPeerX509Certificate()
   if (shown === undefined) return { type: 'none' }
   if (!socket.authorized) return { type: 'refused', reason: String(socket.authorizationError) }
-  // One attribute a line, the most general first; special characters are escaped as in RFC 2253.
-  const subject = shown.subject.split('\n').reverse().join(',')
+  const subject = distinguishedName(shown.subject)
   const sha256 = shown.fingerprint256.replaceAll(':', '').toLowerCase()
   return { type: 'verified', certificate: { subject, sha256 } }
+}
+
+/**
+ * Node gives a line to each attribute, the most general first, with special and control characters
+ * escaped as in RFC 2253; and nothing where all of the subject is in its alternative names.
+ */
+function distinguishedName(lines: string | undefined): string {
+  return lines?.split('\n').reverse().join(',') ?? ''
 }
 
 /** Both ends of a connection: while it is open, no other has the same. */

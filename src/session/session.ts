@@ -15,6 +15,12 @@ import { type SessionOptions, SessionState } from './state.ts'
  */
 const maxOwed = 8_192
 
+/**
+ * So much of what a client sends while it must wait is read all the same: its end may stand behind it,
+ * and who is gone must not be waited for.
+ */
+const readAhead = 64 * 1024
+
 const nothing = Buffer.alloc(0)
 
 export class Session {
@@ -23,7 +29,7 @@ export class Session {
   readonly #replies: Replies
   readonly #clientFrames: FrameReader
   readonly #upstreamFrames: FrameReader
-  /** What the client has sent and the gate does not take yet. */
+  /** What the client has sent and must wait. */
   #waiting: Buffer = nothing
   #closed = false
 
@@ -39,7 +45,7 @@ export class Session {
 
   /** Bytes from the client. Throws a Failure when they are not the protocol. */
   fromClient(chunk: Buffer): void {
-    if (this.#clientFrames.paused) this.#waiting = Buffer.concat([this.#waiting, chunk])
+    if (this.congested) this.#waiting = Buffer.concat([this.#waiting, chunk])
     else this.#readClient(chunk)
   }
 
@@ -57,7 +63,8 @@ export class Session {
 
   /** Goes on with what the client has sent, if what it had to wait for has come. */
   resume(): void {
-    if (!this.#clientFrames.paused || !this.#gate.ready || this.#closed) return
+    if (this.#closed || this.#state.pipeline.length > maxOwed) return
+    if (this.#clientFrames.paused ? !this.#gate.ready : this.#waiting.length === 0) return
     const waiting = this.#waiting
     this.#waiting = nothing
     this.#clientFrames.resume()
@@ -66,7 +73,6 @@ export class Session {
 
   #readClient(chunk: Buffer): void {
     const used = this.#clientFrames.push(chunk)
-    // What a paused reader leaves is bounded: the client is not read from while it waits.
     if (this.#clientFrames.paused) this.#waiting = chunk.subarray(used)
     this.#gate.flush()
     this.#state.began()
@@ -113,6 +119,11 @@ export class Session {
   /** The client must wait: so many answers are owed, or what it sent waits for one or to be judged. */
   get congested(): boolean {
     return this.#clientFrames.paused || this.#state.pipeline.length > maxOwed
+  }
+
+  /** No more may be read from the client for now. */
+  get full(): boolean {
+    return this.congested && this.#waiting.length > readAhead
   }
 
   /** Statements accepted or denied so far. */

@@ -107,6 +107,24 @@ describe('a configuration', () => {
     expect(config.limits.statementBytes).toBe(65_536)
   })
 
+  it('limits the time of sessions for all targets, or for one, or not at all', () => {
+    const limitsOf = (text: string): unknown =>
+      parseConfig(text, 'pgwarden.yaml', env).targets.get('shop')?.limits
+    expect(limitsOf(minimal)).toEqual({
+      idleMs: undefined,
+      idleInTransactionMs: undefined,
+      transactionMs: undefined,
+    })
+    const own = 'host: db\n    limits: { idleTimeout: off, transactionTimeout: 1h }\n'
+    const general = 'limits: { idleTimeout: 30m, idleInTransactionTimeout: 5m }\n'
+    expect(limitsOf(general + minimal)).toMatchObject({ idleMs: 1_800_000 })
+    expect(limitsOf(general + changed('host: db\n', own))).toEqual({
+      idleMs: undefined,
+      idleInTransactionMs: 300_000,
+      transactionMs: 3_600_000,
+    })
+  })
+
   it('takes what a role may set, touch and use up at most', () => {
     const role = `roles:
   robot:
@@ -248,6 +266,11 @@ describe('a mistake in a configuration is named with file, line, column and path
       'host: db\n',
       'host: db\n    connectTimeout: 2d\n',
       '8:21: targets.shop.connectTimeout: expected a duration from 1s to 1m, like 1s',
+    ],
+    [
+      'host: db\n',
+      'host: db\n    limits: { idleTimeout: never }\n',
+      '8:28: targets.shop.limits.idleTimeout: expected off or a duration from 1s to 30d, like 1s',
     ],
     [
       'owned: drop',

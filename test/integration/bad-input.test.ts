@@ -12,6 +12,7 @@ import {
   encodeSslRequest,
   encodeStartup,
 } from '../../src/wire/startup.ts'
+import { sync } from '../support/scripted-session.ts'
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
@@ -263,6 +264,43 @@ describe('in a session', () => {
     await eventually(async () => (await backendsRunning('/* vanishing */')) === 0)
     const ends = await warden.journal('session.end')
     expect(ends.at(-1)).toMatchObject({ reason: 'client_gone' })
+  })
+
+  it('does the same for a client that closes without a word', async () => {
+    const gone = await WireClient.logIn(warden.port, await warden.login('read_only'))
+    gone.query('SELECT pg_sleep(300) /* silent */')
+    await eventually(async () => (await backendsRunning('/* silent */')) === 1)
+    gone.socket.end()
+    await eventually(async () => (await backendsRunning('/* silent */')) === 0)
+  })
+
+  it('ends the session of a client that has gone while it was logged in', async () => {
+    const login = await warden.login('read_only')
+    const gone = await WireClient.dial(warden.port)
+    gone.startup({ user: login.user, database: 'shop', application_name: 'too late' })
+    await gone.proves(login.password)
+    gone.socket.end()
+    await gone.hearsTheEnd()
+    await eventually(async () => {
+      const ends = await warden.journal('session.end')
+      return ends.some(({ application }) => application === 'too late')
+    })
+  })
+
+  it('does the same for one whose next messages have to wait', async () => {
+    const gone = await WireClient.logIn(warden.port, await warden.login('read_limited_write'))
+    await warden.asSuperuser(async (locker) => {
+      await locker.query('BEGIN; LOCK TABLE items')
+      gone.query('COPY items FROM STDIN /* waiting */')
+      await eventually(async () => (await backendsRunning('/* waiting */')) === 1)
+      // Whether it is read as data is not certain before COPY has begun; and there is more behind it.
+      gone.says(sync)
+      await sleep(50)
+      gone.says(sync)
+      await sleep(50)
+      gone.close()
+      await eventually(async () => (await backendsRunning('/* waiting */')) === 0)
+    })
   })
 
   it('answers a client that has shut down its side and waits', async () => {

@@ -13,7 +13,7 @@ import type { Upstream } from '../../src/upstream/open.ts'
 import type { TlsSettings, UpstreamTarget } from '../../src/upstream/target.ts'
 import { encodeBackend } from '../../src/wire/backend.ts'
 import { encodeSslRequest } from '../../src/wire/startup.ts'
-import { type Issued, issue, newAuthority } from '../support/certificates.ts'
+import { certify, type Pair } from '../support/certificates.ts'
 import { type Forwarder, join, listenWith } from '../support/forwarder.ts'
 import { password, startTlsDatabase, type TlsDatabase } from '../support/tls-database.ts'
 import { connectorTo, serverAt } from '../support/upstream.ts'
@@ -94,7 +94,7 @@ describe('a mode of TLS', () => {
   it('verify-ca knows the authority, and takes any of its names', async () => {
     const ca = database.authority.certificate
     expect(await protocolOf({ mode: 'verify-ca', ca, serverName: 'other.test' })).toBe('TLSv1.3')
-    const stranger = (await newAuthority('stranger')).certificate
+    const stranger = (await certify('stranger', { isAuthority: true })).certificate
     expect(await refusal({ mode: 'verify-ca', ca: stranger })).toEqual([
       unreachable,
       expect.stringMatching(
@@ -122,7 +122,7 @@ describe('a mode of TLS', () => {
   })
 
   it('shows our certificate to a server that wants one', async () => {
-    const { certificate, key } = await issue(database.authority, ['certified'])
+    const { certificate, key } = await certify('certified', { by: database.authority })
     const client = { certificate, key: new Secret(key) }
     const login = { user: 'certified' }
     expect(await protocolOf({ mode: 'require', client }, login)).toBe('TLSv1.3')
@@ -139,7 +139,7 @@ describe('a mode of TLS', () => {
 
 describe('a server with', () => {
   /** TLS with any certificate in front of the real server's plain port. */
-  async function inFront(certificate: Issued, more: tls.TlsOptions = {}): Promise<number> {
+  async function inFront(certificate: Pair, more: tls.TlsOptions = {}): Promise<number> {
     return forward((client) => {
       client.once('data', () => {
         client.write('S')
@@ -155,7 +155,14 @@ describe('a server with', () => {
   }
 
   it('an expired certificate is refused where certificates are looked at', async () => {
-    const port = await inFront(await issue(database.authority, ['127.0.0.1'], { expired: true }))
+    const port = await inFront(
+      await certify('127.0.0.1', {
+        by: database.authority,
+        names: ['127.0.0.1'],
+        notBefore: new Date(Date.now() - 3 * 86_400_000),
+        notAfter: new Date(Date.now() - 86_400_000),
+      }),
+    )
     const ca = database.authority.certificate
     for (const mode of ['verify-ca', 'verify-full'] as const) {
       expect(await refusal({ mode, ca }, { port })).toEqual([
@@ -167,7 +174,7 @@ describe('a server with', () => {
   })
 
   it('TLS 1.2 is taken, and with TLS 1.1 is not', async () => {
-    const certificate = await issue(database.authority, ['127.0.0.1'])
+    const certificate = await certify('127.0.0.1', { by: database.authority, names: ['127.0.0.1'] })
     const ca = database.authority.certificate
     const new12 = await inFront(certificate, { maxVersion: 'TLSv1.2' })
     expect(await protocolOf({ mode: 'verify-full', ca }, { port: new12 })).toBe('TLSv1.2')
@@ -239,7 +246,7 @@ describe('a server with', () => {
 describe('channel binding', () => {
   /** Opens the TLS of both sides up, with a certificate that the client may well trust. */
   async function between(edit: (chunk: Buffer) => Buffer = (chunk) => chunk): Promise<number> {
-    const certificate = await issue(database.authority, ['127.0.0.1'])
+    const certificate = await certify('127.0.0.1', { by: database.authority, names: ['127.0.0.1'] })
     const open = async (client: net.Socket): Promise<void> => {
       const raw = net.connect(database.port, '127.0.0.1')
       raw.on('error', () => client.destroy())
@@ -266,7 +273,11 @@ describe('channel binding', () => {
   })
 
   it.each(['sha384', 'sha512'])('follows the hash of the certificate: %s', async (algorithm) => {
-    const other = await issue(database.authority, ['127.0.0.1'], { algorithm })
+    const other = await certify('127.0.0.1', {
+      by: database.authority,
+      names: ['127.0.0.1'],
+      algorithm,
+    })
     await database.present(other)
     const wanted = new X509Certificate(other.certificate).fingerprint256
     for (let tries = 0; ; tries++) {

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { GuessLimit } from '../../src/proxy/guess-limit.ts'
-import { networkOf } from '../../src/proxy/peer.ts'
+import { networkOf } from '../../src/proxy/networks.ts'
 import { HeldClock } from '../support/memory-journal.ts'
 
 function limited(networks = 100): {

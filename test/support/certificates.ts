@@ -1,55 +1,52 @@
-// Certificates as an operator's own authority makes them.
+// Certificates for tests, made on the spot: authorities, and those that they vouch for.
 
 import { isIP } from 'node:net'
 import { generate } from 'selfsigned'
 
-export interface Issued {
+export interface Pair {
+  /** PEM. */
   readonly certificate: string
   readonly key: string
 }
 
-const day = 86_400_000
-
-export async function newAuthority(name: string): Promise<Issued> {
-  return made(name, {
-    extensions: [
-      { name: 'basicConstraints', cA: true, critical: true },
-      { name: 'keyUsage', keyCertSign: true, critical: true },
-    ],
-  })
+interface Terms {
+  /** Self-signed without. */
+  readonly by?: Pair
+  readonly isAuthority?: boolean
+  readonly notBefore?: Date
+  readonly notAfter?: Date
+  /** Before the common name. */
+  readonly organization?: string
+  /** Of the server; localhost by default. */
+  readonly names?: readonly string[]
+  readonly algorithm?: string
 }
 
-/** For a server of these names and addresses, or for a client; the first one is the common name. */
-export async function issue(
-  authority: Issued,
-  names: readonly string[],
-  more: { readonly expired?: boolean; readonly algorithm?: string } = {},
-): Promise<Issued> {
-  const from = Date.now() - (more.expired === true ? 3 : 1) * day
-  return made(names[0] ?? '', {
-    ca: { key: authority.key, cert: authority.certificate },
-    notBeforeDate: new Date(from),
-    notAfterDate: new Date(from + 2 * day),
-    ...(more.algorithm === undefined ? {} : { algorithm: more.algorithm }),
-    extensions: [
-      {
-        name: 'subjectAltName',
-        altNames: names.map((name) =>
-          isIP(name) === 0 ? { type: 2, value: name } : { type: 7, ip: name },
-        ),
-      },
+/** A certificate of this common name; if it is no authority's, one for `names` as well. */
+export async function certify(commonName: string, terms: Terms = {}): Promise<Pair> {
+  const { by, isAuthority = false, notBefore, notAfter, organization } = terms
+  const { names = ['localhost'], algorithm = 'sha256' } = terms
+  const pems = await generate(
+    [
+      ...(organization === undefined ? [] : [{ name: 'organizationName', value: organization }]),
+      { name: 'commonName', value: commonName },
     ],
-  })
-}
-
-async function made(
-  name: string,
-  options: NonNullable<Parameters<typeof generate>[1]>,
-): Promise<Issued> {
-  const pems = await generate([{ name: 'commonName', value: name }], {
-    keyType: 'ec',
-    algorithm: 'sha256',
-    ...options,
-  })
+    {
+      keyType: 'ec',
+      algorithm,
+      extensions: [
+        isAuthority
+          ? { name: 'basicConstraints', cA: true, critical: true }
+          : { name: 'subjectAltName', altNames: names.map(altName) },
+      ],
+      ...(notBefore === undefined ? {} : { notBeforeDate: notBefore }),
+      ...(notAfter === undefined ? {} : { notAfterDate: notAfter }),
+      ...(by === undefined ? {} : { ca: { cert: by.certificate, key: by.key } }),
+    },
+  )
   return { certificate: pems.cert, key: pems.private }
+}
+
+function altName(name: string): { type: 2; value: string } | { type: 7; ip: string } {
+  return isIP(name) === 0 ? { type: 2, value: name } : { type: 7, ip: name }
 }

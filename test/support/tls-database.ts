@@ -5,17 +5,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { postgresAccount } from '../../src/demo/account.ts'
 import { startEmbeddedPostgres } from '../../src/demo/embedded.ts'
-import { type Issued, issue, newAuthority } from './certificates.ts'
+import { certify, type Pair } from './certificates.ts'
 import { connectedTo } from './databases.ts'
 
 export interface TlsDatabase {
   readonly port: number
   readonly adminUrl: string
-  readonly authority: Issued
+  readonly authority: Pair
   /** The server's, for `db.test`, `localhost` and 127.0.0.1. */
-  readonly certificate: Issued
+  readonly certificate: Pair
   /** Shows another one from now on. */
-  present(certificate: Issued): Promise<void>
+  present(certificate: Pair): Promise<void>
   stop(): Promise<void>
 }
 
@@ -40,8 +40,11 @@ export async function startTlsDatabase(): Promise<TlsDatabase> {
   const directory = await mkdtemp(join(tmpdir(), 'pgwarden-tls-'))
   const account = await postgresAccount()
   if (account !== undefined) await chmod(directory, 0o711)
-  const authority = await newAuthority('test authority')
-  const certificate = await issue(authority, ['db.test', 'localhost', '127.0.0.1'])
+  const authority = await certify('test authority', { isAuthority: true })
+  const certificate = await certify('db.test', {
+    by: authority,
+    names: ['db.test', 'localhost', '127.0.0.1'],
+  })
   const file = async (name: string, text: string): Promise<string> => {
     const path = join(directory, name)
     await writeFile(path, text, { mode: 0o600 })

@@ -22,6 +22,8 @@ export interface WardenOptions {
   readonly files?: Readonly<Record<string, string>>
   /** YAML lines below `listen:`. */
   readonly listen?: readonly string[]
+  /** Listeners besides: YAML lines of each. */
+  readonly alsoListen?: readonly (readonly string[])[]
   /** YAML lines below the target `shop:`. */
   readonly shop?: readonly string[]
   /** YAML lines below `targets:`, after `shop: &shop`. */
@@ -205,9 +207,10 @@ export class Warden {
     const quote = JSON.stringify
     return [
       'listen:',
-      '  address: 127.0.0.1',
-      `  port: ${this.port}`,
-      ...(options.listen ?? []).map((line) => `  ${line}`),
+      ...[
+        ['address: 127.0.0.1', `port: ${this.port}`, ...(options.listen ?? [])],
+        ...(options.alsoListen ?? []),
+      ].flatMap((listener) => listener.map((line, at) => `  ${at === 0 ? '-' : ' '} ${line}`)),
       'http:',
       `  port: ${this.httpPort}`,
       `store: { url: ${quote(this.#store.url)} }`,
@@ -227,6 +230,7 @@ export class Warden {
         ]
       ).map((line) => `    ${line}`),
       `    database: ${this.target.name}`,
+      ...(options.shop ?? []).map((line) => `    ${line}`),
       ...below('    limits:', options.targetLimits),
       '    credentials:',
       '      broker:',
