@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { postgresAccount } from '../src/demo/account.ts'
-import { freePort } from '../test/support/ports.ts'
+import { freePort, freePorts } from '../test/support/ports.ts'
 import { type BenchDatabase, memberships } from './database.ts'
 import type { Connection } from './load.ts'
 import { startService } from './service.ts'
@@ -83,15 +83,33 @@ export async function startPgbouncer(program: string, setting: Setting): Promise
   return { name: 'PgBouncer', connection, pid: service.pid }
 }
 
-export async function startPgwarden({ database, scratch, started }: Setting): Promise<Contender> {
+export interface RunningPgwarden extends Contender {
+  readonly pid: number
+  readonly httpPort: number
+  readonly journalDirectory: string
+  stop(): Promise<void>
+}
+
+/** `listen` are settings beside the defaults. */
+export async function startPgwarden(
+  {
+    database,
+    scratch,
+    started,
+  }: Pick<Setting, 'scratch' | 'started'> & {
+    readonly database: Pick<BenchDatabase, 'admin' | 'storeUrl'>
+  },
+  listen: Readonly<Record<string, unknown>> = {},
+): Promise<RunningPgwarden> {
   const { admin, storeUrl } = database
-  const listenPort = await freePort()
+  const [listenPort, httpPort] = await freePorts()
+  const journalDirectory = join(scratch, 'journal')
   const configFile = join(scratch, 'pgwarden.yaml')
   const config = {
-    listen: { address: loopback, port: listenPort },
-    http: { address: loopback, port: await freePort() },
+    listen: { address: loopback, port: listenPort, ...listen },
+    http: { address: loopback, port: httpPort },
     store: { url: storeUrl },
-    journal: { directory: join(scratch, 'journal') },
+    journal: { directory: journalDirectory },
     log: { level: 'warn' },
     targets: {
       [admin.database]: {
@@ -126,5 +144,12 @@ export async function startPgwarden({ database, scratch, started }: Setting): Pr
   const password = /\bpassword=(\S+)/.exec(stdout)?.[1]
   if (password === undefined) throw new Error(`no token was issued:\n${stdout}`)
   const connection = { ...admin, host: loopback, port: listenPort, user, password }
-  return { name: 'pgwarden', connection, pid: service.pid }
+  return {
+    name: 'pgwarden',
+    connection,
+    pid: service.pid,
+    httpPort,
+    journalDirectory,
+    stop: () => service.stop(),
+  }
 }

@@ -139,6 +139,8 @@ export class Relay implements SessionPort {
     if (rest.length > 0) this.#fromUpstream(rest)
     client.resume()
     upstream.resume()
+    // A client that left during the login has said so when nobody listened.
+    if (client.readableEnded) this.#clientEnded()
   }
 
   toUpstream(buffers: readonly Buffer[]): void {

@@ -1,6 +1,6 @@
 // Opens sessions on targets: one server after the other, within the time that a login may take. Keeps
 // what makes the next login cheaper. Ignorant of who asked, of policy and of audit.
-// PostgreSQL documentation, libpq, "Specifying Multiple Hosts". ADR 0010 tells where it differs.
+// PostgreSQL documentation, libpq, "Specifying Multiple Hosts". ADR 0011 tells where it differs.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'

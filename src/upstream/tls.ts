@@ -1,5 +1,5 @@
 // TLS towards a server, by libpq's modes: whether it is asked for, and what is demanded of the
-// certificate. Ignorant of what is said inside. ADR 0010 tells why the modes mean what they mean.
+// certificate. Ignorant of what is said inside. ADR 0011 tells why the modes mean what they mean.
 // PostgreSQL documentation, "SSL Session Encryption"; libpq, "SSL Support".
 
 import net from 'node:net'
@@ -9,14 +9,12 @@ import { tlsServerEndPoint } from '../wire/channel-binding.ts'
 import { encodeSslRequest } from '../wire/startup.ts'
 import { ServerProblem } from './problem.ts'
 import { connected, dial, nextChunk, quiet, secured } from './socket.ts'
-import type { Server, TlsSettings } from './target.ts'
+import type { Server, TlsMode } from './target.ts'
 
 export type Encryption = 'none' | 'tls'
 
 /** What is tried in a mode: the second only when the first is not what the server wants. */
-export const attempts: Readonly<
-  Record<TlsSettings['mode'], readonly [Encryption, second?: Encryption]>
-> = {
+export const attempts: Readonly<Record<TlsMode, readonly [Encryption, second?: Encryption]>> = {
   disable: ['none'],
   allow: ['none', 'tls'],
   prefer: ['tls', 'none'],

@@ -274,6 +274,19 @@ describe('in a session', () => {
     await eventually(async () => (await backendsRunning('/* silent */')) === 0)
   })
 
+  it('ends the session of a client that has gone while it was logged in', async () => {
+    const login = await warden.login('read_only')
+    const gone = await WireClient.dial(warden.port)
+    gone.startup({ user: login.user, database: 'shop', application_name: 'too late' })
+    await gone.proves(login.password)
+    gone.socket.end()
+    await gone.hearsTheEnd()
+    await eventually(async () => {
+      const ends = await warden.journal('session.end')
+      return ends.some(({ application }) => application === 'too late')
+    })
+  })
+
   it('does the same for one whose next messages have to wait', async () => {
     const gone = await WireClient.logIn(warden.port, await warden.login('read_limited_write'))
     await warden.asSuperuser(async (locker) => {

@@ -61,7 +61,11 @@ describe('opening the store', () => {
     await Promise.all(stores.map((store) => store.ping()))
     await Promise.all(stores.map((store) => store.close()))
     const { rows } = await direct.query('select name from pgwarden.migrations order by name')
-    expect(rows).toEqual([{ name: '0001-grants-tokens-leases' }, { name: '0002-token-verifiers' }])
+    expect(rows).toEqual([
+      { name: '0001-grants-tokens-leases' },
+      { name: '0002-token-verifiers' },
+      { name: '0003-notification-key' },
+    ])
   })
 
   it('refuses a store that a later version has migrated', async () => {

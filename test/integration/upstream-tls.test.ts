@@ -247,25 +247,24 @@ describe('channel binding', () => {
   /** Opens the TLS of both sides up, with a certificate that the client may well trust. */
   async function between(edit: (chunk: Buffer) => Buffer = (chunk) => chunk): Promise<number> {
     const certificate = await certify('127.0.0.1', { by: database.authority, names: ['127.0.0.1'] })
-    return forward((client) => {
-      client.once('data', async () => {
-        const raw = net.connect(database.port, '127.0.0.1')
-        raw.on('error', () => client.destroy())
-        raw.write(encodeSslRequest())
-        await once(raw, 'data')
-        const server = tls.connect({ socket: raw, rejectUnauthorized: false })
-        client.write('S')
-        const inside = new tls.TLSSocket(client, {
-          isServer: true,
-          cert: certificate.certificate,
-          key: certificate.key,
-        })
-        inside.on('error', () => server.destroy()).on('close', () => server.destroy())
-        server.on('error', () => inside.destroy()).on('close', () => inside.destroy())
-        inside.pipe(server)
-        server.on('data', (chunk: Buffer) => inside.write(edit(chunk)))
+    const open = async (client: net.Socket): Promise<void> => {
+      const raw = net.connect(database.port, '127.0.0.1')
+      raw.on('error', () => client.destroy())
+      raw.write(encodeSslRequest())
+      await once(raw, 'data')
+      const server = tls.connect({ socket: raw, rejectUnauthorized: false })
+      client.write('S')
+      const inside = new tls.TLSSocket(client, {
+        isServer: true,
+        cert: certificate.certificate,
+        key: certificate.key,
       })
-    })
+      inside.on('error', () => server.destroy()).on('close', () => server.destroy())
+      server.on('error', () => inside.destroy()).on('close', () => inside.destroy())
+      inside.pipe(server)
+      server.on('data', (chunk: Buffer) => inside.write(edit(chunk)))
+    }
+    return forward((client) => client.once('data', () => void open(client)))
   }
 
   it('is used where both sides can, and then may be required', async () => {

@@ -101,7 +101,8 @@ describe('a FunctionCall of a large-object function', () => {
     for (let at = 70; at < frame.length; at += 65_536) {
       script.session.fromClient(frame.subarray(at, at + 65_536))
     }
-    expect(script.gotUpstream()).toEqual([call(955, int4(0), Buffer.alloc(1_000_000, 'x'))])
+    // Compared as bytes: to compare a million of them one by one takes seconds.
+    expect(Buffer.concat(script.gotUpstream().map(encodeFrontend)).equals(frame)).toBe(true)
     expect(script.records('statement')).toHaveLength(1)
   })
 

@@ -49,8 +49,7 @@ export class FlowClient {
     const wire =
       security === 'plain' ? await WireClient.dial(port) : WireClient.over(await encrypted(port))
     wire.startup({ user: login.user, database: 'shop' })
-    await wire.hears('authenticationCleartextPassword')
-    wire.says({ type: 'password', data: Buffer.from(`${login.password}\0`) })
+    await wire.proves(login.password)
     await wire.hears('readyForQuery')
     return new FlowClient(wire.socket)
   }

@@ -6,7 +6,7 @@ import { Secret } from '../../src/secret.ts'
 import { Connector } from '../../src/upstream/connector.ts'
 import type { Server, TlsSettings, UpstreamTarget } from '../../src/upstream/target.ts'
 
-export const noTls: TlsSettings = {
+const noTls: TlsSettings = {
   mode: 'disable',
   ca: undefined,
   serverName: undefined,

@@ -31,7 +31,6 @@ func main() {
 		{Name: "many", Work: many},
 		{Name: "errors", Work: fails},
 		{Name: "large_objects", Work: largeObjects},
-		{Name: "direct_tls", Work: directTLS},
 	})
 }
 
@@ -367,13 +366,4 @@ func fails(ctx context.Context) (any, error) {
 
 func largeObjects(context.Context) (any, error) {
 	return nil, checks.Unsupported("the driver has no interface to them")
-}
-
-func directTLS(ctx context.Context) (any, error) {
-	if checks.Place("TLS") != "on" {
-		return nil, checks.Unsupported("without TLS")
-	}
-	return withConn(ctx, func(conn *sql.Conn) (any, error) {
-		return rows(ctx, conn, "select 1")
-	}, "sslnegotiation", "direct")
 }
