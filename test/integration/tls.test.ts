@@ -15,6 +15,7 @@ import { encodeCancelRequest, encodeSslRequest, encodeStartup } from '../../src/
 import { certify, type Pair } from '../support/certificates.ts'
 import { freePorts } from '../support/ports.ts'
 import { findPsql, runProgram } from '../support/psql.ts'
+import { RecordTap } from '../support/record-tap.ts'
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
@@ -115,6 +116,25 @@ describe('TLS', () => {
     const heard = await client.hears('readyForQuery')
     expect(heard.map(({ type }) => type)).toContain('dataRow')
     client.close()
+  })
+
+  it('comes in records of at most 8 KiB, as from PostgreSQL, since older libpqs stall on larger ones', async () => {
+    const tap = await RecordTap.start(warden.port)
+    const login = await warden.login('read_only')
+    const client = new Client({
+      ...login,
+      host: 'localhost',
+      port: tap.port,
+      ssl: { ca: authority.certificate },
+    })
+    await client.connect()
+    const { rows } = await client.query("SELECT repeat('x', 1000000) AS x")
+    expect(rows).toHaveLength(1)
+    await client.end()
+    await tap.stop()
+    expect(tap.bytes).toBeGreaterThan(1_000_000)
+    // Beyond the data: the content type, and the tag of the encryption.
+    expect(tap.largest).toBeLessThanOrEqual(8192 + 1 + 16)
   })
 
   it('carries a session of the pg driver that begins with it', async () => {
