@@ -11,7 +11,7 @@ export default defineConfig({
           name: 'unit',
           execArgv,
           include: ['test/**/*.test.ts'],
-          exclude: ['test/integration/**'],
+          exclude: ['test/integration/**', 'test/conformance/**'],
           setupFiles: ['test/support/no-network.ts'],
         },
       },
@@ -24,6 +24,17 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // One PostgreSQL for all files, and two cores: files run one after another.
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'conformance',
+          execArgv,
+          include: ['test/conformance/*.test.ts'],
+          testTimeout: 60_000,
+          // One client's four runs.
+          hookTimeout: 720_000,
           fileParallelism: false,
         },
       },

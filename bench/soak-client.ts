@@ -33,7 +33,10 @@ export class SoakClient {
   private constructor(connection: Connection, socket: Socket) {
     this.#connection = connection
     this.#socket = socket
-    this.#scram = new ScramClient(new Secret(connection.password))
+    this.#scram = new ScramClient({
+      password: new Secret(connection.password),
+      binding: { type: 'none' },
+    })
     const reader = new FrameReader(
       { need: (type, size) => (streamed.has(type) ? headerBytes : size) },
       {

@@ -29,6 +29,8 @@ const kinds = {
   /** Bytes that are not UTF-8. */
   invalid_text: { sqlstate: '22021', severity: 'ERROR', status: 400 },
   statement_too_large: { sqlstate: '54000', severity: 'ERROR', status: 413 },
+  /** The client's own cancel, of a statement that had not gone upstream yet. */
+  query_canceled: { sqlstate: '57014', severity: 'ERROR', status: 409 },
   statement_too_complex: { sqlstate: '54001', severity: 'ERROR', status: 400 },
   /** The audit journal could not be written, so the statement was not forwarded. */
   journal_unavailable: { sqlstate: '58030', severity: 'ERROR', status: 503 },
@@ -46,6 +48,10 @@ const kinds = {
   upstream_lost: { sqlstate: '08006', severity: 'FATAL', status: 502 },
   /** The session is ended from this side: grant over, shutdown, operator. */
   session_terminated: { sqlstate: '57P01', severity: 'FATAL', status: 409 },
+  /** The session ran nothing for longer than it may. */
+  idle_session_timeout: { sqlstate: '57P05', severity: 'FATAL', status: 408 },
+  idle_in_transaction_timeout: { sqlstate: '25P03', severity: 'FATAL', status: 408 },
+  transaction_timeout: { sqlstate: '25P04', severity: 'FATAL', status: 408 },
   /** The configuration, a command line or a data directory is not usable. */
   invalid_configuration: { sqlstate: 'F0000', severity: 'FATAL', status: 500 },
   /** A value given to an operation cannot be used; the sentence says which, and what would do. */

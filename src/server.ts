@@ -3,7 +3,6 @@
 
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { newGrant } from './access/grant.ts'
@@ -23,10 +22,12 @@ import {
 import { Catalogs } from './catalog/catalogs.ts'
 import { SnapshotReader } from './catalog/reader.ts'
 import { readSnapshotFile, snapshotText } from './catalog/snapshot-file.ts'
+import { type Certificate, readCertificate } from './certificates/files.ts'
+import { CertificateWatch } from './certificates/watch.ts'
 import type { IssuedToken, Operations, Running, TokenRequest } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { type Config, loadConfig } from './config/config.ts'
-import { Administration } from './credentials/administration.ts'
+import { type Config, type ListenConfig, loadConfig } from './config/config.ts'
+import { Administration, type Connect } from './credentials/administration.ts'
 import { Broker } from './credentials/broker.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
@@ -37,13 +38,13 @@ import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
-import { Listener } from './proxy/listener.ts'
+import { Listeners } from './proxy/listeners.ts'
 import { loadParser } from './sql/analyse.ts'
+import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
-import { cancelUpstream } from './upstream/cancel.ts'
-import { connectUpstream } from './upstream/connect.ts'
+import { Connector } from './upstream/connector.ts'
 import { packageVersion } from './version.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
@@ -57,8 +58,9 @@ export const operations: Operations = {
   },
 
   checkConfig: async (file) => {
-    const config = await loadConfig(file)
-    await tlsFiles(config)
+    const { listen, targets } = await loadConfig(file)
+    for (const { tls } of listen) if (tls !== undefined) await readCertificate(tls)
+    new Connector(targets, systemClock)
   },
 
   issueToken: async (request) => issue(await loadConfig(request.configFile), request),
@@ -144,6 +146,7 @@ async function start(
   started: (part: string, stop: () => void | Promise<void>) => void,
 ): Promise<Running> {
   const version = packageVersion()
+  const instance = randomUUID()
   const problem =
     (part: string) =>
     (error: unknown): void =>
@@ -167,7 +170,7 @@ async function start(
     )
   }
   const journal = new Journal(files.storage, files.tip, clock, watched(metrics.journal, log))
-  await journal.record(proxyStartRecord(version))
+  await journal.record(proxyStartRecord(version, instance))
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
     journal.append(journalCloseRecord())
@@ -177,11 +180,22 @@ async function start(
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
 
+  const notices = new Notifications({
+    url: config.store.url,
+    instance,
+    clock,
+    onProblem: problem('notifications'),
+  })
+  notices.start()
+  started('notifications', () => notices.stop())
+
+  const connector = new Connector(config.targets, clock)
   const broker = new Broker({
     targets: config.targets,
+    connect: onPrimary(connector),
     leases: store,
     clock,
-    instance: randomUUID(),
+    instance,
     onProblem: problem('broker'),
   })
   broker.start()
@@ -207,28 +221,33 @@ async function start(
   sittings.start()
   started('sittings', () => sittings.stop())
 
-  const listener = new Listener(
-    {
-      ...config.listen,
-      tls: await tlsFiles(config),
-      maxStatementBytes: config.limits.statementBytes,
-    },
+  const listenerOptions = []
+  for (const listen of config.listen) {
+    const certificates = await watchCertificate(listen, clock, metrics, log)
+    if (certificates !== undefined) started('certificate', () => certificates.stop())
+    listenerOptions.push({ ...listen, certificates })
+  }
+  const listeners = new Listeners(
+    listenerOptions,
+    { maxStatementBytes: config.limits.statementBytes },
     {
       tokens: new TokenLogin(store, clock, config.tokens),
       credentials: broker,
-      upstream: { connect: connectUpstream, cancel: cancelUpstream },
+      upstream: connector,
       policy,
       journal,
       targets: config.targets,
+      requestable: () => [...config.targets.keys()],
       sittings,
       catalogs,
+      notices,
       clock,
       meter: metrics,
       log,
     },
   )
-  const port = await listener.start()
-  started('listener', () => listener.stop())
+  const ports = await listeners.start()
+  started('listeners', () => listeners.stop())
 
   const api = createApi({
     checks: [
@@ -241,12 +260,55 @@ async function start(
   const http = await serveApi(api, config.http)
   started('http', () => http.close())
 
-  log.info({ version, port, httpPort: http.port }, 'pgwarden is running')
+  log.info({ version, instance, ports, httpPort: http.port }, 'pgwarden is running')
   return {
-    proxy: `${bracketed(config.listen.address)}:${port}`,
+    proxy: config.listen
+      .map(({ address }, at) => `${bracketed(address)}:${ports[at]}`)
+      .join(' and '),
     http: `http://${bracketed(config.http.address)}:${http.port}`,
     journalDirectory: config.journal.directory,
   }
+}
+
+/** Roles are made, and catalogs read, where that is possible whatever sessions are wanted of a target. */
+function onPrimary(connector: Connector): Connect {
+  return (request) => connector.connect({ ...request, attributes: 'primary' })
+}
+
+/** What a listener shows with TLS, read anew when it is renewed. Undefined: it has no TLS. */
+async function watchCertificate(
+  { address, port, tls }: ListenConfig,
+  clock: Clock,
+  metrics: Metrics,
+  log: Log,
+): Promise<CertificateWatch | undefined> {
+  if (tls === undefined) return undefined
+  const listener = `${bracketed(address)}:${port}`
+  const said = ({ expiresAt }: Certificate): object => ({
+    listener,
+    expires: new Date(expiresAt).toISOString(),
+  })
+  return CertificateWatch.start({
+    files: tls,
+    clock,
+    observer: {
+      loaded: (certificate) => {
+        metrics.certificateLoaded(listener, certificate.expiresAt)
+        log.info(said(certificate), 'certificate loaded')
+      },
+      failed: (error) => {
+        metrics.certificateFailed(listener)
+        log.error(
+          { listener, err: error },
+          'the changed certificate files cannot be used; the certificate before goes on being shown',
+        )
+      },
+      expiring: (certificate) => {
+        const over = certificate.expiresAt <= clock.now()
+        log.warn(said(certificate), `the certificate ${over ? 'has expired' : 'expires soon'}`)
+      },
+    },
+  })
 }
 
 /** Counts every write of the journal, and says in the log when it fails and when it works again. */
@@ -278,7 +340,8 @@ async function snapshot(config: Config, name: string): Promise<string> {
     })
   }
   await loadParser()
-  const administration = new Administration(name, target, () => undefined)
+  const connect = onPrimary(new Connector(config.targets, systemClock))
+  const administration = new Administration(name, target, connect, () => undefined)
   try {
     const reader = new SnapshotReader({
       inspect: (_, work, signal) => administration.inspect(work, signal),
@@ -293,13 +356,14 @@ async function snapshot(config: Config, name: string): Promise<string> {
 async function issue(config: Config, request: TokenRequest | DemoRequest): Promise<IssuedToken> {
   const clock = systemClock
   const { principal, target, role, forMs, kind, reason } = request
+  const listen = advised(config)
   const roles = new Set(config.roles.map(({ name }) => name))
   const now = clock.now()
   const grant = newGrant(
     { principal, target, role, startsAt: now, durationMs: forMs, reason },
     { roles, targets: config.targets },
   )
-  const token = issueToken(grant, kind, now, config.tokens)
+  const token = await issueToken(grant, kind, now, config.tokens)
   const store = await Store.open({ ...config.store, connections: 1, onProblem: () => undefined })
   try {
     // Recorded first: access that the journal does not know of must not exist.
@@ -316,11 +380,11 @@ async function issue(config: Config, request: TokenRequest | DemoRequest): Promi
     endsAt: grant.endsAt,
     redeemBy: kind === 'reusable' ? undefined : token.record.redeemBy,
     connection: {
-      host: reachable(config.listen.address),
-      port: config.listen.port,
+      host: reachable(listen.address),
+      port: listen.port,
       database: target,
       user: principal,
-      sslmode: config.listen.tls === undefined ? 'disable' : 'require',
+      sslmode: listen.tls === undefined ? 'disable' : 'require',
     },
   }
 }
@@ -352,29 +416,9 @@ async function journalWorks(journal: Journal): Promise<void> {
   if (!journal.healthy) await journal.record(journalCheckRecord())
 }
 
-/** The PEM texts. Throws a Failure that names the file which cannot be read. */
-async function tlsFiles({
-  listen,
-}: Config): Promise<{ certificate: string; key: string } | undefined> {
-  if (listen.tls === undefined) return undefined
-  const read = async (what: string, path: string): Promise<string> => {
-    try {
-      return await readFile(path, 'utf8')
-    } catch (cause) {
-      throw new Failure(
-        'invalid_configuration',
-        {
-          message: `cannot read listen.tls.${what} ${path}`,
-          hint: 'Check the path and its permissions.',
-        },
-        { cause },
-      )
-    }
-  }
-  return {
-    certificate: await read('certificate', listen.tls.certificate),
-    key: await read('key', listen.tls.key),
-  }
+/** The listener that a client is best sent to: one with TLS, where there is one. */
+function advised({ listen: [first, ...more] }: Config): ListenConfig {
+  return first.tls === undefined ? (more.find(({ tls }) => tls !== undefined) ?? first) : first
 }
 
 /** Where a client on this machine finds a listener that is bound to every address. */

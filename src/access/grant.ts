@@ -3,6 +3,7 @@
 
 import { Failure } from '../errors.ts'
 import type { Grant } from './access.ts'
+import { claimOf } from './claim.ts'
 import { randomId } from './id.ts'
 
 const day = 24 * 60 * 60 * 1000
@@ -35,6 +36,9 @@ export function newGrant(terms: GrantTerms, known: KnownNames): Grant {
   // The name must survive a startup packet and a line of a log as it is.
   if (!isPlainName(principal)) {
     refuse('a principal is a name of 1 to 128 characters without spaces or control characters')
+  }
+  if (claimOf(principal).tokenId !== undefined) {
+    refuse('a principal may not end like "/<token id>": that names a token at login')
   }
   if (!known.roles.has(role)) refuse(`there is no role "${role}"`)
   if (!known.targets.has(target)) refuse(`there is no target "${target}"`)

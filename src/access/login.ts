@@ -1,60 +1,30 @@
-// The login check: a token, as a client sent it in the place of a password, becomes an Authorization
-// or a reason. Ignorant of the wire and of SQL: the store is a port.
-// To the client every refusal is one and the same, after the same work: one hash, one lookup, one
-// comparison, one redemption. Otherwise its answer or its timing would tell a stranger which tokens,
-// principals and targets exist. The reason is for the audit and the log.
+// The login check: what a client has shown of its token becomes an Authorization or a reason. It has
+// either sent the token in the place of a password, or proved by SCRAM to have it. Ignorant of SQL: the
+// store is a port.
+// To a stranger every refusal is one and the same, after the same work: one look-up, one comparison
+// for each token found and at least one, one redemption. Otherwise answer or timing would tell which
+// tokens, principals and targets exist. The reason is for the audit and the log.
 
 import type { Clock } from '../clock.ts'
 import type { Secret } from '../secret.ts'
+import { proves, type ScramProof, serverFinal } from '../wire/scram-server.ts'
 import type { Grant } from './access.ts'
 import { Authorization } from './authorization.ts'
+import type { Claim } from './claim.ts'
 import { standing } from './grant.ts'
-import { hashToken, sameHash, type TokenRecord, type TokenRules, tokenId } from './token.ts'
+import { hashToken, sameHash, type TokenRules, tokenId } from './token.ts'
+import type { StoredToken, TokenStore } from './token-store.ts'
 
-/** The one place and time in which a one-time token is good. */
-interface Sitting {
-  readonly address: string
-  /** It ends by itself unless somebody who has a session of it open keeps moving this. */
-  readonly until: number
-  readonly logins: number
-}
-
-/** A token as the store knows it. */
-export interface StoredToken extends TokenRecord {
-  readonly grant: Grant
-  readonly redeemedAt: number | undefined
-  readonly revokedAt: number | undefined
-  readonly sitting: Sitting | undefined
-}
-
-/** One attempt to log in, for the store to accept or refuse in one atomic step. */
-export interface Redemption {
-  readonly tokenId: string
-  readonly address: string
-  readonly now: number
-  /** Until when the sitting lasts if this login is accepted. */
-  readonly sittingUntil: number
-  readonly sittingLogins: number
-}
-
-/** Implemented by store/. */
-export interface TokenStore {
-  findToken(id: string): Promise<StoredToken | undefined>
-  /**
-   * Counts the login if, in that same atomic step, token and grant are in force and the token is
-   * reusable; or never redeemed and still in time; or one-time with its sitting open for this
-   * address and below its limit of logins. Whether it was counted.
-   */
-  redeem(redemption: Redemption): Promise<boolean>
-  /** Moves the end of these tokens' sittings to `until`, never back. Other kinds are left alone. */
-  keepSittings(tokenIds: readonly string[], until: number): Promise<void>
-}
+/** What a client has shown. */
+export type Proof =
+  | { readonly type: 'token'; readonly text: Secret }
+  | { readonly type: 'scram'; readonly proof: ScramProof }
 
 export interface LoginAttempt {
-  /** `user` and `database` of the startup packet. */
-  readonly user: string
-  readonly database: string
-  readonly password: Secret
+  readonly claim: Claim
+  readonly proof: Proof
+  /** The target that the client asked for; undefined when its database name leads to none. */
+  readonly target: string | undefined
   /** The client's address without port, always written in the same way. */
   readonly address: string
 }
@@ -64,7 +34,6 @@ export type RefusalReason =
   | 'unknown'
   | 'wrong_secret'
   | 'wrong_principal'
-  | 'wrong_target'
   | 'revoked'
   | 'not_yet'
   | 'expired'
@@ -78,6 +47,19 @@ export type RefusalReason =
 export interface Authorized {
   readonly type: 'authorized'
   readonly authorization: Authorization
+  /** For a SCRAM client: the proof that its token is known here. */
+  readonly serverFinal: Buffer | undefined
+}
+
+/** The token is genuine and could be used now, but not for what was asked. It was not redeemed. */
+export interface Misdirected {
+  readonly type: 'misdirected'
+  readonly reason: 'wrong_target' | 'unknown_target'
+  readonly grant: Grant
+  readonly tokenId: string
+  /** Targets of the principal's grants in force. */
+  readonly granted: readonly string[]
+  readonly serverFinal: Buffer | undefined
 }
 
 export interface Refused {
@@ -89,9 +71,24 @@ export interface Refused {
   readonly grant: Grant | undefined
 }
 
-// No token has this id, and no input hashes to this value.
+/** What is known of a client's token. */
+type Found =
+  | { readonly type: 'genuine'; readonly token: StoredToken; readonly serverFinal?: Buffer }
+  | {
+      readonly type: 'unproven'
+      readonly reason: 'malformed' | 'unknown' | 'wrong_secret'
+      readonly tokenId: string | undefined
+    }
+
+// No token has this id; no input hashes to this value, and no key to that of the verifier.
 const nobody = ''
 const noHash = Buffer.alloc(32)
+const nobodysVerifier = { storedKey: noHash }
+
+/** How many tokens of a principal one exchange is held against. */
+const mostProvable = 32
+const mostGranted = 32
+const day = 24 * 60 * 60 * 1000
 
 export class TokenLogin {
   readonly #tokens: TokenStore
@@ -109,51 +106,92 @@ export class TokenLogin {
   }
 
   /** @throws whatever the store throws when it cannot answer. */
-  async verify(attempt: LoginAttempt): Promise<Authorized | Refused> {
-    const text = attempt.password.reveal()
-    const id = tokenId(text)
-    const hash = hashToken(text)
-    const token = await this.#tokens.findToken(id ?? nobody)
+  async verify(attempt: LoginAttempt): Promise<Authorized | Misdirected | Refused> {
+    const { address, claim, target } = attempt
+    const found = await this.#find(attempt)
     const now = this.#clock.now()
-    const genuine = sameHash(hash, token?.hash ?? noHash)
-
-    const refusal = this.#refusal(attempt, id, token, genuine, now)
+    const refusal =
+      found.type === 'genuine' ? this.#unusable(found.token, attempt, now) : found.reason
+    const redeemed =
+      found.type === 'genuine' && refusal === undefined && found.token.grant.target === target
     const counted = await this.#tokens.redeem({
-      tokenId: refusal === undefined && token !== undefined ? token.id : nobody,
-      address: attempt.address,
+      tokenId: redeemed ? found.token.id : nobody,
+      address,
       now,
       sittingUntil: now + this.#rules.sittingGraceMs,
       sittingLogins: this.#rules.sittingLogins,
     })
-    if (token !== undefined && refusal === undefined && counted) {
-      const authorization = Authorization.mint(token.grant, token.id, attempt.address)
-      return { type: 'authorized', authorization }
+    if (found.type === 'unproven') return { ...found, type: 'refused', grant: undefined }
+
+    const { grant, id: tokenId } = found.token
+    if (redeemed && counted) {
+      const authorization = Authorization.mint(grant, tokenId, address)
+      return { type: 'authorized', authorization, serverFinal: found.serverFinal }
+    }
+    if (redeemed || refusal !== undefined) {
+      return { type: 'refused', reason: refusal ?? 'overtaken', tokenId, grant }
     }
     return {
-      type: 'refused',
-      reason: refusal ?? 'overtaken',
-      tokenId: id,
-      grant: genuine ? token?.grant : undefined,
+      type: 'misdirected',
+      reason: target === undefined ? 'unknown_target' : 'wrong_target',
+      grant,
+      tokenId,
+      granted: await this.#tokens.grantedTargets(claim.principal, now, mostGranted),
+      serverFinal: found.serverFinal,
     }
   }
 
-  /** Undefined: nothing known speaks against it, so the redemption decides. */
-  #refusal(
-    attempt: LoginAttempt,
-    id: string | undefined,
-    token: StoredToken | undefined,
-    genuine: boolean,
+  #find(attempt: LoginAttempt): Promise<Found> {
+    const { proof } = attempt
+    return proof.type === 'token'
+      ? this.#findSent(attempt.claim, proof.text)
+      : this.#findProved(attempt, proof.proof)
+  }
+
+  async #findSent(claim: Claim, secret: Secret): Promise<Found> {
+    const text = secret.reveal()
+    const written = tokenId(text)
+    const id = claim.tokenId ?? written
+    const hash = hashToken(text)
+    const token = await this.#tokens.findToken(id ?? nobody)
+    const genuine = sameHash(hash, token?.hash ?? noHash)
+    if (written === undefined) return { type: 'unproven', reason: 'malformed', tokenId: id }
+    if (token === undefined) return { type: 'unproven', reason: 'unknown', tokenId: id }
+    if (!genuine) return { type: 'unproven', reason: 'wrong_secret', tokenId: id }
+    return { type: 'genuine', token }
+  }
+
+  /** The exchange was about a secret, and only one token has it. */
+  async #findProved({ claim, target }: LoginAttempt, proof: ScramProof): Promise<Found> {
+    const now = this.#clock.now()
+    const tokens = await this.#tokens.findProvable({
+      ...claim,
+      target,
+      now,
+      endedAfter: now - day,
+      limit: mostProvable,
+    })
+    let found: Found | undefined
+    for (const token of tokens) {
+      if (!proves(proof, token.verifier)) continue
+      found = { type: 'genuine', token, serverFinal: serverFinal(proof, token.verifier) }
+    }
+    if (tokens.length === 0) proves(proof, nobodysVerifier)
+    const reason = tokens.length === 0 ? 'unknown' : 'wrong_secret'
+    return found ?? { type: 'unproven', reason, tokenId: claim.tokenId }
+  }
+
+  /** Why this token lets nobody in from there now. Undefined: nothing known speaks against it. */
+  #unusable(
+    token: StoredToken,
+    { claim, address }: LoginAttempt,
     now: number,
   ): RefusalReason | undefined {
-    if (id === undefined) return 'malformed'
-    if (token === undefined) return 'unknown'
-    if (!genuine) return 'wrong_secret'
-    if (token.grant.principal !== attempt.user) return 'wrong_principal'
-    if (token.grant.target !== attempt.database) return 'wrong_target'
+    if (token.grant.principal !== claim.principal) return 'wrong_principal'
     if (token.revokedAt !== undefined) return 'revoked'
     const grant = standing(token.grant, now)
     if (grant !== 'in_force') return grant
-    return this.#usedUp(token, attempt.address, now)
+    return this.#usedUp(token, address, now)
   }
 
   #usedUp(token: StoredToken, address: string, now: number): RefusalReason | undefined {

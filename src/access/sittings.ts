@@ -3,8 +3,8 @@
 // Ignorant of logins (login.ts) and of what a session does.
 
 import type { Clock } from '../clock.ts'
-import type { TokenStore } from './login.ts'
 import type { TokenRules } from './token.ts'
+import type { TokenStore } from './token-store.ts'
 
 export class SittingKeeper {
   readonly #tokens: Pick<TokenStore, 'keepSittings'>

@@ -1,12 +1,14 @@
 // Access tokens: `pgw_<id>_<secret>`, sent in the place of a PostgreSQL password. Made here, shown
-// once, and known afterwards by their SHA-256 only. Ignorant of who may use one (login.ts) and of
-// where they are kept.
+// once, and known afterwards by their SHA-256 and their SCRAM verifier only. Ignorant of who may use one
+// (login.ts) and of where they are kept.
 // A fast hash is the right one here: the secret has 256 random bits, so there is nothing to guess.
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { Secret } from '../secret.ts'
+import type { ScramVerifier } from '../wire/scram.ts'
 import type { Grant, TokenKind } from './access.ts'
-import { idLength, randomId } from './id.ts'
+import { randomId } from './id.ts'
+import { verifierOf } from './verifier.ts'
 
 /** How long and how often a token is good. */
 export interface TokenRules {
@@ -24,6 +26,8 @@ export interface TokenRecord {
   readonly grantId: string
   readonly kind: TokenKind
   readonly hash: Buffer
+  /** Undefined for a token that an earlier version issued: it can only be sent, not proved. */
+  readonly verifier: ScramVerifier | undefined
   /** Milliseconds since the epoch, like every time here. */
   readonly issuedAt: number
   readonly redeemBy: number
@@ -41,23 +45,30 @@ const form = /^pgw_([a-z2-7]{16})_[A-Za-z0-9_-]{43}$/
 const longest = 200
 
 /** Makes a token of `grant`. The record is to be stored before the text is handed out. */
-export function issueToken(
+export async function issueToken(
   grant: Grant,
   kind: TokenKind,
   now: number,
   rules: Pick<TokenRules, 'redeemWithinMs'>,
-): IssuedToken {
-  const id = randomId(idLength)
+): Promise<IssuedToken> {
+  const id = randomId()
   const text = `pgw_${id}_${randomBytes(32).toString('base64url')}`
+  const secret = new Secret(text)
   // A BI tool's token may wait for the first report; the others are meant for somebody at a keyboard.
   const redeemBy =
     kind === 'reusable'
       ? grant.endsAt
       : Math.min(Math.max(now, grant.startsAt) + rules.redeemWithinMs, grant.endsAt)
-  return {
-    record: { id, grantId: grant.id, kind, hash: hashToken(text), issuedAt: now, redeemBy },
-    text: new Secret(text),
+  const record = {
+    id,
+    grantId: grant.id,
+    kind,
+    hash: hashToken(text),
+    verifier: await verifierOf(grant.principal, secret),
+    issuedAt: now,
+    redeemBy,
   }
+  return { record, text: secret }
 }
 
 /** The id in a token's text; undefined when the text cannot be a token at all. */

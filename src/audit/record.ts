@@ -46,8 +46,19 @@ export function sessionContext(facts: SessionFacts): SessionContext {
   return { id: quote(facts.session).slice(1, -1), fields: fields.join(',') }
 }
 
-export function sessionStartRecord(context: SessionContext): string {
-  return `"type":"session.start",${context.fields}`
+/** A client's, verified by its certificate authority. */
+export interface Certificate {
+  /** Its distinguished name. */
+  readonly subject: string
+  /** Of the certificate, in lower-case hexadecimal. */
+  readonly sha256: string
+}
+
+export function sessionStartRecord(
+  context: SessionContext,
+  certificate: Certificate | undefined,
+): string {
+  return `"type":"session.start",${context.fields}${certificateField(certificate)}`
 }
 
 export interface SessionEnd {
@@ -94,6 +105,7 @@ export interface Login {
   readonly principal: string
   readonly target: string
   readonly client: string
+  readonly certificate: Certificate | undefined
   /** The public half of the token, where one could be read. Never the secret half. */
   readonly tokenId: string | undefined
   /** The session that began with it. */
@@ -105,12 +117,16 @@ export function loginRecord(login: Login): string {
     `"type":"login","result":"${login.result}"${optional('reason', login.reason)}` +
     `,"principal":${quote(clip(login.principal, claimLimit))}` +
     `,"target":${quote(clip(login.target, claimLimit))}` +
-    `,"client":${quote(login.client)}${optional('token', login.tokenId)}` +
+    `,"client":${quote(login.client)}${certificateField(login.certificate)}` +
+    optional('token', login.tokenId) +
     optional('session', login.session)
   )
 }
 
-/** How the statement came. `functionCall` is the message of that name, which has no text. */
+/**
+ * How the statement came. `functionCall` is the message of that name; its text is the SQL that it stands
+ * for, and empty where nobody knows one.
+ */
 export type StatementProtocol = 'simple' | 'extended' | 'functionCall'
 
 /**
@@ -191,20 +207,32 @@ export function outcomeRecord(context: SessionContext, number: number, outcome: 
   )
 }
 
+/**
+ * `sent` upstream; `idle`: the session ran nothing; `held`: what was meant had not been sent yet, and is
+ * not; `failed`: the upstream was not reached; `passed`: another process has the session; `unknown`: no
+ * session has that key; `limited`: too many wrong keys came from there, and this one was not looked up.
+ */
+export type CancelResult = 'sent' | 'idle' | 'held' | 'failed' | 'passed' | 'unknown' | 'limited'
+
 export interface Cancel {
-  /**
-   * `sent` upstream; `idle`: the session ran nothing; `unknown`: no session has that key; `failed`:
-   * the upstream was not reached.
-   */
-  readonly result: 'sent' | 'idle' | 'unknown' | 'failed'
+  readonly result: CancelResult
   readonly client: string
   readonly session: string | undefined
+  /** The process that was asked, or has answered, where two are concerned. */
+  readonly askedBy?: string
+  readonly takenBy?: string
+  /** How many there were since the last such record, where not each has one; `client` is the last. */
+  readonly count?: number
 }
 
 export function cancelRecord(cancel: Cancel): string {
+  const { count = 1 } = cancel
   return (
-    `"type":"cancel","result":"${cancel.result}","client":${quote(cancel.client)}` +
-    optional('session', cancel.session)
+    `"type":"cancel","result":"${cancel.result}","client":${quote(clip(cancel.client, claimLimit))}` +
+    optional('session', cancel.session) +
+    optional('askedBy', cancel.askedBy) +
+    optional('takenBy', cancel.takenBy) +
+    (count === 1 ? '' : `,"count":${count}`)
   )
 }
 
@@ -253,8 +281,9 @@ export function journalCheckRecord(): string {
   return '"type":"journal.check"'
 }
 
-export function proxyStartRecord(version: string): string {
-  return `"type":"proxy.start","version":${quote(version)}`
+/** `instance` names the process to others that share its store. */
+export function proxyStartRecord(version: string, instance: string): string {
+  return `"type":"proxy.start","version":${quote(version)},"instance":${quote(instance)}`
 }
 
 export function proxyStopRecord(reason: string): string {
@@ -316,6 +345,12 @@ function remembered<Key extends object>(
 
 function optional(name: string, value: string | undefined): string {
   return value === undefined ? '' : `,"${name}":${quote(value)}`
+}
+
+function certificateField(certificate: Certificate | undefined): string {
+  if (certificate === undefined) return ''
+  const subject = quote(clip(certificate.subject, claimLimit))
+  return `,"certificate":{"subject":${subject},"sha256":"${certificate.sha256}"}`
 }
 
 /** Microseconds are as fine as anybody can measure here. */

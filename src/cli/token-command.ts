@@ -42,7 +42,8 @@ export function addToken(program: Command, context: Context): void {
         const issued = await operations.issueToken({ configFile: config, forMs, ...request })
         terminal.stderr.write(
           `Grant ${issued.grantId} for ${request.principal}: ${request.role} on ${request.target}` +
-            ` until ${instant(issued.endsAt)}.\n${terms(request.kind, issued)}\n`,
+            ` until ${instant(issued.endsAt)}.\n${terms(request.kind, issued)}\n` +
+            `The user name ${request.principal}/${issued.tokenId} means this token and no other.\n`,
         )
         terminal.stdout.write(`${psqlLine(issued)}\n`)
         return 0

@@ -11,18 +11,10 @@ import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
+import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
 
 export interface Config {
-  readonly listen: {
-    readonly address: string
-    readonly port: number
-    /** Absolute paths of PEM files. */
-    readonly tls: { readonly certificate: string; readonly key: string } | undefined
-    /** Networks whose clients may send a token without TLS. */
-    readonly allowPlaintextFrom: readonly string[]
-    readonly startupTimeoutMs: number
-    readonly maxConnections: number
-  }
+  readonly listen: readonly [ListenConfig, ...ListenConfig[]]
   readonly http: { readonly address: string; readonly port: number }
   readonly store: { readonly url: Secret }
   readonly journal: { readonly directory: string; readonly segmentBytes: number }
@@ -39,12 +31,48 @@ export interface Config {
   readonly targets: ReadonlyMap<string, TargetConfig>
 }
 
+export interface ListenConfig {
+  readonly address: string
+  readonly port: number
+  /** Absolute paths of PEM files. */
+  readonly tls:
+    | {
+        readonly certificate: string
+        readonly key: string
+        /** Whose certificates of clients are good; without it they are not asked for any. */
+        readonly clientCa: string | undefined
+      }
+    | undefined
+  /** Networks whose clients may log in without TLS. */
+  readonly allowPlaintextFrom: readonly string[]
+  /** How clients show their token: by proof, or by sending it. */
+  readonly authentication: RawConfig['listen'][number]['authentication']
+  readonly startupTimeoutMs: number
+  readonly maxConnections: number
+}
+
 export interface TargetConfig {
   readonly name: string
-  readonly host: string
-  readonly port: number
   readonly database: string
+  /** Other names by which clients may ask for it. */
+  readonly aliases: readonly string[]
+  /** TLS server names that lead to it, whatever else the client asks for. */
+  readonly serverNames: readonly string[]
+  /** `required`: nobody gets in without one that a listener's clientCa has signed. */
+  readonly clientCertificate: 'none' | 'required'
+  /** In the order in which they are tried. */
+  readonly servers: readonly ServerConfig[]
+  readonly targetSessionAttrs: RawTarget['targetSessionAttrs']
+  /** For a whole login, all servers together. */
   readonly connectTimeoutMs: number
+  readonly requireAuth: RawTarget['requireAuth']
+  readonly channelBinding: RawTarget['channelBinding']
+  /** How long a session may do nothing, sit in a transaction, or stay in one; undefined is for ever. */
+  readonly limits: {
+    readonly idleMs: number | undefined
+    readonly idleInTransactionMs: number | undefined
+    readonly transactionMs: number | undefined
+  }
   readonly catalog: {
     /** Whether functions, views and types of the target are read, to judge statements by them. */
     readonly snapshot: boolean
@@ -88,7 +116,8 @@ export function parseConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  // Several databases on one server share most of their lines: merge keys (`<<: *anchor`).
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true })
   const source = { fileName, document, lines }
   const [broken] = document.errors
   if (broken !== undefined) {
@@ -105,7 +134,11 @@ export function parseConfig(
   if (!parsed.success) throw invalid(source, problemsOf(parsed.error.issues, source))
 
   const roles = Object.entries(parsed.data.roles).map(([name, role]) => ({ name, ...role }))
-  const problems = [...disagreements(parsed.data), ...roleProblems(roles)]
+  const problems = [
+    ...disagreements(parsed.data),
+    ...nameClashes(parsed.data.targets),
+    ...roleProblems(roles),
+  ]
   if (problems.length > 0) throw invalid(source, problems)
   return configOf(parsed.data, [...predefinedRoles, ...roles])
 }
@@ -123,14 +156,27 @@ function plain(source: Source): unknown {
 /** What is right by itself and wrong beside the rest. */
 function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
   const problems: Problem[] = []
-  if (listen.address === http.address && listen.port === http.port) {
+  const places = listen.map(({ address, port }) => `${address} ${port}`)
+  if (places.includes(`${http.address} ${http.port}`)) {
     problems.push({ path: ['http', 'port'], message: 'the same address and port as listen' })
+  }
+  for (const [at, place] of places.entries()) {
+    if (places.indexOf(place) === at) continue
+    const message = 'another listener has the same address and port'
+    problems.push({ path: ['listen', at, 'port'], message })
   }
   if (Object.keys(targets).length === 0) {
     problems.push({ path: ['targets'], message: 'expected at least one target' })
   }
   const known = new Set([...predefinedRoles.map(({ name }) => name), ...Object.keys(roles)])
-  for (const [target, { credentials }] of Object.entries(targets)) {
+  const asksClients = listen.some(({ tls }) => tls?.clientCa !== undefined)
+  for (const [target, raw] of Object.entries(targets)) {
+    const { credentials, clientCertificate } = raw
+    problems.push(...serverProblems(['targets', target], raw))
+    if (clientCertificate === 'required' && !asksClients) {
+      const message = 'no listener asks clients for certificates: give one a tls.clientCa'
+      problems.push({ path: ['targets', target, 'clientCertificate'], message })
+    }
     const path = ['targets', target, 'credentials', 'broker', 'creation']
     const offered = Object.keys(credentials.broker.creation)
     if (offered.length === 0) problems.push({ path, message: 'expected at least one role' })
@@ -138,6 +184,28 @@ function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
       if (known.has(role)) continue
       problems.push({ path: [...path, role], message: 'there is no such role', atKey: true })
     }
+  }
+  return problems
+}
+
+/** A name that leads to two targets leads to the wrong one half of the time. */
+function nameClashes(targets: RawConfig['targets']): Problem[] {
+  const problems: Problem[] = []
+  const owners = new Map(Object.keys(targets).map((name) => [name, name]))
+  const hosts = new Map<string, string>()
+  for (const [target, { aliases, serverNames }] of Object.entries(targets)) {
+    const claim = (taken: Map<string, string>, key: string, names: readonly string[]): void => {
+      for (const [at, name] of names.entries()) {
+        const owner = taken.get(name)
+        if (owner === undefined) taken.set(name, target)
+        else {
+          const message = `"${name}" leads to target ${owner} already`
+          problems.push({ path: ['targets', target, key, at], message })
+        }
+      }
+    }
+    claim(owners, 'aliases', aliases)
+    claim(hosts, 'serverNames', serverNames)
   }
   return problems
 }
@@ -166,21 +234,15 @@ function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
 }
 
 function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
-  const { listen, journal, tokens } = raw
+  const { journal, tokens } = raw
+  const [first, ...more] = raw.listen
   return {
-    listen: {
-      address: listen.address,
-      port: listen.port,
-      tls: listen.tls,
-      allowPlaintextFrom: listen.allowPlaintextFrom,
-      startupTimeoutMs: listen.startupTimeout,
-      maxConnections: listen.maxConnections,
-    },
+    listen: [listenerOf(first), ...more.map(listenerOf)],
     http: raw.http,
     store: raw.store,
     journal: { directory: journal.directory, segmentBytes: journal.segmentSize },
     log: raw.log,
-    limits: raw.limits,
+    limits: { statementBytes: raw.limits.statementBytes },
     tokens: {
       redeemWithinMs: tokens.redeemWithin,
       sittingGraceMs: tokens.sittingGrace,
@@ -188,21 +250,64 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     },
     roles,
     targets: new Map(
-      Object.entries(raw.targets).map(([name, target]) => [name, targetOf(name, target)]),
+      Object.entries(raw.targets).map(([name, target]) => [
+        name,
+        targetOf(name, target, raw.limits),
+      ]),
     ),
   }
 }
 
-function targetOf(name: string, raw: RawConfig['targets'][string]): TargetConfig {
-  const { host, port, database, connectTimeout, catalog, credentials } = raw
+const loopback = ['127.0.0.0/8', '::1/128']
+
+function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
+  const { address, port, tls, requireTls, allowPlaintextFrom, authentication, maxConnections } = raw
+  return {
+    address,
+    port,
+    tls: tls && { ...tls, clientCa: tls.clientCa },
+    allowPlaintextFrom: requireTls ? [] : (allowPlaintextFrom ?? loopback),
+    authentication,
+    startupTimeoutMs: raw.startupTimeout,
+    maxConnections,
+  }
+}
+
+function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): TargetConfig {
+  const limits = { ...general, ...raw.limits }
+  const {
+    database,
+    aliases,
+    serverNames,
+    clientCertificate,
+    targetSessionAttrs,
+    requireAuth,
+    channelBinding,
+    catalog,
+    credentials,
+  } = raw
   const { user, password, owned, creation } = credentials.broker
   return {
     name,
-    host,
-    port,
     database,
-    connectTimeoutMs: connectTimeout,
+    aliases,
+    serverNames,
+    clientCertificate,
+    servers: serversOf(raw),
+    targetSessionAttrs,
+    connectTimeoutMs: raw.connectTimeout,
+    requireAuth,
+    channelBinding,
+    limits: {
+      idleMs: milliseconds(limits.idleTimeout),
+      idleInTransactionMs: milliseconds(limits.idleInTransactionTimeout),
+      transactionMs: milliseconds(limits.transactionTimeout),
+    },
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },
   }
+}
+
+function milliseconds(limit: number | 'off'): number | undefined {
+  return limit === 'off' ? undefined : limit
 }

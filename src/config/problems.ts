@@ -2,7 +2,17 @@
 // `pgwarden.yaml:12:5: targets.shop.port: expected a number between 1 and 65535`.
 // Ignorant of what is right.
 
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type LineCounter } from 'yaml'
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  type LineCounter,
+  type Pair,
+  type YAMLMap,
+} from 'yaml'
 import type { z } from 'zod'
 import { Failure } from '../errors.ts'
 
@@ -25,7 +35,7 @@ export interface Source {
 /** The issues of a schema, one problem for each thing to correct. */
 export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source): Problem[] {
   return issues.flatMap((issue): Problem[] => {
-    const { path } = issue
+    const path = asWritten(issue.path, source.document)
     switch (issue.code) {
       case 'unrecognized_keys':
         return issue.keys.map((key) => ({
@@ -36,11 +46,20 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source):
       case 'invalid_key':
         return [{ path, message: issue.issues[0]?.message ?? issue.message, atKey: true }]
       default: {
-        const missing = !source.document.hasIn(path)
+        const missing = locate(source.document, path).node === undefined
         return [{ path, message: missing ? `missing: ${issue.message}` : issue.message }]
       }
     }
   })
+}
+
+/** The path as the file has it: one may stand there where a list of one would. */
+function asWritten(path: Path, document: Document): Path {
+  const written: PropertyKey[] = []
+  for (const step of path) {
+    if (typeof step !== 'number' || isSeq(locate(document, written).node)) written.push(step)
+  }
+  return written
 }
 
 /** All problems at once: nobody wants to correct a file one error a run. */
@@ -63,32 +82,56 @@ export function place(source: Source, offset: number): string {
 
 function describe(source: Source, { path, message, atKey = false }: Problem): string {
   const name = path.map(String).join('.')
-  const where = place(source, offsetOf(source.document, path, atKey))
+  const where = place(source, locate(source.document, path, atKey).offset)
   return `${where}${name === '' ? '' : `${name}: `}${message}`
 }
 
-/** Where `path` stands, or the nearest key above it that exists. */
-function offsetOf(document: Document, path: Path, atKey: boolean): number {
+/** What stands at `path` and where; or nothing, and where the nearest key above it is. */
+function locate(
+  document: Document,
+  path: Path,
+  atKey = false,
+): { readonly offset: number; readonly node: unknown } {
   let node: unknown = document.contents
   let offset = startOf(node) ?? 0
   for (const [depth, step] of path.entries()) {
-    const container: unknown = isAlias(node) ? node.resolve(document) : node
+    const container = resolved(node, document)
     if (isMap(container)) {
-      const pair = container.items.find(({ key }) => isScalar(key) && String(key.value) === step)
-      if (pair === undefined) return offset
+      const pair = pairOf(container, step, document)
+      if (pair === undefined) return { offset, node: undefined }
       const key = startOf(pair.key) ?? offset
       const last = depth === path.length - 1
       node = pair.value
       // For what is missing further down, the key it should stand under is the best place to look.
       offset = last && !atKey ? (startOf(node) ?? key) : key
-    } else if (isSeq(container) && typeof step === 'number') {
+    } else if (isSeq(container) && typeof step === 'number' && step < container.items.length) {
       node = container.items[step]
       offset = startOf(node) ?? offset
     } else {
-      return offset
+      return { offset, node: undefined }
     }
   }
-  return offset
+  return { offset, node: resolved(node, document) ?? null }
+}
+
+/** The pair of this key: the mapping's own, or one of a mapping that is merged into it (`<<: *anchor`). */
+function pairOf(map: YAMLMap, name: PropertyKey, document: Document): Pair | undefined {
+  const own = map.items.find(({ key }) => isScalar(key) && String(key.value) === name)
+  if (own !== undefined) return own
+  for (const { key, value } of map.items) {
+    // The parser turns a merge key into a symbol, so that "<<" in quotes is a key like any other.
+    if (!isScalar(key) || typeof key.value !== 'symbol') continue
+    for (const source of isSeq(value) ? value.items : [value]) {
+      const merged = resolved(source, document)
+      const pair = isMap(merged) ? pairOf(merged, name, document) : undefined
+      if (pair !== undefined) return pair
+    }
+  }
+  return undefined
+}
+
+function resolved(node: unknown, document: Document): unknown {
+  return isAlias(node) ? node.resolve(document) : node
 }
 
 function startOf(node: unknown): number | undefined {

@@ -2,10 +2,15 @@
 // agree with something elsewhere in the file is checked in config.ts.
 
 import { z } from 'zod'
+import { Secret } from '../secret.ts'
 import {
   duration,
+  fileText,
+  hostAndPort,
+  hostName,
   name,
   network,
+  oneOrMore,
   port,
   type Surroundings,
   secret,
@@ -72,15 +77,85 @@ const creationStatement = text.superRefine((statement, context) => {
   }
 })
 
+/** How long a session may do nothing, or take for one thing. */
+const timeLimit = z.union(
+  [z.literal('off'), duration('1s', '30d')],
+  'expected off or a duration from 1s to 30d, like 1s',
+)
+
 export function configSchema(surroundings: Surroundings, resolvePath: (path: string) => string) {
   const path = text.transform(resolvePath)
   const secretText = secret(surroundings)
+  const pem = fileText(surroundings)
+
+  const listener = keys({
+    address: text.default('127.0.0.1'),
+    port: port.default(6432),
+    tls: keys({ certificate: path, key: path, clientCa: path.optional() }).optional(),
+    requireTls: z.boolean('expected true or false').default(false),
+    authentication: z
+      .enum(['scram-sha-256', 'password'], 'expected scram-sha-256 or password')
+      .default('scram-sha-256'),
+    allowPlaintextFrom: z.array(network, list).optional(),
+    startupTimeout: duration('1s', '1m').prefault('10s'),
+    maxConnections: whole(1, 100_000).default(1000),
+  }).superRefine(({ tls, requireTls, allowPlaintextFrom = [] }, context) => {
+    if (!requireTls) return
+    const problem = (key: string, message: string): void => {
+      context.addIssue({ code: 'custom', path: [key], message })
+    }
+    if (tls === undefined) problem('requireTls', 'needs a certificate: write tls as well')
+    if (allowPlaintextFrom.length > 0) {
+      problem('allowPlaintextFrom', 'contradicts requireTls: leave one of them out')
+    }
+  })
 
   const target = keys({
-    host: text,
+    host: text.optional(),
+    hosts: z.array(hostAndPort, list).min(1, 'expected at least one host').optional(),
     port: port.default(5432),
     database: text,
+    aliases: z.array(name, list).default([]),
+    serverNames: z.array(hostName, list).default([]),
+    targetSessionAttrs: z
+      .enum(
+        ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'],
+        'expected any, read-write, read-only, primary, standby or prefer-standby',
+      )
+      .default('any'),
+    clientCertificate: z.enum(['none', 'required'], 'expected none or required').default('none'),
     connectTimeout: duration('1s', '1m').prefault('8s'),
+    tls: keys({
+      mode: z
+        .enum(
+          ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
+          'expected disable, allow, prefer, require, verify-ca or verify-full',
+        )
+        .default('verify-full'),
+      ca: pem.optional(),
+      serverName: text.optional(),
+      certificate: pem.optional(),
+      key: pem.transform((key) => new Secret(key)).optional(),
+    }).optional(),
+    requireAuth: z
+      .array(
+        z.enum(
+          ['scram-sha-256', 'md5', 'password', 'none'],
+          'expected scram-sha-256, md5, password or none',
+        ),
+        list,
+      )
+      .min(1, 'expected at least one method')
+      .default(['scram-sha-256', 'md5', 'none']),
+    channelBinding: z
+      .enum(['disable', 'prefer', 'require'], 'expected disable, prefer or require')
+      .default('prefer'),
+    // What is not written here is as in the general limits.
+    limits: keys({
+      idleTimeout: timeLimit.exactOptional(),
+      idleInTransactionTimeout: timeLimit.exactOptional(),
+      transactionTimeout: timeLimit.exactOptional(),
+    }).prefault({}),
     catalog: keys({
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),
@@ -100,17 +175,15 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
         ),
       }),
     }),
+  }).refine(({ host, hosts }) => (host === undefined) !== (hosts === undefined), {
+    path: ['host'],
+    error: 'expected a host, or hosts with a list of them',
+    // Also beside other mistakes: all are told at once.
+    when: () => true,
   })
 
   return keys({
-    listen: keys({
-      address: text.default('127.0.0.1'),
-      port: port.default(6432),
-      tls: keys({ certificate: path, key: path }).optional(),
-      allowPlaintextFrom: z.array(network, list).default(['127.0.0.0/8', '::1/128']),
-      startupTimeout: duration('1s', '1m').prefault('10s'),
-      maxConnections: whole(1, 100_000).default(1000),
-    }).prefault({}),
+    listen: oneOrMore(listener).prefault({}),
     http: keys({ address: text.default('127.0.0.1'), port: port.default(8432) }).prefault({}),
     store: keys({ url: secretText }),
     journal: keys({ directory: path, segmentSize: size('64KiB', '4GiB').prefault('64MiB') }),
@@ -119,7 +192,12 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
         .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')
         .default('info'),
     }).prefault({}),
-    limits: keys({ statementBytes: size('1KiB', '64MiB').prefault('1MiB') }).prefault({}),
+    limits: keys({
+      statementBytes: size('1KiB', '64MiB').prefault('1MiB'),
+      idleTimeout: timeLimit.prefault('off'),
+      idleInTransactionTimeout: timeLimit.prefault('off'),
+      transactionTimeout: timeLimit.prefault('off'),
+    }).prefault({}),
     tokens: keys({
       redeemWithin: duration('10s', '24h').prefault('10m'),
       sittingGrace: duration('1s', '1h').prefault('60s'),

@@ -61,6 +61,14 @@ export function whole(least: number, most: number) {
   return z.int(message).min(least, message).max(most, message)
 }
 
+/** One, or a list of at least one: a list in either case. */
+export function oneOrMore<One extends z.ZodType>(one: One) {
+  return z
+    .unknown()
+    .transform((value): unknown => (Array.isArray(value) ? value : [value]))
+    .pipe(z.tuple([one], one))
+}
+
 export const port = whole(1, 65_535)
 
 export const text = z.string('expected a text').min(1, 'expected a text that is not empty')
@@ -70,7 +78,15 @@ export const name = z
   .string()
   .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,62}$/, 'expected a name of letters, digits, and _ . -')
 
-/** `192.0.2.0/24`, `::1/128`, or a single address. */
+/** A server name as TLS clients send it (SNI): no address, no port, no final dot. */
+export const hostName = z
+  .string()
+  .regex(
+    /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?([.][a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*$/,
+    'expected a host name in lower case, like shop.db.example',
+  )
+
+/** `192.0.2.0/24`, `::1/128`, or a single address. IPv4 is written as IPv4: `::ffff:192.0.2.0/24` could mean two things. */
 export const network = z.string('expected a network').refine(isNetwork, {
   error: 'expected a network like 192.0.2.0/24 or ::1/128',
 })
@@ -78,16 +94,46 @@ export const network = z.string('expected a network').refine(isNetwork, {
 function isNetwork(value: string): boolean {
   const [address = '', prefix, ...more] = value.split('/')
   const family = isIP(address)
-  if (family === 0 || more.length > 0) return false
+  if (family === 0 || more.length > 0 || /^::ffff:/i.test(address)) return false
   if (prefix === undefined) return true
   return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128)
 }
+
+/** `db.internal`, `db.internal:5433`, `[2001:db8::1]:5433`: a host, and a port where one is given. */
+export const hostAndPort = z.string('expected a host').transform((value, context) => {
+  const bare = isIP(value) === 6 ? value : undefined
+  const parts = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/[\],]+))(?::(\d{1,5}))?$/.exec(value)
+  const host = bare ?? parts?.[1] ?? parts?.[2]
+  const number = parts?.[3] === undefined ? undefined : Number(parts[3])
+  if (host !== undefined && (number === undefined || (number >= 1 && number <= 65_535))) {
+    return { host, port: number }
+  }
+  context.addIssue('expected a host like db.internal, db.internal:5433 or [2001:db8::1]:5433')
+  return z.NEVER
+})
 
 /** What a configuration reads beside its own file. */
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>
   /** The text of a file; a relative path starts at the configuration's directory. */
   readonly readFile: (path: string) => string
+}
+
+/** The path of a file, which is read. */
+export function fileText({ readFile }: Surroundings) {
+  return text.transform((path, context) => {
+    try {
+      return readFile(path)
+    } catch (error) {
+      context.addIssue(unreadable(path, error))
+      return z.NEVER
+    }
+  })
+}
+
+function unreadable(path: string, error: unknown): string {
+  const why = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
+  return `the file ${path} cannot be read${why}`
 }
 
 /** Written out, or `{ env: NAME }`, or `{ file: PATH }`. An empty one is a mistake, not a secret. */
@@ -115,8 +161,7 @@ export function secret({ env, readFile }: Surroundings) {
       // Editors end a file with a line break; no secret does.
       return [readFile(from.file).replace(/\r?\n$/, ''), `the file ${from.file} is empty`]
     } catch (error) {
-      const why = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
-      return [undefined, `the file ${from.file} cannot be read${why}`]
+      return [undefined, unreadable(from.file, error)]
     }
   }
 }

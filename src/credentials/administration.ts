@@ -8,14 +8,13 @@ import { DatabaseError, escapeIdentifier, escapeLiteral, Pool, type PoolClient }
 import { Failure } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import { renderCreation, timestamp } from './creation.ts'
+import { type OpenSession, SessionStream } from './session-stream.ts'
 
 /** What becomes of the tables and other objects that a role leaves behind. */
 export type OwnedObjects = { readonly reassignTo: string } | 'drop'
 
 /** A database that the broker manages. The config's targets have this shape. */
 export interface BrokerTarget {
-  readonly host: string
-  readonly port: number
   readonly database: string
   readonly connectTimeoutMs: number
   readonly credentials: {
@@ -28,6 +27,16 @@ export interface BrokerTarget {
     }
   }
 }
+
+/**
+ * Logs in to a target by its name, on a server that can be written to. Implemented by upstream/: the
+ * broker's own login is worth more than any that it makes, and goes no less guarded.
+ */
+export type Connect = (request: {
+  readonly target: string
+  readonly parameters: ReadonlyMap<string, string>
+  readonly password: Secret
+}) => Promise<OpenSession>
 
 export interface NewDatabaseRole {
   readonly name: string
@@ -51,22 +60,32 @@ export class Administration {
   readonly #pool: Pool
 
   /** `onProblem` hears of connections that broke while nobody used them. */
-  constructor(name: string, target: BrokerTarget, onProblem: (error: unknown) => void) {
+  constructor(
+    name: string,
+    target: BrokerTarget,
+    connect: Connect,
+    onProblem: (error: unknown) => void,
+  ) {
     this.#name = name
     this.#target = target
+    const { user, password } = target.credentials.broker
+    const parameters = new Map([
+      ['user', user],
+      ['database', target.database],
+      ['client_encoding', 'UTF8'],
+      ['application_name', 'pgwarden broker'],
+      ['statement_timeout', String(statementTimeout)],
+      ['lock_timeout', String(statementTimeout / 2)],
+    ])
     this.#pool = new Pool({
-      host: target.host,
-      port: target.port,
-      database: target.database,
-      user: target.credentials.broker.user,
-      password: target.credentials.broker.password.reveal(),
+      stream: () => new SessionStream(() => connect({ target: name, parameters, password })),
+      // Whatever PGSSLMODE says: the session comes with its TLS, and with everything above.
+      ssl: false,
       max: 4,
-      connectionTimeoutMillis: target.connectTimeoutMs,
+      // What waits for a free connection must not wait for ever; connecting has its own limit below.
+      connectionTimeoutMillis: target.connectTimeoutMs + 1_000,
       idleTimeoutMillis: 10_000,
-      statement_timeout: statementTimeout,
-      lock_timeout: statementTimeout / 2,
       query_timeout: statementTimeout + 1_000,
-      fallback_application_name: 'pgwarden broker',
     })
     this.#pool.on('error', onProblem)
   }
@@ -165,8 +184,9 @@ export class Administration {
 
   /** The cause names host and login, for the log; a client learns only which target it is. */
   #failure(what: string, error: unknown): Failure {
-    if (error instanceof Failure) return error
-    const reached = error instanceof DatabaseError
+    const reached =
+      error instanceof DatabaseError ||
+      (error instanceof Failure && error.code !== 'upstream_unreachable')
     return new Failure(
       reached ? 'cannot_connect_now' : 'upstream_unreachable',
       {
@@ -175,7 +195,7 @@ export class Administration {
           : `target "${this.#name}" cannot be reached`,
         hint: 'Try again in a moment; if it stays like this, tell your administrator.',
       },
-      { cause: error },
+      { cause: error instanceof Failure ? error.cause : error },
     )
   }
 }

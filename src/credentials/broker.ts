@@ -10,7 +10,7 @@ import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import { defaultIterations, scramVerifier } from '../wire/scram.ts'
-import { Administration, type BrokerTarget, type Query } from './administration.ts'
+import { Administration, type BrokerTarget, type Connect, type Query } from './administration.ts'
 import { retried } from './retry.ts'
 
 /** Implemented by store/. */
@@ -30,6 +30,7 @@ export interface LeaseStore {
 
 export interface BrokerOptions {
   readonly targets: ReadonlyMap<string, BrokerTarget>
+  readonly connect: Connect
   readonly leases: LeaseStore
   readonly clock: Clock
   /** A name of this run of the process; another run must have another. */
@@ -70,7 +71,7 @@ export class Broker {
     this.#targets = new Map(
       [...options.targets].map(([name, target]) => [
         name,
-        new Administration(name, target, options.onProblem),
+        new Administration(name, target, options.connect, options.onProblem),
       ]),
     )
   }

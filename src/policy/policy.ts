@@ -3,23 +3,15 @@
 // same catalog. Ignorant of sessions, grants and time; it holds no state but what it remembers.
 
 import { analyse, type Limits, tooLarge } from '../sql/analyse.ts'
-import { heaviest } from '../sql/commands.ts'
-import type { Analysis, Parsed, SettingChange } from '../sql/facts.ts'
+import type { Analysis, SettingChange } from '../sql/facts.ts'
 import { settingName } from '../sql/settings.ts'
 import { Catalog, firstUserOid } from './catalog.ts'
 import { lowest } from './ceilings.ts'
+import { decide, leastRole, type PermissionsByRole } from './decide.ts'
 import type { Decision, Deny, Judgement } from './decision.ts'
-import {
-  type Carrier,
-  type Objection,
-  objectionTo,
-  objectionToCarriers,
-  objectionToSetting,
-  parameterCarriers,
-  runsUserCode,
-} from './judge.ts'
+import { objectionToSetting } from './judge.ts'
 import { Memo } from './memo.ts'
-import { compileRoles, type Permissions } from './permissions.ts'
+import { compileRoles } from './permissions.ts'
 import type { RoleDefinition } from './roles.ts'
 import {
   denial,
@@ -28,7 +20,6 @@ import {
   textBehindUserCode,
   unknownPreparedStatement,
   unknownRole,
-  unreadable,
 } from './wording.ts'
 
 export interface PolicyOptions {
@@ -70,7 +61,7 @@ const anywhere = Catalog.unread()
 
 export class Policy {
   readonly #definitions: ReadonlyMap<string, RoleDefinition>
-  readonly #permissions: ReadonlyMap<string, Permissions>
+  readonly #permissions: PermissionsByRole
   readonly #memo: Memo<Known>
   readonly #limits: Limits
   readonly #analyseAside: PolicyOptions['analyseAside']
@@ -146,7 +137,7 @@ export class Policy {
     if (text === undefined) return this.#undecodable(role, query, catalog())
     const analysis =
       (await this.#analyseAside?.(text, this.#limits, gone)) ?? analyse(text, this.#limits)
-    return this.#decide(role, text, analysis, catalog())
+    return decide(this.#permissions, role, text, analysis, catalog())
   }
 
   /** What is judged already, by another state of the catalog. */
@@ -155,11 +146,11 @@ export class Policy {
     { text, analysis, parameterTypes }: Judgement,
     catalog: Catalog,
   ): Judgement {
-    return this.#decide(role, text, analysis, catalog, parameterTypes)
+    return decide(this.#permissions, role, text, analysis, catalog, parameterTypes)
   }
 
   judgeText(role: string, text: string, catalog: Catalog = anywhere): Judgement {
-    return this.#decide(role, text, analyse(text, this.#limits), catalog)
+    return decide(this.#permissions, role, text, analyse(text, this.#limits), catalog)
   }
 
   /**
@@ -175,12 +166,19 @@ export class Policy {
     // Drivers name the server's own types with every statement.
     const telling = types.filter((oid) => oid >= firstUserOid || catalog.typesByOid(oid).length > 0)
     if (telling.length === 0) return judgement
-    return this.#decide(role, judgement.text, judgement.analysis, catalog, telling)
+    return decide(this.#permissions, role, judgement.text, judgement.analysis, catalog, telling)
   }
 
   /** The judgement of a query string of so many bytes, over the limit, that nobody has kept. */
   tooLarge(role: string, bytes: number): Judgement {
-    return this.#decide(role, '', tooLarge(bytes, this.#limits), anywhere)
+    return decide(this.#permissions, role, '', tooLarge(bytes, this.#limits), anywhere)
+  }
+
+  /** The judgement of a query string that its client canceled before it was read. */
+  canceled(role: string, query: Buffer): Judgement {
+    const message = 'canceling statement due to user request'
+    const analysis: Analysis = { type: 'unparsable', code: 'query_canceled', message }
+    return decide(this.#permissions, role, query.toString(), analysis, anywhere)
   }
 
   /** The decision on a query string that is the first of a session: nothing was prepared before it. */
@@ -202,19 +200,22 @@ export class Policy {
     }
     const objection = objectionToSetting(change, may)
     if (objection !== undefined) {
-      const least = this.#leastRole((other) => objectionToSetting(change, other) === undefined)
+      const least = leastRole(
+        this.#permissions,
+        (other) => objectionToSetting(change, other) === undefined,
+      )
       return denial(role, objection, least, 'setting_denied')
     }
     return { outcome: 'allow', rule: `${role}/settings`, reason: `setting ${change.name}` }
   }
 
-  /** The judgement on a FunctionCall message: no role has it, since it runs any function by number. */
-  functionCall(role: string): Judgement & { readonly decision: Deny } {
+  /** The judgement on a FunctionCall message that stands for no SQL: it runs any function by number. */
+  functionCall(role: string, oid: number): Judgement & { readonly decision: Deny } {
     return {
       text: '',
       analysis: { type: 'parsed', statements: [] },
       parameterTypes: [],
-      decision: functionCallMessage(role),
+      decision: functionCallMessage(role, oid),
       tags: [],
       class: 'FUNCTION',
       executes: [],
@@ -248,7 +249,7 @@ export class Policy {
     for (const { judgement, ...of } of judgements) {
       if (of.role === role && judgement.catalogVersion === catalog.version) return judgement
     }
-    const judgement = this.#decide(role, known.text, known.analysis, catalog)
+    const judgement = decide(this.#permissions, role, known.text, known.analysis, catalog)
     // The oldest goes: a catalog that was read again has left its judgements behind.
     if (judgements.length === mostJudgements) judgements.shift()
     judgements.push({ role, judgement })
@@ -258,7 +259,7 @@ export class Policy {
   #judgeBytes(role: string, query: Buffer, catalog: Catalog): Judgement {
     const text = this.#decode(query)
     if (text === undefined) return this.#undecodable(role, query, catalog)
-    return this.#decide(role, text, analyse(text, this.#limits), catalog)
+    return decide(this.#permissions, role, text, analyse(text, this.#limits), catalog)
   }
 
   #decode(query: Buffer): string | undefined {
@@ -273,105 +274,11 @@ export class Policy {
   #undecodable(role: string, query: Buffer, catalog: Catalog): Judgement {
     const message = 'invalid byte sequence for encoding "UTF8"'
     const analysis: Analysis = { type: 'unparsable', code: 'invalid_text', message }
-    return this.#decide(role, query.toString(), analysis, catalog)
+    return decide(this.#permissions, role, query.toString(), analysis, catalog)
   }
-
-  #decide(
-    role: string,
-    text: string,
-    analysis: Analysis,
-    catalog: Catalog,
-    parameterTypes: readonly number[] = [],
-  ): Judgement {
-    const parameters = parameterCarriers(parameterTypes, catalog)
-    const statements = analysis.type === 'parsed' ? analysis.statements : []
-    return {
-      text,
-      analysis,
-      parameterTypes,
-      decision: this.#decision(role, analysis, parameters, catalog),
-      tags: statements.map((statement) => statement.tag),
-      class: heaviest(statements.map((statement) => statement.class)),
-      executes: executesOf(statements),
-      runsUserCode:
-        parameters.length > 0 || statements.some((statement) => runsUserCode(statement, catalog)),
-      changesCatalog: statements.some(changesCatalog),
-      catalogVersion: catalog.version,
-    }
-  }
-
-  #decision(
-    role: string,
-    analysis: Analysis,
-    parameters: readonly Carrier[],
-    catalog: Catalog,
-  ): Decision {
-    const may = this.#permissions.get(role)
-    if (may === undefined) return unknownRole(role)
-    if (analysis.type === 'unparsable') return unreadable(role, analysis)
-    const objectionOf = (to: Permissions): Objection | undefined =>
-      firstObjection(analysis, to, catalog) ?? objectionToCarriers(parameters, to)
-    const objection = objectionOf(may)
-    if (objection !== undefined) {
-      return denial(
-        role,
-        objection,
-        this.#leastRole((other) => objectionOf(other) === undefined),
-      )
-    }
-    const commands = analysis.statements.flatMap((s) => s.actions.map((action) => action.command))
-    const reason =
-      commands.length === 0
-        ? 'there is no statement'
-        : `allowed: ${[...new Set(commands)].join(', ')}`
-    return { outcome: 'allow', rule: `${role}/commands`, reason }
-  }
-
-  #leastRole(allows: (permissions: Permissions) => boolean): string | undefined {
-    return [...this.#permissions.values()].find(allows)?.role
-  }
-}
-
-/** What may make, change or drop a function, operator, type, view or relation. */
-function changesCatalog({ actions, opaque }: Parsed['statements'][number]): boolean {
-  return (
-    opaque !== undefined ||
-    actions.some(
-      ({ class: effect, command }) =>
-        effect === 'DDL' || effect === 'FUNCTION' || command === 'COMMIT PREPARED',
-    )
-  )
 }
 
 /** False for what may be judged otherwise next time: the parser ran out of stack, or was restarting. */
 function isLasting({ analysis }: Judgement): boolean {
   return analysis.type === 'parsed' || analysis.code !== 'statement_too_complex'
-}
-
-/** One statement that is denied denies them all: the server runs a query string as one unit. */
-function firstObjection(
-  analysis: Parsed,
-  may: Permissions,
-  catalog: Catalog,
-): Objection | undefined {
-  for (const statement of analysis.statements) {
-    const objection = objectionTo(statement, may, catalog)
-    if (objection !== undefined) return objection
-  }
-  return undefined
-}
-
-/** Names that EXECUTE uses and that no PREPARE before it in the same string stands for. */
-function executesOf(statements: Parsed['statements']): readonly string[] {
-  const prepared = new Set<string>()
-  const unknown = new Set<string>()
-  for (const statement of statements) {
-    if (statement.executes !== undefined && !prepared.has(statement.executes)) {
-      unknown.add(statement.executes)
-    }
-    if (statement.prepares !== undefined) prepared.add(statement.prepares.name)
-    if (statement.deallocates === '*') prepared.clear()
-    else if (statement.deallocates !== undefined) prepared.delete(statement.deallocates)
-  }
-  return [...unknown]
 }

@@ -134,16 +134,16 @@ export function preparedTooDeep(role: string): Deny {
   }
 }
 
-/** The protocol's FunctionCall message, which libpq's large-object functions use. */
-export function functionCallMessage(role: string): Deny {
+/** The protocol's FunctionCall message, of another function than libpq's for large objects. */
+export function functionCallMessage(role: string, oid: number): Deny {
   const rule = `${role}/protocol`
   return {
     outcome: 'deny',
     rule,
-    reason: 'FunctionCall message',
+    reason: `FunctionCall message of function ${oid}`,
     failure: new Failure('statement_denied', {
       message: `permission denied for role ${role}: function call message`,
-      detail: `Rule ${rule} does not allow the protocol's FunctionCall message: it runs any function, and there is no statement to judge.`,
+      detail: `Rule ${rule} does not allow the protocol's FunctionCall message for the function with OID ${oid}: there is no statement to judge.`,
       hint: 'Call the function in a SELECT.',
     }),
   }
@@ -195,6 +195,8 @@ function adviceOn(analysis: Unparsable): Partial<FailureText> {
       return { hint: 'Write the statement with less nesting, for example with IN or VALUES lists.' }
     case 'invalid_text':
       return { hint: 'Send the statement as valid UTF-8 (client_encoding UTF8).' }
+    case 'query_canceled':
+      return {}
   }
 }
 

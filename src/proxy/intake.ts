@@ -18,12 +18,18 @@ export class Intake {
     return this.#held.length > 0
   }
 
+  /** The next byte, which stays; undefined when the stream ends first. */
+  async peek(): Promise<number | undefined> {
+    const first = await this.bytes(1)
+    if (first !== undefined) this.#held = Buffer.concat([first, this.#held])
+    return first?.[0]
+  }
+
   /** The next `count` bytes; undefined when the stream ends first. */
   async bytes(count: number): Promise<Buffer | undefined> {
     while (this.#held.length < count) {
       this.#take()
-      if (this.#held.length >= count) break
-      if (!(await this.#more())) return undefined
+      if (this.#held.length < count && !(await this.#more())) return undefined
     }
     const bytes = this.#held.subarray(0, count)
     this.#held = this.#held.subarray(count)

@@ -3,16 +3,14 @@
 // to the audit. Ignorant of statements.
 
 import type { Authorization } from '../access/authorization.ts'
-import type { Refused } from '../access/login.ts'
+import type { Claim } from '../access/claim.ts'
+import type { Misdirected, Proof, Refused } from '../access/login.ts'
 import type { Journal } from '../audit/journal.ts'
 import { loginRecord } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
-import { Secret } from '../secret.ts'
 import { encodeBackend } from '../wire/backend.ts'
-import { frontend, loginFrames } from '../wire/frontend.ts'
 import { decodeOptions } from '../wire/startup.ts'
-import type { Intake } from './intake.ts'
 import type { Peer } from './peer.ts'
 import { asSettings, type Pins, pinsOf, requiredPins } from './pins.ts'
 import type {
@@ -24,6 +22,8 @@ import type {
   Upstream,
   UpstreamConnector,
 } from './ports.ts'
+import { destinationOf, misdirection } from './targets.ts'
+import type { ClientCertificate } from './tls.ts'
 
 export interface LoginDependencies {
   readonly tokens: TokenCheck
@@ -32,6 +32,8 @@ export interface LoginDependencies {
   readonly policy: Policy
   readonly journal: Journal
   readonly targets: ReadonlyMap<string, Target>
+  /** The targets that a principal may be told of because it may ask for access to them. */
+  readonly requestable: (principal: string) => readonly string[]
   readonly meter: Meter
   readonly log: Log
 }
@@ -48,46 +50,31 @@ export interface LoggedIn {
   readonly pinned: Pins
 }
 
-/** Far above any token; a password message larger than this is not a login. */
-const maxPasswordFrame = 4096
-
-/** The token that the client sends when asked for a password. Undefined when it goes away instead. */
-export async function askPassword(
-  intake: Intake,
-  write: (bytes: Buffer) => void,
-): Promise<Secret | undefined> {
-  write(encodeBackend({ type: 'authenticationCleartextPassword' }))
-  const header = await intake.bytes(5)
-  if (header === undefined) return undefined
-  const size = header.readInt32BE(1) + 1
-  if (header[0] !== frontend.password || size < 6) {
-    throw new Failure('protocol_violation', {
-      message: 'expected password response',
-      detail: 'The client was asked for a password and sent something else.',
-    })
-  }
-  loginFrames(maxPasswordFrame).need(frontend.password, size)
-  const body = await intake.bytes(size - 5)
-  if (body === undefined) return undefined
-  const end = body.length - 1
-  if (body.indexOf(0) !== end) {
-    throw new Failure('protocol_violation', { message: 'invalid password packet' })
-  }
-  return new Secret(body.toString('utf8', 0, end))
+/** A client that has said who it is and what it wants. */
+export interface Applicant {
+  readonly parameters: ReadonlyMap<string, string>
+  readonly claim: Claim
+  /** The server name of its TLS. */
+  readonly serverName: string | undefined
+  readonly peer: Peer
+  readonly write: (bytes: Buffer) => void
 }
 
 /** Throws the Failure to answer with. What was refused is recorded before it is answered. */
 export async function logIn(
   deps: LoginDependencies,
-  parameters: ReadonlyMap<string, string>,
-  password: Secret,
-  peer: Peer,
+  { parameters, claim, serverName, peer, write }: Applicant,
+  proof: Proof,
 ): Promise<LoggedIn> {
   const user = parameters.get('user') ?? ''
-  const database = parameters.get('database') || user
-  const attempt = { user, database, password, address: peer.address }
-  const identity = { principal: user, target: database, client: peer.name }
+  const address = { user, database: parameters.get('database') || user, serverName }
+  const destination = destinationOf(deps.targets, address)
+  const target = destination.target?.name
+  const { principal } = claim
+  const { name: client, certificate } = peer
+  const identity = { principal, target: target ?? address.database, client, certificate }
 
+  const attempt = { claim, proof, target, address: peer.address }
   const verified = await deps.tokens.verify(attempt).catch(async (error: unknown) => {
     await recordFailure(deps, identity, undefined, error)
     throw error
@@ -98,9 +85,16 @@ export async function logIn(
       message: `password authentication failed for user "${user}"`,
     })
   }
+  // A client that asked for this proof must have it before anything else, also before an error.
+  const { serverFinal: data } = verified
+  if (data !== undefined) write(encodeBackend({ type: 'authenticationSASLFinal', data }))
+  if (verified.type === 'misdirected') {
+    await recordRefusal(deps, identity, verified)
+    throw misdirection(verified, address, destination, deps.requestable(principal))
+  }
   const { authorization } = verified
   try {
-    return await open(deps, authorization, parameters)
+    return await open(deps, authorization, parameters, certificate)
   } catch (error) {
     await recordFailure(deps, identity, authorization.tokenId, error)
     throw error
@@ -112,6 +106,7 @@ interface Identity {
   readonly principal: string
   readonly target: string
   readonly client: string
+  readonly certificate: ClientCertificate | undefined
 }
 
 /** Not the token's fault: the store, the credentials, the target or a setting stood in the way. */
@@ -131,7 +126,7 @@ async function recordFailure(
 async function recordRefusal(
   deps: LoginDependencies,
   identity: Identity,
-  refused: Refused,
+  refused: Refused | Misdirected,
 ): Promise<void> {
   deps.meter.login('refused', refused.reason)
   await deps.journal.record(
@@ -150,6 +145,7 @@ async function open(
   deps: LoginDependencies,
   authorization: Authorization,
   parameters: ReadonlyMap<string, string>,
+  certificate: ClientCertificate | undefined,
 ): Promise<LoggedIn> {
   const { grant } = authorization
   const target = deps.targets.get(grant.target)
@@ -160,6 +156,8 @@ async function open(
       hint: 'Tell the people who run pgwarden.',
     })
   }
+  // Behind the token: a stranger does not learn which targets there are, and what they ask for.
+  if (target.clientCertificate === 'required' && certificate === undefined) throw noCertificate()
   const settings = allowedSettings(deps.policy, grant.role, parameters)
   const required = requiredPins(role.readOnly === true)
 
@@ -172,11 +170,9 @@ async function open(
     ['database', target.database],
   ])
   const upstream = await deps.upstream.connect({
-    host: target.host,
-    port: target.port,
+    target: target.name,
     parameters: startup,
     password: lease.password,
-    timeoutMs: target.connectTimeoutMs,
   })
   try {
     return {
@@ -224,7 +220,7 @@ function allowedSettings(
     }
   }
   for (const [name, value] of parameters) {
-    if (!connectionParameters.has(name) && !name.startsWith('_pq_.')) asked.set(name, value)
+    if (!connectionParameters.has(name)) asked.set(name, value)
   }
   for (const [name, value] of asked) {
     const decision = policy.judgeSetting(role, name, value)
@@ -248,6 +244,14 @@ export function refuseReplication(parameters: ReadonlyMap<string, string>): void
   throw new Failure('feature_not_supported', {
     message: 'replication connections are not supported',
     hint: 'Leave "replication" out of the connection settings.',
+  })
+}
+
+function noCertificate(): Failure {
+  return new Failure('invalid_authorization', {
+    message: 'connection requires a client certificate',
+    detail: 'This target is open only to clients that show one.',
+    hint: 'Connect with sslcert and sslkey, where pgwarden asks for certificates.',
   })
 }
 

@@ -1,17 +1,20 @@
-// The other end of a client's socket, as it is compared and recorded.
+// The other end of a client's connection, as it is compared and recorded.
 
-import { isIPv4, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { unmapped } from './networks.ts'
+import type { ClientCertificate } from './tls.ts'
 
 export interface Peer {
   /** An IPv4 one never in IPv6 clothes. */
   readonly address: string
   /** `address:port`, as the audit names it. */
   readonly name: string
+  /** What it has proved to be; undefined when it showed nothing. */
+  readonly certificate: ClientCertificate | undefined
 }
 
-export function peerOf(socket: Socket): Peer {
+export function peerOf(socket: Socket, certificate?: ClientCertificate): Peer {
   const { remoteAddress = '', remotePort = 0 } = socket
-  const mapped = /^::ffff:([0-9.]+)$/i.exec(remoteAddress)?.[1]
-  const address = mapped !== undefined && isIPv4(mapped) ? mapped : remoteAddress
-  return { address, name: `${address}:${remotePort}` }
+  const address = unmapped(remoteAddress)
+  return { address, name: `${address}:${remotePort}`, certificate }
 }

@@ -2,16 +2,22 @@
 // they meet.
 
 import type { Grant, Lease } from '../access/access.ts'
-import type { Authorized, LoginAttempt, Refused } from '../access/login.ts'
+import type { Authorized, LoginAttempt, Misdirected, Refused } from '../access/login.ts'
+import type { CancelResult } from '../audit/record.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Secret } from '../secret.ts'
+import type { TimeLimits } from './time-limits.ts'
 
 export interface Target {
   readonly name: string
-  readonly host: string
-  readonly port: number
   readonly database: string
-  readonly connectTimeoutMs: number
+  /** Other names by which clients may ask for it. */
+  readonly aliases: readonly string[]
+  /** TLS server names that lead to it, in lower case. */
+  readonly serverNames: readonly string[]
+  /** `required`: nobody gets in without a verified one. */
+  readonly clientCertificate: 'none' | 'required'
+  readonly limits: TimeLimits
 }
 
 /** An open session on a target. */
@@ -25,27 +31,24 @@ export interface Upstream {
   /** As server_version_num; undefined when the server did not say. */
   readonly serverVersion: number | undefined
   readonly rest: Buffer
+  /**
+   * Asks the session's own server to cancel what runs in it. Resolves when that has closed the
+   * cancel connection: false when it could not be reached. Never rejects.
+   */
+  cancel(timeoutMs: number): Promise<boolean>
 }
 
 export interface UpstreamConnector {
   connect(options: {
-    readonly host: string
-    readonly port: number
+    /** Its name. */
+    readonly target: string
     readonly parameters: ReadonlyMap<string, string>
     readonly password: Secret
-    readonly timeoutMs: number
   }): Promise<Upstream>
-  /** Resolves when the server has closed the cancel connection: false when it could not be reached. */
-  cancel(
-    address: { readonly host: string; readonly port: number },
-    processId: number,
-    cancelKey: Buffer,
-    timeoutMs: number,
-  ): Promise<boolean>
 }
 
 export interface TokenCheck {
-  verify(attempt: LoginAttempt): Promise<Authorized | Refused>
+  verify(attempt: LoginAttempt): Promise<Authorized | Misdirected | Refused>
 }
 
 /** Keeps the sitting of a one-time token alive while it has open sessions. */
@@ -61,6 +64,30 @@ export interface Catalogs {
   ready(target: string): Promise<void>
   /** A session may have changed the catalog. */
   changed(target: string): void
+}
+
+/** What a listener shows to clients that come with TLS: another object once it was renewed. */
+export interface Certificates {
+  readonly current: {
+    /** PEM: the server's own certificate first. */
+    readonly chain: string
+    readonly key: Secret
+    /** PEM. Where it is given clients are asked for certificates; at all times or never. */
+    readonly clientCa: string | undefined
+  }
+}
+
+/** What the processes that share a store tell each other. */
+export interface Notices {
+  /** How many others listen, as far as is known; 0 also when nobody can be heard. */
+  readonly others: number
+  /** Tells all others. Resolves false, and never rejects, when that cannot be done now. */
+  tell(topic: string, body: Readonly<Record<string, string>>): Promise<boolean>
+  /** From now on `heard` is told what others tell about the topic, and which of them. */
+  hear(
+    topic: string,
+    heard: (body: Readonly<Partial<Record<string, string>>>, from: string) => void,
+  ): void
 }
 
 export interface CredentialSource {
@@ -84,6 +111,6 @@ export interface Meter {
   statement(role: string, tag: string, decision: 'allow' | 'deny'): void
   statementEnded(role: string, seconds: number): void
   tripped(role: string, setting: string): void
-  cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
+  cancel(result: CancelResult): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
 }

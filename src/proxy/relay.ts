@@ -11,6 +11,7 @@ import { Session } from '../session/session.ts'
 import type { SessionOptions } from '../session/state.ts'
 import { errorResponse } from '../wire/backend.ts'
 import type { Meter } from './ports.ts'
+import { overdue, type TimeLimits } from './time-limits.ts'
 
 /** How a session came to its end, for the audit. */
 export interface Ending {
@@ -18,12 +19,19 @@ export interface Ending {
   readonly failure: Failure | undefined
 }
 
+/**
+ * What became of a CancelRequest: `sent` upstream; `idle`: nothing ran; `held`: what was meant had not been
+ * sent yet and is not; `failed`: the upstream was not reached.
+ */
+export type CancelEffect = 'sent' | 'idle' | 'held' | 'failed'
+
 /** Reading one chunk of a client's for so long holds the others up. */
 const longReadMs = 10
-/** How long an upstream may take to close after Terminate. */
-const terminateMs = 5_000
-/** How long a client that sent FIN is written to without progress before it counts as gone. */
-const halfOpenMs = 1_000
+/** How long an upstream may take to close when there is no more to say, or nobody to hear it. */
+const closingMs = 5_000
+/** After how long a client that sent FIN is first asked whether it still listens, and the longest pause. */
+const firstProbeMs = 500
+const longestProbeMs = 30_000
 /** How long a client may take to read its last message before the socket is cut. */
 const lingerMs = 5_000
 
@@ -34,24 +42,32 @@ export class Relay implements SessionPort {
   readonly #meter: Meter
   readonly #clock: Clock
   readonly #role: string
-  readonly #cancel: () => Promise<boolean>
+  readonly #cancelUpstream: () => Promise<boolean>
+  readonly #probe: Buffer | undefined
   readonly #onCatalogChanged: () => void
   readonly #onTripped: (tripwire: Tripwire) => void
   readonly #onEnd: (ending: Ending) => void
   #over = false
   #terminating = false
+  #finPassedOn = false
   #yielding = false
+  /** The cancel of what runs, while it is on its way upstream. */
+  #cancelling: Promise<CancelEffect> | undefined
   #bytesToClient = 0
   #bytesToUpstream = 0
-  #timer: NodeJS.Timeout | undefined
+  #heardAt: number
+  #deadline: NodeJS.Timeout | undefined
+  #probing: NodeJS.Timeout | undefined
 
   constructor(
     options: Omit<SessionOptions, 'port'>,
     sides: { readonly client: Socket; readonly upstream: Socket },
     deps: {
       readonly meter: Meter
-      /** Cancels what runs upstream. */
+      /** Cancels what runs upstream: true when the server has dealt with it, false when it was not reached. */
       readonly cancel: () => Promise<boolean>
+      /** A message that tells a client nothing new and may come at any time. */
+      readonly probe: Buffer | undefined
       readonly onCatalogChanged: () => void
       readonly onTripped: (tripwire: Tripwire) => void
       /** Called exactly once, when nothing more will be read or recorded for the session. */
@@ -63,7 +79,9 @@ export class Relay implements SessionPort {
     this.#meter = deps.meter
     this.#clock = options.clock
     this.#role = options.authorization.grant.role
-    this.#cancel = deps.cancel
+    this.#cancelUpstream = deps.cancel
+    this.#probe = deps.probe
+    this.#heardAt = options.clock.elapsed()
     this.#onCatalogChanged = deps.onCatalogChanged
     this.#onTripped = deps.onTripped
     this.#onEnd = deps.onEnd
@@ -72,6 +90,32 @@ export class Relay implements SessionPort {
 
   get bytes(): { readonly toClient: number; readonly toUpstream: number } {
     return { toClient: this.#bytesToClient, toUpstream: this.#bytesToUpstream }
+  }
+
+  /** Why the session must end now, if it has reached a limit of its time. */
+  overdue(limits: TimeLimits): Failure | undefined {
+    return overdue(this.session, this.#heardAt, limits, this.#clock.elapsed())
+  }
+
+  /** A CancelRequest of the client's. Requests that come while one is on its way are one with it. */
+  cancel(): Promise<CancelEffect> {
+    this.#cancelling ??= this.#cancelWhatRuns().finally(() => {
+      this.#cancelling = undefined
+      this.#resumeClient()
+    })
+    return this.#cancelling
+  }
+
+  /**
+   * Until the server has dealt with it nothing more is read from the client: the server's signal says
+   * "what runs now", and must not meet what the client says after its request.
+   */
+  async #cancelWhatRuns(): Promise<CancelEffect> {
+    if (this.#over) return 'idle'
+    if (this.session.cancelHeld()) return 'held'
+    if (this.session.idle) return 'idle'
+    this.#client.pause()
+    return (await this.#cancelUpstream()) ? 'sent' : 'failed'
   }
 
   /** Starts moving bytes. `rest` is what the upstream sent behind its first ReadyForQuery. */
@@ -114,9 +158,7 @@ export class Relay implements SessionPort {
 
   terminated(): void {
     this.#terminating = true
-    this.#deadline(terminateMs, () =>
-      this.#finish({ reason: 'client_terminated', failure: undefined }),
-    )
+    this.#closeSoonIfDone()
   }
 
   judged(): void {
@@ -159,6 +201,7 @@ export class Relay implements SessionPort {
   #read(work: () => void): void {
     try {
       const startedAt = this.#clock.elapsed()
+      this.#heardAt = startedAt
       work()
       this.#yieldFor(this.#clock.elapsed() - startedAt)
       if (this.session.full) this.#client.pause()
@@ -175,28 +218,69 @@ export class Relay implements SessionPort {
       this.end(unexpected(error))
     }
     if (this.#client.readableEnded) this.#clientEnded()
+    this.#closeSoonIfDone()
   }
 
-  /** FIN from the client: gone, or waiting for its last answer with its own side shut down. */
+  /**
+   * FIN from the client: gone, or waiting for its last answer with its own side shut down. Who can say
+   * nothing more and is owed nothing, or owes the rest of a COPY, is as good as gone.
+   */
   #clientEnded(): void {
-    if (this.#over || this.#terminating) return
-    if (this.session.idle) this.#clientGone()
-    else this.#deadline(halfOpenMs, () => this.#clientGone())
+    if (this.#over) return
+    if (this.session.idle || this.session.copyingIn) this.#clientGone()
+    else if (this.#probing === undefined) this.#probeIn(firstProbeMs)
+  }
+
+  /**
+   * Only writing to a peer shows whether it is gone altogether: its machine answers with a reset, and
+   * the socket ends. A client that waits hears nothing new.
+   */
+  #probeIn(ms: number): void {
+    this.#probing = setTimeout(() => {
+      if (this.#over) return
+      // The server hears of the FIN too, as from the client itself: it may wait for a Sync as well.
+      if (!this.session.congested) this.#passFinOn()
+      if (this.#probe !== undefined && this.session.clientAtBoundary) this.toClient([this.#probe])
+      this.#probeIn(Math.min(ms * 2, longestProbeMs))
+    }, ms)
+    this.#probing.unref()
+  }
+
+  #passFinOn(): void {
+    if (!this.#finPassedOn) this.#upstream.end()
+    this.#finPassedOn = true
   }
 
   #clientGone(): void {
-    // After Terminate the statement that is still running is allowed to finish.
-    if (this.#terminating && !this.#client.destroyed) return
-    this.#finish({
-      reason: this.#terminating ? 'client_terminated' : 'client_gone',
-      failure: undefined,
-    })
+    if (this.#over) return
+    if (!this.#terminating) {
+      this.#finish({ reason: 'client_gone', failure: undefined })
+      return
+    }
+    // After Terminate what is still running may finish, for a while, and its answer goes nowhere.
+    this.#upstream.resume()
+    this.#closeSoon()
+  }
+
+  /** The server has said all after which it closes by itself: Terminate answered, or its own FATAL. */
+  #closeSoonIfDone(): void {
+    if (this.#over) return
+    const done = this.#terminating && this.session.idle
+    if (done || this.session.upstreamSaidFatal) this.#closeSoon()
+  }
+
+  #closeSoon(): void {
+    this.#deadline ??= setTimeout(() => this.#upstreamGone(), closingMs).unref()
   }
 
   #upstreamGone(): void {
     if (this.#over) return
     if (this.#terminating) {
       this.#finish({ reason: 'client_terminated', failure: undefined })
+      return
+    }
+    if (this.#finPassedOn) {
+      this.#finish({ reason: 'client_gone', failure: undefined })
       return
     }
     const failure = new Failure('upstream_lost', {
@@ -213,22 +297,14 @@ export class Relay implements SessionPort {
   #finish(ending: Ending, farewell?: Buffer): void {
     if (this.#over) return
     this.#over = true
-    clearTimeout(this.#timer)
-    if (!this.session.idle && ending.reason !== 'upstream_gone') {
-      // The server notices a closed connection only when it writes: a long statement would run on.
-      void this.#cancel().finally(() => this.#upstream.destroy())
-    } else {
-      this.#upstream.destroy()
-    }
+    clearTimeout(this.#deadline)
+    clearTimeout(this.#probing)
+    // The server notices a closed connection only when it reads or writes: a long statement would run on.
+    if (!this.session.idle && ending.reason !== 'upstream_gone') void this.#cancelUpstream()
+    this.#upstream.destroy()
     this.session.close()
     endSocket(this.#client, farewell)
     this.#onEnd(ending)
-  }
-
-  #deadline(ms: number, act: () => void): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(act, ms)
-    this.#timer.unref()
   }
 
   /**
@@ -247,7 +323,7 @@ export class Relay implements SessionPort {
 
   /** Reads from the client again, unless something still holds it back. */
   #resumeClient(): void {
-    if (this.#over || this.#yielding) return
+    if (this.#over || this.#yielding || this.#cancelling !== undefined) return
     if (this.session.full || this.#upstream.writableNeedDrain) return
     this.#client.resume()
   }

@@ -2,8 +2,8 @@
 // it is greeted, and what happens when it ends. docs/architecture.md, "One statement's way: opening".
 
 import { randomUUID } from 'node:crypto'
-import type { BlockList } from 'node:net'
-import { isIPv6, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { claimOf } from '../access/claim.ts'
 import {
   loginRecord,
   type SessionContext,
@@ -15,33 +15,36 @@ import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend.ts'
-import type { CancelKey, Cancels } from './cancel.ts'
-import {
-  askPassword,
-  type LoggedIn,
-  type LoginDependencies,
-  logIn,
-  refuseReplication,
-} from './login.ts'
+import type { CancelKey } from './cancel.ts'
+import type { CancelRequests } from './cancel-requests.ts'
+import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
+import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
-import type { Catalogs, Sittings } from './ports.ts'
+import type { Catalogs, Notices, Sittings, Upstream } from './ports.ts'
+import { type Authentication, askProof } from './proof.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
-import { negotiation, type Opening } from './startup.ts'
+import { agree, type Opening } from './startup.ts'
 
 export interface ServeDependencies extends LoginDependencies {
   readonly sittings: Sittings
   readonly catalogs: Catalogs
+  readonly notices: Notices
   readonly clock: Clock
 }
 
-/** What the connections of one listener share. */
+/** What all connections share, whatever door they came in by. */
 export interface Hall {
-  readonly cancels: Cancels
+  readonly cancelRequests: CancelRequests
   readonly sessions: Sessions
-  /** From where a client may log in without TLS. */
-  readonly plaintext: BlockList
   readonly maxStatementBytes: number
+}
+
+/** The rules of one door. */
+export interface Entrance {
+  /** From where a client may log in without TLS. */
+  readonly plaintext: Networks
+  readonly authentication: Authentication
 }
 
 type Startup = Extract<Opening['packet'], { readonly type: 'startup' }>
@@ -56,30 +59,35 @@ export async function serve(
   { socket, intake, tls }: Opening,
   startup: Startup,
   heard: () => void,
+  entrance: Entrance,
   hall: Hall,
   deps: ServeDependencies,
 ): Promise<void> {
   const { parameters } = startup
-  const peer = peerOf(socket)
-  const negotiate = negotiation(startup)
-  if (negotiate !== undefined) socket.write(negotiate)
-  if ((parameters.get('user') ?? '') === '') {
+  const client = tls?.client ?? { type: 'none' }
+  const peer = peerOf(socket, client.type === 'verified' ? client.certificate : undefined)
+  const { version, reply } = agree(startup)
+  if (reply !== undefined) socket.write(reply)
+  const user = parameters.get('user') ?? ''
+  if (user === '') {
     throw new Failure('invalid_authorization', {
       message: 'no PostgreSQL user name specified in startup packet',
     })
   }
   refuseReplication(parameters)
-  if (!tls && !hall.plaintext.check(peer.address, isIPv6(peer.address) ? 'ipv6' : 'ipv4')) {
-    throw tlsRequired()
-  }
-  const password = await askPassword(intake, (bytes) => socket.write(bytes))
+  if (tls === undefined && !entrance.plaintext.has(peer.address)) throw tlsRequired()
+  if (client.type === 'refused') throw certificateRefused(client.reason)
+  const claim = claimOf(user)
+  const write = (bytes: Buffer): void => void socket.write(bytes)
+  const certificate = tls?.certificate
+  const proof = await askProof(entrance.authentication, { intake, write, claim, certificate })
   heard()
-  if (password === undefined) {
-    // psql without a password goes away to ask its user for one.
+  if (proof === undefined) {
     socket.destroy()
     return
   }
-  const loggedIn = await logIn(deps, parameters, password, peer)
+  const applicant = { parameters, claim, serverName: tls?.serverName, peer, write }
+  const loggedIn = await logIn(deps, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
@@ -88,7 +96,7 @@ export async function serve(
   const context = contextOf(id, loggedIn, peer)
   await recordStart(id, context, loggedIn, socket, peer, deps)
   deps.meter.login('ok', 'ok')
-  const relay = startRelay(id, context, socket, loggedIn, hall, deps)
+  const relay = startRelay(id, context, socket, version, loggedIn, hall, deps)
   intake.release()
   relay.start(loggedIn.upstream.rest)
 }
@@ -125,12 +133,13 @@ async function recordStart(
       principal: grant.principal,
       target: grant.target,
       client: peer.name,
+      certificate: peer.certificate,
       tokenId,
       session: id,
     }),
   )
   try {
-    await journal.record(sessionStartRecord(context))
+    await journal.record(sessionStartRecord(context, peer.certificate))
   } catch (error) {
     upstream.socket.destroy()
     throw error
@@ -154,16 +163,16 @@ function startRelay(
   id: string,
   context: SessionContext,
   socket: Socket,
+  version: number,
   loggedIn: LoggedIn,
-  { cancels, sessions, maxStatementBytes }: Hall,
+  { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
   const { authorization, upstream, target, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { role, target: targetName } = authorization.grant
   const startedAt = clock.elapsed()
-  const cancel = (): Promise<boolean> =>
-    deps.upstream.cancel(target, upstream.processId, upstream.cancelKey, cancelTimeoutMs)
+  const cancel = (): Promise<boolean> => upstream.cancel(cancelTimeoutMs)
   let key: CancelKey | undefined
 
   const unread = Catalog.unread(upstream.serverVersion)
@@ -175,6 +184,7 @@ function startRelay(
     {
       meter,
       cancel,
+      probe: probeOf(upstream),
       onCatalogChanged: () => deps.catalogs.changed(targetName),
       onTripped: (tripwire) => {
         deps.log.error({ session: id, ...tripwire }, 'a pinned setting was changed: see the audit')
@@ -200,7 +210,11 @@ function startRelay(
       },
     },
   )
-  const live = { authorization, end: (failure: Failure) => relay.end(failure) }
+  const live = {
+    authorization,
+    overdue: () => relay.overdue(target.limits),
+    end: (failure: Failure) => relay.end(failure),
+  }
   sessions.opened(live)
   sittings.opened(authorization.tokenId)
   meter.sessionOpened(role, targetName)
@@ -208,16 +222,22 @@ function startRelay(
   const greeting = [encodeBackend({ type: 'authenticationOk' }), upstream.greeting]
   // An upstream that gave no key cannot be cancelled: a key of length zero would kill clients.
   if (upstream.cancelKey.length > 0) {
-    key = cancels.register(upstream.processId, {
-      cancel,
-      isIdle: () => relay.session.idle,
+    key = cancels.register(upstream.processId, version, {
       sessionId: id,
+      cancel: () => relay.cancel(),
     })
     greeting.push(encodeBackend({ type: 'backendKeyData', ...key }))
   }
   greeting.push(encodeBackend({ type: 'readyForQuery', status: 'I' }))
   socket.write(Buffer.concat(greeting))
   return relay
+}
+
+/** A setting that the client knows already, said again. */
+function probeOf({ reported }: Upstream): Buffer | undefined {
+  const value = reported.get('server_version')
+  if (value === undefined) return undefined
+  return encodeBackend({ type: 'parameterStatus', name: 'server_version', value })
 }
 
 function describe({ reason, failure }: Ending): string {
@@ -235,5 +255,19 @@ function tlsRequired(): Failure {
     message: 'connection requires TLS (sslmode=require)',
     detail: 'A token must not cross a network unencrypted.',
     hint: 'Connect with sslmode=require or stricter.',
+  })
+}
+
+/** Said to a stranger: it is about what the stranger showed, and tells nothing else. */
+function certificateRefused(reason: string): Failure {
+  const why = new Map([
+    ['CERT_HAS_EXPIRED', 'has expired'],
+    ['CERT_NOT_YET_VALID', 'is not valid yet'],
+    ['INVALID_PURPOSE', 'is not meant for clients'],
+  ]).get(reason)
+  return new Failure('invalid_authorization', {
+    message: `client certificate ${why ?? 'is of no certificate authority that is trusted here'}`,
+    detail: `Its verification ended with ${reason}.`,
+    hint: 'Connect with a good certificate (sslcert and sslkey), or with none (sslcertmode=disable).',
   })
 }

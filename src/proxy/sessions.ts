@@ -1,5 +1,5 @@
-// The sessions that are open now: counted, and ended when their grant ends or the proxy stops. One
-// coarse timer looks at all of them; none has a timer of its own.
+// The sessions that are open now: counted, and ended when their grant or their time is over or the proxy
+// stops. One coarse timer looks at all of them; none has a timer of its own.
 
 import type { Authorization } from '../access/authorization.ts'
 import { grantEnded } from '../access/grant.ts'
@@ -8,10 +8,12 @@ import type { Failure } from '../errors.ts'
 
 export interface LiveSession {
   readonly authorization: Authorization
+  /** Why it must end, if a limit of its time is reached. */
+  overdue(): Failure | undefined
   end(failure: Failure): void
 }
 
-/** How long after its end a grant's session may live at the most. */
+/** How long a session may live at the most after the end of its grant, or of its time. */
 const lookEveryMs = 1_000
 
 export class Sessions {
@@ -59,7 +61,8 @@ export class Sessions {
   #endThoseOver(): void {
     const now = this.#clock.now()
     for (const session of [...this.#live]) {
-      if (!session.authorization.inForceAt(now)) session.end(grantEnded())
+      const failure = session.authorization.inForceAt(now) ? session.overdue() : grantEnded()
+      if (failure !== undefined) session.end(failure)
     }
   }
 }

@@ -4,64 +4,92 @@
 // PostgreSQL documentation, "Message Flow: Start-up, SSL Session Encryption, GSSAPI".
 
 import type { Socket } from 'node:net'
-import { type SecureContext, TLSSocket } from 'node:tls'
 import { Failure } from '../errors.ts'
 import { encodeBackend } from '../wire/backend.ts'
 import type { StartupPacket } from '../wire/startup.ts'
-import { decodeStartup, protocolVersion, startupSize } from '../wire/startup.ts'
+import { decodeStartup, startupSize, version32 } from '../wire/startup.ts'
 import { Intake } from './intake.ts'
+import type { Line } from './line.ts'
+import { type Encryption, encryptionOf, meantForUs, type TlsDoor } from './tls.ts'
 
 export interface Opening {
   /** The raw socket, or the TLS one on top of it. */
   readonly socket: Socket
   readonly intake: Intake
-  readonly tls: boolean
+  /** Undefined on a plain connection. */
+  readonly tls: Encryption | undefined
   readonly packet: Extract<StartupPacket, { readonly type: 'startup' | 'cancelRequest' }>
 }
 
+/** The first byte of a TLS handshake. No startup packet may be long enough to begin with it. */
+const tlsHandshake = 0x16
+
 /**
  * Undefined when the peer went away without a startup packet, as health checks do. Throws a Failure
- * for anything else; `attach` is told of the TLS socket as soon as errors have to go through it.
+ * for anything else. The line knows at any moment how the connection is to be ended.
  */
 export async function readStartup(
-  raw: Socket,
-  secureContext: SecureContext | undefined,
-  attach: (socket: Socket) => void,
+  line: Line,
+  door: TlsDoor | undefined,
 ): Promise<Opening | undefined> {
-  let socket = raw
-  let intake = new Intake(raw)
-  let tls = false
+  let intake = new Intake(line.raw)
+  let tls: Encryption | undefined
   let gssAsked = false
   let sslAsked = false
+
+  if ((await intake.peek()) === tlsHandshake) {
+    if (door === undefined) {
+      line.deafened()
+      throw noCertificate()
+    }
+    intake.release()
+    ;({ intake, tls } = await encrypt(line, door, true))
+  }
   for (;;) {
     const packet = await readPacket(intake)
     if (packet === undefined) return undefined
     switch (packet.type) {
       case 'gssEncRequest':
+        if (tls !== undefined) throw encryptedAlready()
         if (gssAsked) throw repeated('GSSENCRequest')
         gssAsked = true
         if (intake.ahead) throw smuggled()
-        socket.write('N')
+        line.socket.write('N')
         break
       case 'sslRequest':
+        if (tls !== undefined) throw encryptedAlready()
         if (sslAsked) throw repeated('SSLRequest')
         sslAsked = true
         if (intake.ahead) throw smuggled()
-        if (secureContext === undefined) {
-          socket.write('N')
-          break
+        if (door === undefined) {
+          line.socket.write('N')
+        } else {
+          line.socket.write('S')
+          ;({ intake, tls } = await encrypt(line, door, false))
         }
-        socket.write('S')
-        socket = await handshake(raw, secureContext)
-        attach(socket)
-        intake = new Intake(socket)
-        tls = true
         break
       case 'cancelRequest':
       case 'startup':
-        return { socket, intake, tls, packet }
+        return { socket: line.socket, intake, tls, packet }
     }
   }
+}
+
+/** `direct`: it was begun without being asked for. */
+async function encrypt(
+  line: Line,
+  door: TlsDoor,
+  direct: boolean,
+): Promise<{ readonly intake: Intake; readonly tls: Encryption }> {
+  line.handshakeBegins()
+  const socket = await door.handshake(line.raw)
+  line.secured(socket)
+  if (direct && !meantForUs(socket)) {
+    // Perhaps bytes for another service, redirected to us: what we answer could mean something there.
+    line.deafened()
+    throw withoutAlpn()
+  }
+  return { intake: new Intake(socket), tls: encryptionOf(socket) }
 }
 
 async function readPacket(intake: Intake): Promise<StartupPacket | undefined> {
@@ -72,38 +100,47 @@ async function readPacket(intake: Intake): Promise<StartupPacket | undefined> {
   return body === undefined ? undefined : decodeStartup(Buffer.concat([head, body]))
 }
 
-async function handshake(raw: Socket, secureContext: SecureContext): Promise<TLSSocket> {
-  const socket = new TLSSocket(raw, { isServer: true, secureContext })
-  await new Promise<void>((resolve, reject) => {
-    socket.once('secure', resolve)
-    socket.once('error', reject)
-    socket.once('close', () => reject(new Error('closed during the TLS handshake')))
-  })
-  socket.removeAllListeners('error')
-  socket.removeAllListeners('close')
-  return socket
+/** What is spoken with a client from here on. */
+interface Agreement {
+  /** Protocol version: what the client asked for, at most 3.2. */
+  readonly version: number
+  /** The NegotiateProtocolVersion to send, once and first; undefined for one who got all it asked for. */
+  readonly reply: Buffer | undefined
 }
 
-/**
- * The NegotiateProtocolVersion that a newer client must be answered with, once and first; undefined
- * for one that asked for what is spoken.
- */
-export function negotiation(
-  packet: Extract<StartupPacket, { type: 'startup' }>,
-): Buffer | undefined {
-  const unrecognised = [...packet.parameters.keys()].filter((name) => name.startsWith('_pq_.'))
-  if (packet.minor === 0 && unrecognised.length === 0) return undefined
-  return encodeBackend({
-    type: 'negotiateProtocolVersion',
-    version: protocolVersion,
-    unrecognised,
-  })
+/** Newer versions and `_pq_.` options are negotiated down, as PostgreSQL 18 does it. */
+export function agree(packet: Extract<StartupPacket, { type: 'startup' }>): Agreement {
+  const asked = packet.major * 0x10000 + packet.minor
+  const version = Math.min(asked, version32)
+  const unrecognised = packet.protocolOptions
+  if (asked === version && unrecognised.length === 0) return { version, reply: undefined }
+  const reply = encodeBackend({ type: 'negotiateProtocolVersion', version, unrecognised })
+  return { version, reply }
 }
 
 function smuggled(): Failure {
   return new Failure('protocol_violation', {
     message: 'received unencrypted data after an encryption request',
     detail: 'The bytes came before the encryption was agreed and could be somebody else’s.',
+  })
+}
+
+function encryptedAlready(): Failure {
+  return new Failure('protocol_violation', {
+    message: 'encryption was requested on a connection that is encrypted already',
+  })
+}
+
+/** For the log: whoever sent it hears no more than that the connection is closed. */
+function noCertificate(): Failure {
+  return new Failure('protocol_violation', {
+    message: 'direct TLS on a listener that has no certificate',
+  })
+}
+
+function withoutAlpn(): Failure {
+  return new Failure('protocol_violation', {
+    message: 'direct TLS without the ALPN protocol "postgresql"',
   })
 }
 

@@ -2,20 +2,21 @@
 // been judged and recorded, or replaced by one that fails. Frames that carry no meaning here stream
 // through. docs/architecture.md, "One statement's way", steps 3 to 8.
 
-import { Failure } from '../errors.ts'
 import type { Judgement } from '../policy/decision.ts'
 import type { FrameHandler } from '../wire/frames.ts'
 import {
   decodeBindHead,
+  decodeCallHead,
   decodeEmpty,
   decodeExecute,
   decodeParse,
   decodeQuery,
   decodeTarget,
-  encodeFrontend,
   frontend,
 } from '../wire/frontend.ts'
-import { Dispatch, type Frame, wholeFrame } from './dispatch.ts'
+import { calledAs } from './called-as.ts'
+import { CopyIn } from './copy-in.ts'
+import { Dispatch, type Frame } from './dispatch.ts'
 import type { Portal, Prepared } from './execution.ts'
 import { Judging } from './judging.ts'
 import type { Names } from './names.ts'
@@ -28,22 +29,16 @@ export class Gate implements FrameHandler {
   readonly #state: SessionState
   readonly #dispatch: Dispatch
   readonly #judging: Judging
+  readonly #copyIn: CopyIn
   #terminated = false
   /** What must come true before the next frame is taken. */
   #waitsFor: (() => boolean) | undefined
-  /**
-   * Syncs that came inside COPY and have nothing behind them yet. The server ignores a Sync that it
-   * reads as COPY data, and answers one that it reads after the COPY has failed: which of the two is
-   * certain when data follows, or the error comes.
-   */
-  #heldSyncs = 0
-  /** Counts Syncs and Queries: what an error makes the server skip never goes beyond one. */
-  #group = 0
 
   constructor(state: SessionState) {
     this.#state = state
     this.#dispatch = new Dispatch(state)
     this.#judging = new Judging(state)
+    this.#copyIn = new CopyIn(state, this.#dispatch)
   }
 
   /** Whether a frame that was not taken would be taken now. */
@@ -60,6 +55,10 @@ export class Gate implements FrameHandler {
     this.#dispatch.begin(dropped)
     if (dropped) return true
     const frame = { bytes, start, end }
+    if (type === frontend.terminate) {
+      this.#terminate(frame)
+      return true
+    }
     if (this.#state.pipeline.copyingIn) return this.#inCopy(type, frame)
     switch (type) {
       case frontend.query:
@@ -78,15 +77,12 @@ export class Gate implements FrameHandler {
         this.#close(frame)
         return true
       case frontend.functionCall:
-        this.#functionCall()
+        this.#functionCall(size, frame)
         return true
       case frontend.sync:
         decodeEmpty(bytes, start, end)
-        this.#group++
+        this.#state.group++
         this.#dispatch.forward(expectation('sync'), frame)
-        return true
-      case frontend.terminate:
-        this.#terminate(frame)
         return true
       default:
         // Flush; CopyData, CopyDone and CopyFail outside COPY, which the server ignores.
@@ -101,12 +97,7 @@ export class Gate implements FrameHandler {
 
   /** The upstream has answered: what hung on that is sent. */
   answered(): void {
-    if (this.#heldSyncs === 0 || this.#state.pipeline.copyingIn) return
-    for (; this.#heldSyncs > 0; this.#heldSyncs--) {
-      this.#group++
-      this.#dispatch.forward(expectation('sync'), wholeFrame(sync))
-    }
-    this.flush()
+    if (this.#copyIn.answered()) this.flush()
   }
 
   /** Sends what need not wait. Call at the end of a chunk. */
@@ -114,55 +105,25 @@ export class Gate implements FrameHandler {
     this.#dispatch.flush()
   }
 
+  /** Whether the front frame waits for its text to be judged. */
+  get holds(): boolean {
+    return this.#judging.holds
+  }
+
+  /** Denies the front frame, which waits for its text to be judged: its client has canceled it. */
+  cancelHeld(): void {
+    this.#judging.cancel()
+  }
+
   /** Nothing of the client's is waited for any more. */
   close(): void {
     this.#judging.close()
   }
 
-  /** Inside COPY FROM STDIN the server understands only a few messages. */
   #inCopy(type: number, frame: Frame): boolean {
-    if (type === frontend.sync) {
-      decodeEmpty(frame.bytes, frame.start, frame.end)
-      this.#heldSyncs++
-      return true
-    }
-    this.#heldSyncs = 0
-    switch (type) {
-      case frontend.flush:
-      case frontend.copyData:
-        this.#dispatch.pass(frame)
-        return true
-      case frontend.copyDone:
-      case frontend.copyFail:
-        this.#dispatch.pass(frame)
-        this.#state.pipeline.copyEnded()
-        // A query string may have another COPY: its answer says what the next message is read as. By
-        // the extended protocol there is but one, and its answer waits for Sync.
-        if (this.#state.pipeline.head?.kind === 'query') this.#waitsFor = this.#settled
-        return true
-      case frontend.terminate:
-        this.#terminate(frame)
-        return true
-      default:
-        return this.#failCopy(type)
-    }
-  }
-
-  /**
-   * PostgreSQL fails the COPY over any other message and drops it; but when the COPY has failed already,
-   * the message runs. CopyFail does the same and is ignored in the second case: its answer tells.
-   */
-  #failCopy(type: number): boolean {
-    const hex = type.toString(16).toUpperCase().padStart(2, '0')
-    const message = `unexpected message type 0x${hex} during COPY from stdin`
-    const { pipeline } = this.#state
-    if (pipeline.head !== undefined) {
-      pipeline.head.copyFailure = new Failure('protocol_violation', { message })
-    }
-    this.#dispatch.pass(wholeFrame(encodeFrontend({ type: 'copyFail', message })))
-    pipeline.copyEnded()
-    this.#waitsFor = this.#settled
-    return false
+    const read = this.#copyIn.take(type, frame)
+    if (read !== 'data') this.#waitsFor = this.#settled
+    return read !== 'failed'
   }
 
   readonly #settled = (): boolean => this.#state.pipeline.settled
@@ -184,9 +145,9 @@ export class Gate implements FrameHandler {
     this.#judging.taken()
     const runs = [judgement, ...named.judgements]
     const denied =
-      this.#judging.refusal(judgement, named) ?? this.#judging.unsettled(text, this.#group)
+      this.#judging.refusal(judgement, named) ?? this.#judging.unsettled(text, this.#state.group)
     const full = denied === undefined && this.#full(runs)
-    const group = ++this.#group
+    const group = ++this.#state.group
     // A Query destroys the unnamed statement and portal, whatever becomes of it.
     const expected = expectation('query', {
       statementChange: statements.announce('', undefined, group),
@@ -194,7 +155,7 @@ export class Gate implements FrameHandler {
       sqlChanges: denied === undefined && !full ? this.#announce(judgement) : [],
     })
     // What its statements make of names is certain only when they have run.
-    this.#group++
+    this.#state.group++
     if (denied !== undefined) {
       this.#dispatch.deny(expected, 'query', '', judgement, denied, 'simple')
     } else if (full) this.#dispatch.fail(expected, 'query', '', tooManyNames())
@@ -221,18 +182,19 @@ export class Gate implements FrameHandler {
     if (judged === undefined) return false
     this.#judging.taken()
     const judgement = policy.withParameters(authorization.grant.role, judged, types, catalog())
-    const denied = this.#judging.denial(judgement) ?? this.#judging.unsettled(text, this.#group)
+    const denied =
+      this.#judging.denial(judgement) ?? this.#judging.unsettled(text, this.#state.group)
     // More than one statement the server never prepares: to walk through them at each Bind is for nothing.
     const prepared = denied === undefined && judgement.tags.length <= 1 ? { judgement } : undefined
     const expected = expectation('parse', {
-      statementChange: statements.announce(name, prepared, this.#group),
+      statementChange: statements.announce(name, prepared, this.#state.group),
     })
     if (denied !== undefined) {
       this.#dispatch.deny(expected, 'parse', name, judgement, denied, 'extended')
     } else if (statements.full) this.#dispatch.fail(expected, 'parse', name, tooManyNames())
     else {
       // Reading a constant can run the CHECK of a domain.
-      this.#judging.noteRun([judgement], this.#group)
+      this.#judging.noteRun([judgement], this.#state.group)
       this.#dispatch.forward(expected, frame)
     }
     return true
@@ -260,11 +222,11 @@ export class Gate implements FrameHandler {
       this.#dispatch.deny(this.#unbound(name), 'bind', name, judgement, denied, 'extended')
       return true
     }
-    this.#judging.noteRun([judgement, ...named.judgements], this.#group)
+    this.#judging.noteRun([judgement, ...named.judgements], this.#state.group)
     // Recorded here and not at Execute: to plan, the server runs what is declared IMMUTABLE.
     const execution = this.#dispatch.accept(judgement, 'extended', named.judgements)
     const portal = { prepared, hold: false, execution }
-    const portalChange = portals.announce(name, portal, this.#group)
+    const portalChange = portals.announce(name, portal, this.#state.group)
     this.#dispatch.run(expectation('bind', { portalChange }), execution, 'bind', name, frame)
     return true
   }
@@ -272,7 +234,7 @@ export class Gate implements FrameHandler {
   /** A Bind that will fail: the name will stand for nothing. */
   #unbound(portal: string): Expectation {
     return expectation('bind', {
-      portalChange: this.#state.portals.announce(portal, undefined, this.#group),
+      portalChange: this.#state.portals.announce(portal, undefined, this.#state.group),
     })
   }
 
@@ -298,7 +260,7 @@ export class Gate implements FrameHandler {
       this.#dispatch.fail(expectation('execute'), 'execute', '', tooManyNames())
       return true
     }
-    this.#judging.noteRun(runs, this.#group)
+    this.#judging.noteRun(runs, this.#state.group)
     const expected = expectation('execute', { sqlChanges: this.#announce(judgement) })
     if (portal.execution === undefined || portal.execution.ended) {
       portal.execution = this.#dispatch.accept(judgement, 'extended', named.judgements)
@@ -316,17 +278,33 @@ export class Gate implements FrameHandler {
     const { target, name } = decodeTarget(frame.bytes, frame.start, frame.end)
     const changes =
       target === 'statement'
-        ? { statementChange: statements.announce(name, undefined, this.#group) }
-        : { portalChange: portals.announce(name, undefined, this.#group) }
+        ? { statementChange: statements.announce(name, undefined, this.#state.group) }
+        : { portalChange: portals.announce(name, undefined, this.#state.group) }
     this.#dispatch.forward(expectation('close', changes), frame)
   }
 
-  /** Runs any function by its OID, with no SQL to judge. */
-  #functionCall(): void {
-    const { options } = this.#state
-    const judgement = options.policy.functionCall(options.authorization.grant.role)
-    const { decision } = judgement
-    this.#dispatch.deny(expectation('call'), 'call', '', judgement, decision, 'functionCall')
+  /** Runs a function by its OID: judged as the SQL that calls it. */
+  #functionCall(size: number, frame: Frame): void {
+    const { policy, authorization, catalog } = this.#state.options
+    const { role } = authorization.grant
+    const { bytes, start, end } = frame
+    const { oid, call } = decodeCallHead(bytes, start, end, size)
+    const text = calledAs(oid, call)
+    const expected = expectation('call')
+    if (text === undefined) {
+      const judgement = policy.functionCall(role, oid)
+      this.#dispatch.deny(expected, 'call', '', judgement, judgement.decision, 'functionCall')
+    } else {
+      const judgement = policy.judge(role, text, catalog())
+      const denied = this.#judging.denial(judgement)
+      if (denied !== undefined) {
+        this.#dispatch.deny(expected, 'call', '', judgement, denied, 'functionCall')
+      } else {
+        const execution = this.#dispatch.accept(judgement, 'functionCall', [])
+        this.#dispatch.run(expected, execution, 'call', '', frame)
+      }
+    }
+    this.#state.group++
   }
 
   /**
@@ -354,7 +332,7 @@ export class Gate implements FrameHandler {
   }
 
   #certain(known: Names<Prepared> | Names<Portal>, names: readonly string[]): boolean {
-    const certain = (): boolean => names.every((name) => !known.unsettled(name, this.#group))
+    const certain = (): boolean => names.every((name) => !known.unsettled(name, this.#state.group))
     if (certain()) return true
     this.#waitsFor = certain
     return false
@@ -367,7 +345,7 @@ export class Gate implements FrameHandler {
   }
 
   #announce(judgement: Judgement): Expectation['sqlChanges'] {
-    return announceNames(this.#state, judgement, this.#group)
+    return announceNames(this.#state, judgement, this.#state.group)
   }
 
   /**
@@ -394,5 +372,3 @@ function textOf(
 ): Buffer | undefined {
   return end - start < size ? undefined : decode(bytes, start, end)
 }
-
-const sync = encodeFrontend({ type: 'sync' })

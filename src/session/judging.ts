@@ -49,6 +49,22 @@ export class Judging {
     return pending.result?.()
   }
 
+  /** Whether a text is held here and not judged yet. */
+  get holds(): boolean {
+    return this.#pending !== undefined && this.#pending.result === undefined
+  }
+
+  /** The client does not want the text that is held to run: it is judged as canceled, at once. */
+  cancel(): void {
+    const pending = this.#pending
+    if (pending === undefined) return
+    const { policy, authorization, port } = this.#state.options
+    const canceled = policy.canceled(authorization.grant.role, pending.text)
+    pending.result = () => canceled
+    pending.gone.abort()
+    port.judged()
+  }
+
   /** The text that was asked for last needs no judgement any more. */
   taken(): void {
     this.#pending = undefined
@@ -121,7 +137,7 @@ export class Judging {
     const pending: Pending = { text, result: undefined, gone: new AbortController() }
     this.#pending = pending
     const settle = (result: () => Judgement): void => {
-      if (this.#pending !== pending) return
+      if (this.#pending !== pending || pending.result !== undefined) return
       pending.result = result
       port.judged()
     }

@@ -43,7 +43,8 @@ export class Replies implements FrameHandler {
         }
         break
       }
-      case backend.copyData: {
+      case backend.copyData:
+      case backend.functionCallResponse: {
         const execution = this.#state.pipeline.head?.execution
         if (execution !== undefined) execution.bytes += size
         break
@@ -146,12 +147,13 @@ export class Replies implements FrameHandler {
 
   #ready(bytes: Buffer, start: number, end: number): void {
     const { head } = this.#state.pipeline
-    this.#state.status = decodeStatus(bytes, start, end)
+    const status = decodeStatus(bytes, start, end)
     if (head?.kind !== 'query' && head?.kind !== 'sync' && head?.kind !== 'call') throw outOfStep()
     this.#ended()
     this.#state.confirm(head)
     this.#state.forget(head)
-    if (this.#state.status === 'I') this.#transactionOver()
+    this.#state.ready(status)
+    if (status === 'I') this.#transactionOver()
   }
 
   #transactionOver(): void {

@@ -51,8 +51,12 @@ export class Session {
 
   /** Bytes from the upstream. Throws a Failure when they are not the protocol. */
   fromUpstream(chunk: Buffer): void {
-    this.#upstreamFrames.push(chunk)
-    this.#replies.flush()
+    try {
+      this.#upstreamFrames.push(chunk)
+    } finally {
+      // Also what came before a failure: else its error could stand in the middle of a message.
+      this.#replies.flush()
+    }
     this.#gate.answered()
     this.resume()
   }
@@ -71,11 +75,45 @@ export class Session {
     const used = this.#clientFrames.push(chunk)
     if (this.#clientFrames.paused) this.#waiting = chunk.subarray(used)
     this.#gate.flush()
+    this.#state.began()
   }
 
-  /** Nothing is owed: what a late cancel and a client's silent end ask for. */
+  /** Nothing is owed, and nothing waits here: what a late cancel and a client's silent end ask for. */
   get idle(): boolean {
-    return this.#state.pipeline.idle
+    return this.#state.pipeline.idle && !this.#gate.holds
+  }
+
+  /**
+   * A cancel from the client. The statement that waits to be judged, if one does and no earlier Sync
+   * group is still to be answered, fails in its place with 57014. True when that was all: nothing runs
+   * upstream that the cancel could mean.
+   */
+  cancelHeld(): boolean {
+    const { pipeline } = this.#state
+    if (!this.#gate.holds || pipeline.owesReady) return false
+    const alone = pipeline.idle
+    this.#gate.cancelHeld()
+    return alone
+  }
+
+  /** The server reads COPY data and has not been told the end of it. */
+  get copyingIn(): boolean {
+    return this.#state.pipeline.copyingIn
+  }
+
+  /** A transaction block is open, failed or not. */
+  get inTransaction(): boolean {
+    return this.#state.status !== 'I'
+  }
+
+  /** Clock.elapsed() of the last ReadyForQuery. */
+  get readyAt(): number {
+    return this.#state.readyAt
+  }
+
+  /** Clock.elapsed() when the transaction that runs began, if one does. */
+  get transactionAt(): number | undefined {
+    return this.#state.transactionAt
   }
 
   /** The client must wait: so many answers are owed, or what it sent waits for one or to be judged. */

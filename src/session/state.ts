@@ -42,17 +42,36 @@ export class SessionState {
   )
   readonly pipeline: Pipeline
   readonly events: StatementEvents
+  /** Counts what ReadyForQuery answers: what an error makes the server skip never goes beyond one. */
+  group = 0
   /** The client's next message came in the middle of a COPY and has failed it. */
   intruder = false
   /** Something has run, since no transaction was open, that may have changed the target's catalog. */
   catalogTouched = false
   /** As the upstream's last ReadyForQuery said. */
   status: TransactionStatus = 'I'
+  /** Clock.elapsed() of that ReadyForQuery. */
+  readyAt: number
+  /** Clock.elapsed() when the transaction that runs began; a statement outside a block is one too. */
+  transactionAt: number | undefined
 
   constructor(options: SessionOptions) {
     this.options = options
+    this.readyAt = options.clock.elapsed()
     this.events = new StatementEvents(options)
     this.pipeline = new Pipeline((expectation) => this.dropped(expectation))
+  }
+
+  /** The client's messages have been read: if they run something, its transaction begins with them. */
+  began(): void {
+    if (!this.pipeline.idle) this.transactionAt ??= this.options.clock.elapsed()
+  }
+
+  /** ReadyForQuery. What is still owed then is another transaction's. */
+  ready(status: TransactionStatus): void {
+    this.status = status
+    this.readyAt = this.options.clock.elapsed()
+    if (status === 'I') this.transactionAt = this.pipeline.idle ? undefined : this.readyAt
   }
 
   /** Closes the books on whatever has not been answered. */

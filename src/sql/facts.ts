@@ -117,7 +117,13 @@ export interface Parsed {
 /** A query string that was not: refused to everybody, with the reason. */
 export interface Unparsable {
   readonly type: 'unparsable'
-  readonly code: 'syntax_error' | 'statement_too_large' | 'statement_too_complex' | 'invalid_text'
+  readonly code:
+    | 'syntax_error'
+    | 'statement_too_large'
+    | 'statement_too_complex'
+    | 'invalid_text'
+    /** The client gave it up before it was understood. */
+    | 'query_canceled'
   /** The parser's own sentence, e.g. `syntax error at or near "FROM"`. */
   readonly message: string
   /** Where in the text, counted in characters from 1, when the parser can tell. */

@@ -32,6 +32,8 @@ export class Database {
       // A server that has vanished cannot keep its own limit; this one is ours, a little later.
       query_timeout: statementTimeoutMs + 1_000,
       keepAlive: true,
+      // The driver reads times in no other style, whatever the server's configuration prefers.
+      options: '-c datestyle=ISO',
       fallback_application_name: 'pgwarden store',
     })
     // Without a listener a broken idle connection would end the process.

@@ -60,6 +60,26 @@ const migrations: readonly Migration[] = [
       create index open_leases_by_grant on pgwarden.leases (grant_id) where ended_at is null;
       create index open_leases_by_renewal on pgwarden.leases (renewed_at) where ended_at is null;`,
   },
+  {
+    // Tokens that were issued before have none: they can only be sent as a password.
+    name: '0002-token-verifiers',
+    sql: `
+      alter table pgwarden.access_tokens
+        add column scram_salt       bytea,
+        add column scram_iterations integer check (scram_iterations > 0),
+        add column scram_stored_key bytea check (octet_length(scram_stored_key) = 32),
+        add column scram_server_key bytea check (octet_length(scram_server_key) = 32),
+        add check (num_nulls(scram_salt, scram_iterations, scram_stored_key, scram_server_key)
+                   in (0, 4));`,
+  },
+  {
+    name: '0003-notification-key',
+    sql: `
+      create table pgwarden.notification_key (
+        id  boolean primary key default true check (id),
+        key bytea not null check (octet_length(key) = 32)
+      );`,
+  },
 ]
 
 // "pgwarden" in ASCII: the advisory lock's number, the same for every release.

@@ -4,8 +4,8 @@
 
 import type { Grant } from '../access/access.ts'
 import type { LeaseEngine, LeaseRecord } from '../access/lease.ts'
-import type { Redemption, StoredToken } from '../access/login.ts'
 import type { TokenRecord } from '../access/token.ts'
+import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
@@ -47,6 +47,14 @@ export class Store {
 
   findToken(id: string): Promise<StoredToken | undefined> {
     return tokens.findToken(this.#database, id)
+  }
+
+  findProvable(search: TokenSearch): Promise<readonly ProvableToken[]> {
+    return tokens.findProvable(this.#database, search)
+  }
+
+  grantedTargets(principal: string, now: number, limit: number): Promise<readonly string[]> {
+    return tokens.grantedTargets(this.#database, principal, now, limit)
   }
 
   redeem(redemption: Redemption): Promise<boolean> {

@@ -1,9 +1,10 @@
 // Grants and access tokens in the store. What a login may do is decided in one UPDATE, so that any
-// number of processes can share the tables. Ignorant of a token's text: only its hash comes here.
+// number of processes can share the tables. Ignorant of a token's text: only its hash and its SCRAM
+// verifier come here.
 
 import type { Grant, TokenKind } from '../access/access.ts'
-import type { Redemption, StoredToken } from '../access/login.ts'
 import type { TokenRecord } from '../access/token.ts'
+import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import type { Database } from './database.ts'
 
 export async function insertGrant(database: Database, grant: Grant): Promise<void> {
@@ -27,8 +28,10 @@ export async function insertGrant(database: Database, grant: Grant): Promise<voi
 
 export async function insertToken(database: Database, token: TokenRecord): Promise<void> {
   await database.run(
-    `insert into pgwarden.access_tokens (id, grant_id, kind, hash, issued_at, redeem_by)
-     values ($1, $2, $3, $4, $5, $6)`,
+    `insert into pgwarden.access_tokens
+       (id, grant_id, kind, hash, issued_at, redeem_by,
+        scram_salt, scram_iterations, scram_stored_key, scram_server_key)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
     [
       token.id,
       token.grantId,
@@ -36,6 +39,10 @@ export async function insertToken(database: Database, token: TokenRecord): Promi
       token.hash,
       new Date(token.issuedAt),
       new Date(token.redeemBy),
+      token.verifier?.salt,
+      token.verifier?.iterations,
+      token.verifier?.storedKey,
+      token.verifier?.serverKey,
     ],
   )
 }
@@ -52,6 +59,10 @@ interface TokenRow {
   readonly sitting_address: string | null
   readonly sitting_until: Date | null
   readonly sitting_logins: number
+  readonly scram_salt: Buffer | null
+  readonly scram_iterations: number | null
+  readonly scram_stored_key: Buffer | null
+  readonly scram_server_key: Buffer | null
   readonly principal: string
   readonly target: string
   readonly role: string
@@ -62,17 +73,55 @@ interface TokenRow {
   readonly request_id: string | null
 }
 
+const tokensWithGrants = `
+  select t.id, t.grant_id, t.kind, t.hash, t.issued_at, t.redeem_by, t.redeemed_at,
+         t.revoked_at as token_revoked_at, t.sitting_address, t.sitting_until, t.sitting_logins,
+         t.scram_salt, t.scram_iterations, t.scram_stored_key, t.scram_server_key,
+         g.principal, g.target, g.role, g.starts_at, g.ends_at,
+         g.revoked_at as grant_revoked_at, g.reason, g.request_id
+    from pgwarden.access_tokens t join pgwarden.grants g on g.id = t.grant_id`
+
 export async function findToken(database: Database, id: string): Promise<StoredToken | undefined> {
-  const [row] = await database.rows<TokenRow>(
-    `select t.id, t.grant_id, t.kind, t.hash, t.issued_at, t.redeem_by, t.redeemed_at,
-            t.revoked_at as token_revoked_at, t.sitting_address, t.sitting_until, t.sitting_logins,
-            g.principal, g.target, g.role, g.starts_at, g.ends_at,
-            g.revoked_at as grant_revoked_at, g.reason, g.request_id
-       from pgwarden.access_tokens t join pgwarden.grants g on g.id = t.grant_id
-      where t.id = $1`,
-    [id],
-  )
+  const [row] = await database.rows<TokenRow>(`${tokensWithGrants} where t.id = $1`, [id])
   return row && tokenOf(row)
+}
+
+/** The order only matters to a principal with more tokens than `limit`. */
+export async function findProvable(
+  database: Database,
+  { principal, tokenId, target, now, endedAfter, limit }: TokenSearch,
+): Promise<readonly ProvableToken[]> {
+  const rows = await database.rows<TokenRow>(
+    `${tokensWithGrants}
+      where g.principal = $1 and g.ends_at > $5 and t.scram_stored_key is not null
+        and ($2::text is null or t.id = $2)
+      order by (g.target = $3) desc nulls last,
+               (t.revoked_at is null and g.revoked_at is null and g.ends_at > $4
+                and (t.kind = 'reusable' or (t.redeemed_at is null and t.redeem_by > $4)
+                     or coalesce(t.sitting_until > $4, false))) desc,
+               t.issued_at desc, t.id
+      limit $6`,
+    [principal, tokenId ?? null, target ?? null, new Date(now), new Date(endedAfter), limit],
+  )
+  return rows.map(tokenOf).flatMap((token) => {
+    const { verifier } = token
+    return verifier === undefined ? [] : [{ ...token, verifier }]
+  })
+}
+
+export async function grantedTargets(
+  database: Database,
+  principal: string,
+  now: number,
+  limit: number,
+): Promise<readonly string[]> {
+  const rows = await database.rows<{ readonly target: string }>(
+    `select distinct target from pgwarden.grants
+      where principal = $1 and revoked_at is null and starts_at <= $2 and $2 < ends_at
+      order by target limit $3`,
+    [principal, new Date(now), limit],
+  )
+  return rows.map(({ target }) => target)
 }
 
 /**
@@ -123,6 +172,7 @@ function tokenOf(row: TokenRow): StoredToken {
     grantId: row.grant_id,
     kind: row.kind,
     hash: row.hash,
+    verifier: verifierOf(row),
     issuedAt: row.issued_at.getTime(),
     redeemBy: row.redeem_by.getTime(),
     redeemedAt: row.redeemed_at?.getTime(),
@@ -147,4 +197,17 @@ function tokenOf(row: TokenRow): StoredToken {
       requestId: row.request_id ?? undefined,
     },
   }
+}
+
+function verifierOf(row: TokenRow): TokenRecord['verifier'] {
+  const {
+    scram_salt: salt,
+    scram_iterations: iterations,
+    scram_stored_key: storedKey,
+    scram_server_key: serverKey,
+  } = row
+  if (salt === null || iterations === null || storedKey === null || serverKey === null) {
+    return undefined
+  }
+  return { salt, iterations, storedKey, serverKey }
 }

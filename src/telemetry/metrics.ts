@@ -19,8 +19,12 @@ export interface Metrics {
   statementEnded(role: string, seconds: number): void
   /** A pinned setting was changed behind the policy's back. */
   tripped(role: string, setting: string): void
-  cancel(result: 'sent' | 'idle' | 'unknown' | 'failed'): void
+  cancel(result: 'sent' | 'idle' | 'held' | 'failed' | 'passed' | 'unknown' | 'limited'): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
+  /** `listener`: its address and port. The certificate that it shows from now on. */
+  certificateLoaded(listener: string, expiresAt: number): void
+  /** Its files have changed and cannot be used. */
+  certificateFailed(listener: string): void
   /** `functions`: how many the target has, where it could be read. */
   catalogRead(
     target: string,
@@ -125,6 +129,18 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     'Bytes relayed between clients and upstreams.',
     ['direction'],
   )
+  const certificateExpiry = new Gauge({
+    name: 'pgwarden_tls_certificate_expiry_timestamp_seconds',
+    help: "When a listener's certificate expires, in Unix time.",
+    labelNames: ['listener'],
+    registers,
+  })
+  const certificateLoads = new Counter({
+    name: 'pgwarden_tls_certificate_loads_total',
+    help: "Changes of a listener's certificate files by what came of them.",
+    labelNames: ['listener', 'result'],
+    registers,
+  })
   const catalogReads = new Counter({
     name: 'pgwarden_catalog_reads_total',
     help: "Reads of a target's catalog by what came of them.",
@@ -177,6 +193,12 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     tripped: (role, setting) => tripwires.add(1, role, setting),
     cancel: (result) => cancels.add(1, result),
     bytes: (direction, count) => bytes.add(count, direction),
+    certificateLoaded: (listener, expiresAt) => {
+      certificateExpiry.set({ listener }, expiresAt / 1000)
+      certificateLoads.inc({ listener, result: 'ok' })
+      certificateLoads.inc({ listener, result: 'failed' }, 0)
+    },
+    certificateFailed: (listener) => certificateLoads.inc({ listener, result: 'failed' }),
     catalogRead: (target, result, functions) => {
       catalogReads.inc({ target, result })
       if (functions !== undefined) catalogFunctions.set({ target }, functions)

@@ -1,36 +1,40 @@
-// Sends a CancelRequest to the target and waits until the server has closed that connection: only
-// then has the signal been sent, and only then may the client be told by closing its own.
-// PostgreSQL documentation, "Canceling Requests in Progress".
+// Sends a CancelRequest to a session's own server, encrypted if the session is, and waits until the
+// server has closed that connection: only then has the signal been sent, and only then may the client
+// be told by closing its own. PostgreSQL documentation, "Canceling Requests in Progress".
 
-import net from 'node:net'
 import { encodeCancelRequest } from '../wire/startup.ts'
-import type { UpstreamAddress } from './connect.ts'
+import { nextChunk, withinTime } from './socket.ts'
+import { type Encryption, openTransport, type PreparedServer } from './tls.ts'
+
+export interface RunningSession {
+  /** The key must not cross the network in the clear where the session does not. */
+  readonly encryption: Encryption
+  readonly address: { readonly host: string; readonly port: number }
+  readonly processId: number
+  readonly cancelKey: Buffer
+}
 
 /** Resolves true when the server took the request, false when it could not be reached in time. */
-export async function cancelUpstream(
-  address: UpstreamAddress,
-  processId: number,
-  cancelKey: Buffer,
+export function cancelSession(
+  server: PreparedServer,
+  { encryption, address, processId, cancelKey }: RunningSession,
   timeoutMs: number,
 ): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect({ host: address.host, port: address.port, noDelay: true })
-    const finish = (taken: boolean): void => {
-      clearTimeout(timer)
+  return withinTime(timeoutMs, async (signal) => {
+    const { socket } = await openTransport(server, encryption, signal, address)
+    try {
+      socket.write(encodeCancelRequest(processId, cancelKey))
+      // The server answers nothing, so this waits for its end.
+      for (;;) await nextChunk(socket, signal)
+    } catch {
+      return !signal.aborted && endedByServer(socket.errored)
+    } finally {
       socket.destroy()
-      resolve(taken)
     }
-    const timer = setTimeout(() => finish(false), timeoutMs)
-    let sent = false
-    socket.on('connect', () => {
-      socket.write(encodeCancelRequest(processId, cancelKey), () => {
-        sent = true
-      })
-    })
-    // The server answers nothing; reading is what lets its end be seen.
-    socket.resume()
-    socket.on('end', () => finish(sent))
-    socket.on('error', () => finish(false))
-    socket.on('close', () => finish(sent))
-  })
+  }).catch(() => false)
+}
+
+/** By its FIN, or by a reset where it was in a hurry; TLS may also have failed at the last moment. */
+function endedByServer(error: Error | null): boolean {
+  return error === null || ('code' in error && error.code === 'ECONNRESET')
 }

@@ -46,9 +46,9 @@ export class FrameReader {
     this.#handler = handler
   }
 
-  /** True when the last byte read was the last of a frame. */
+  /** True when every frame that was announced has been announced whole; of the next, a part may be held. */
   get atBoundary(): boolean {
-    return this.#owed === 0 && this.#held === undefined
+    return this.#owed === 0
   }
 
   /** The handler has said "not now": `push` would read nothing. */

@@ -28,6 +28,14 @@ export const frontend = {
 
 export type Target = 'statement' | 'portal'
 
+export interface FunctionCall {
+  readonly type: 'functionCall'
+  readonly oid: number
+  readonly argumentFormats: readonly number[]
+  readonly arguments: readonly (Buffer | null)[]
+  readonly resultFormat: number
+}
+
 export type FrontendMessage =
   | { readonly type: 'query'; readonly text: Buffer }
   | {
@@ -47,13 +55,7 @@ export type FrontendMessage =
   | { readonly type: 'describe'; readonly target: Target; readonly name: string }
   | { readonly type: 'close'; readonly target: Target; readonly name: string }
   | { readonly type: 'execute'; readonly portal: string; readonly maxRows: number }
-  | {
-      readonly type: 'functionCall'
-      readonly oid: number
-      readonly argumentFormats: readonly number[]
-      readonly arguments: readonly (Buffer | null)[]
-      readonly resultFormat: number
-    }
+  | FunctionCall
   | { readonly type: 'copyData'; readonly data: Buffer }
   | { readonly type: 'copyFail'; readonly message: string }
   | { readonly type: 'password'; readonly data: Buffer }
@@ -73,6 +75,12 @@ const smallFrame = 10_001
 const bindHeadBytes = 16 * 1024
 
 /**
+ * How much of a FunctionCall is read: the function, and the arguments of one that opens a large object.
+ * What is written to one may be a gigabyte and streams through.
+ */
+const callHeadBytes = 64
+
+/**
  * What a client may send once it is logged in. A Query or Parse larger than `maxStatementFrame` bytes
  * is announced by its header alone, so that it can be refused without being gathered.
  */
@@ -87,8 +95,10 @@ export function sessionFrames(maxStatementFrame: number): FrameTable {
         case frontend.bind:
           limit(size, largeFrame)
           return Math.min(size, bindHeadBytes)
-        case frontend.copyData:
         case frontend.functionCall:
+          limit(size, largeFrame)
+          return Math.min(size, callHeadBytes)
+        case frontend.copyData:
           limit(size, largeFrame)
           return headerBytes
         case frontend.execute:
@@ -184,6 +194,31 @@ export function decodeExecute(
   return { portal, maxRows }
 }
 
+/** The function that a FunctionCall of `size` bytes names, and all of it when it is no longer than its head. */
+export function decodeCallHead(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  size: number,
+): { readonly oid: number; readonly call: FunctionCall | undefined } {
+  if (size > callHeadBytes) {
+    const oid = new Body('FunctionCall', bytes, start + headerBytes, end).uint32()
+    return { oid, call: undefined }
+  }
+  const call = decodeCall(bytes, start, end)
+  return { oid: call.oid, call }
+}
+
+function decodeCall(bytes: Buffer, start: number, end: number): FunctionCall {
+  const body = new Body('FunctionCall', bytes, start + headerBytes, end)
+  const oid = body.uint32()
+  const argumentFormats = list(body.uint16(), () => body.int16())
+  const args = list(body.uint16(), () => body.value())
+  const resultFormat = body.int16()
+  body.done()
+  return { type: 'functionCall', oid, argumentFormats, arguments: args, resultFormat }
+}
+
 /** A Describe or Close frame. */
 export function decodeTarget(
   bytes: Buffer,
@@ -233,14 +268,8 @@ export function decodeFrontend(bytes: Buffer, start: number, end: number): Front
       return { type: 'close', ...decodeTarget(bytes, start, end) }
     case frontend.execute:
       return { type: 'execute', ...decodeExecute(bytes, start, end) }
-    case frontend.functionCall: {
-      const oid = body.uint32()
-      const argumentFormats = list(body.uint16(), () => body.int16())
-      const args = list(body.uint16(), () => body.value())
-      const resultFormat = body.int16()
-      body.done()
-      return { type: 'functionCall', oid, argumentFormats, arguments: args, resultFormat }
-    }
+    case frontend.functionCall:
+      return decodeCall(bytes, start, end)
     case frontend.copyData:
       return { type: 'copyData', data: body.bytes(body.left) }
     case frontend.copyFail: {

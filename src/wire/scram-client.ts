@@ -1,33 +1,69 @@
-// The client's side of SCRAM-SHA-256, as pgwarden logs in upstream: three messages, every field
-// checked, the server's own proof included. Without channel binding. RFC 5802, RFC 7677;
-// PostgreSQL documentation, "SASL Authentication".
+// The client's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, as pgwarden logs in upstream: three
+// messages, every field checked, the server's own proof included. Ignorant of sockets and of TLS: what
+// to bind to is given. RFC 5802, RFC 7677, RFC 5929; PostgreSQL documentation, "SASL Authentication".
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { Failure } from '../errors.ts'
 import type { Secret } from '../secret.ts'
+import { saslprep } from './saslprep.ts'
 import { clientKey, saltedPassword, serverKey, storedKey } from './scram.ts'
 
 /** A server may ask for any number of iterations; a hostile one must not keep us busy for ever. */
 const maxIterations = 1_000_000
 
-const gs2Header = 'n,,'
+/**
+ * `bound`: to this TLS connection (SCRAM-SHA-256-PLUS). `not-offered`: we could and the server does not
+ * offer it; if it did, somebody on the way took that out, and it will refuse. `none`: we cannot.
+ */
+export type ChannelBinding =
+  | { readonly type: 'bound'; readonly endPoint: Buffer }
+  | { readonly type: 'not-offered' }
+  | { readonly type: 'none' }
+
+/** What a password comes down to for one salt and number of iterations. */
+export interface ClientKeys {
+  readonly client: Buffer
+  readonly server: Buffer
+}
+
+export type KeySource = (password: Secret, salt: Buffer, iterations: number) => Promise<ClientKeys>
+
+/** Costs `iterations` hashes, off the event loop. */
+export const deriveKeys: KeySource = async (password, salt, iterations) => {
+  const salted = await saltedPassword(saslprep(password.reveal()), salt, iterations)
+  return { client: clientKey(salted), server: serverKey(salted) }
+}
+
+export interface ScramClientOptions {
+  readonly password: Secret
+  readonly binding: ChannelBinding
+  readonly keys?: KeySource
+  readonly nonce?: string
+}
 
 export class ScramClient {
   readonly #password: Secret
+  readonly #keys: KeySource
   readonly #nonce: string
-  readonly #firstBare: string
+  readonly #gs2Header: string
+  readonly #bindingData: Buffer
   #serverSignature: Buffer | undefined
 
-  constructor(password: Secret, nonce: string = randomBytes(18).toString('base64')) {
+  constructor(options: ScramClientOptions) {
+    const { password, binding, keys = deriveKeys } = options
     this.#password = password
-    this.#nonce = nonce
-    // PostgreSQL takes the user name from the startup packet and ignores the one here.
-    this.#firstBare = `n=,r=${nonce}`
+    this.#keys = keys
+    this.#nonce = options.nonce ?? randomBytes(18).toString('base64')
+    this.#gs2Header = gs2Header(binding)
+    this.#bindingData = Buffer.concat([
+      Buffer.from(this.#gs2Header),
+      binding.type === 'bound' ? binding.endPoint : Buffer.alloc(0),
+    ])
   }
 
   /** client-first-message. */
   first(): Buffer {
-    return Buffer.from(gs2Header + this.#firstBare)
+    return Buffer.from(this.#gs2Header + this.#firstBare)
   }
 
   /** client-final-message in answer to server-first. Throws upstream_lost for a malformed one. */
@@ -40,17 +76,12 @@ export class ScramClient {
     if (iterations > maxIterations) throw malformed()
     if (!nonce.startsWith(this.#nonce) || nonce.length === this.#nonce.length) throw malformed()
 
-    const salted = await saltedPassword(
-      this.#password.reveal(),
-      Buffer.from(salt, 'base64'),
-      iterations,
-    )
-    const key = clientKey(salted)
-    const finalBare = `c=${Buffer.from(gs2Header).toString('base64')},r=${nonce}`
+    const keys = await this.#keys(this.#password, Buffer.from(salt, 'base64'), iterations)
+    const finalBare = `c=${this.#bindingData.toString('base64')},r=${nonce}`
     const authMessage = `${this.#firstBare},${text},${finalBare}`
-    const signature = createHmac('sha256', storedKey(key)).update(authMessage).digest()
-    const proof = Buffer.from(key.map((byte, at) => byte ^ (signature[at] ?? 0)))
-    this.#serverSignature = createHmac('sha256', serverKey(salted)).update(authMessage).digest()
+    const signature = createHmac('sha256', storedKey(keys.client)).update(authMessage).digest()
+    const proof = Buffer.from(keys.client.map((byte, at) => byte ^ (signature[at] ?? 0)))
+    this.#serverSignature = createHmac('sha256', keys.server).update(authMessage).digest()
     return Buffer.from(`${finalBare},p=${proof.toString('base64')}`)
   }
 
@@ -64,6 +95,22 @@ export class ScramClient {
         message: 'the target database could not prove that it knows the password',
       })
     }
+  }
+
+  /** PostgreSQL takes the user name from the startup packet and ignores the one here. */
+  get #firstBare(): string {
+    return `n=,r=${this.#nonce}`
+  }
+}
+
+function gs2Header(binding: ChannelBinding): string {
+  switch (binding.type) {
+    case 'bound':
+      return 'p=tls-server-end-point,,'
+    case 'not-offered':
+      return 'y,,'
+    case 'none':
+      return 'n,,'
   }
 }
 

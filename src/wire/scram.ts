@@ -45,6 +45,28 @@ export function serverKey(salted: Buffer): Buffer {
   return hmac(salted, 'Server Key')
 }
 
+/** What is kept of a password so that its proof can be checked: whoever reads it cannot log in with it. */
+export interface ScramVerifier {
+  readonly salt: Buffer
+  readonly iterations: number
+  readonly storedKey: Buffer
+  readonly serverKey: Buffer
+}
+
+export async function deriveVerifier(
+  password: string,
+  salt: Buffer,
+  iterations: number,
+): Promise<ScramVerifier> {
+  const salted = await saltedPassword(password, salt, iterations)
+  return {
+    salt,
+    iterations,
+    storedKey: storedKey(clientKey(salted)),
+    serverKey: serverKey(salted),
+  }
+}
+
 /**
  * The text that PostgreSQL stores in place of the password. CREATE ROLE ... PASSWORD takes it as it
  * is, so the password itself never crosses the wire and cannot turn up in a server's log.
@@ -54,8 +76,8 @@ export async function scramVerifier(
   salt: Buffer,
   iterations: number,
 ): Promise<string> {
-  const salted = await saltedPassword(password, salt, iterations)
-  const stored = storedKey(clientKey(salted)).toString('base64')
-  const server = serverKey(salted).toString('base64')
+  const verifier = await deriveVerifier(password, salt, iterations)
+  const stored = verifier.storedKey.toString('base64')
+  const server = verifier.serverKey.toString('base64')
   return `SCRAM-SHA-256$${String(iterations)}:${salt.toString('base64')}$${stored}:${server}`
 }

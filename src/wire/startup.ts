@@ -9,8 +9,10 @@ import { MessageWriter } from './writer.ts'
 /** PostgreSQL's MAX_STARTUP_PACKET_LENGTH. */
 const maxStartupBytes = 10_000
 
-/** Protocol 3.0, the version spoken. */
-export const protocolVersion = 0x00030000
+/** Protocol 3.0: what is spoken upstream, and what every client speaks. */
+const version30 = 0x00030000
+/** Protocol 3.2, of PostgreSQL 18: cancel keys may be longer. 3.1 was never given out. */
+export const version32 = 0x00030002
 
 const sslRequestCode = 80877103
 const gssEncRequestCode = 80877104
@@ -25,6 +27,8 @@ export type StartupPacket =
       readonly major: number
       readonly minor: number
       readonly parameters: ReadonlyMap<string, string>
+      /** Names of options of the protocol itself (`_pq_.`), in their order; none is known yet. */
+      readonly protocolOptions: readonly string[]
     }
 
 /** The whole packet's size from its first four bytes. Throws a protocol_violation. */
@@ -67,11 +71,17 @@ function readParameters(code: number, body: Body): StartupPacket {
   const minor = code & 0xffff
   if (major !== 3) {
     throw new Failure('feature_not_supported', {
-      message: `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.0`,
+      message: `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.2`,
     })
   }
   const parameters = new Map<string, string>()
+  const protocolOptions: string[] = []
   for (let name = body.string(); name !== ''; name = body.string()) {
+    if (name.startsWith('_pq_.')) {
+      body.string()
+      protocolOptions.push(name)
+      continue
+    }
     // The server takes the last of two; whoever checked the first has checked nothing.
     if (parameters.has(name)) {
       throw new Failure('protocol_violation', {
@@ -81,12 +91,12 @@ function readParameters(code: number, body: Body): StartupPacket {
     parameters.set(name, body.string())
   }
   body.done()
-  return { type: 'startup', major, minor, parameters }
+  return { type: 'startup', major, minor, parameters, protocolOptions }
 }
 
 /** A StartupMessage of protocol 3.0 with exactly these parameters, in order. */
 export function encodeStartup(parameters: Iterable<readonly [string, string]>): Buffer {
-  const out = new MessageWriter().begin().int32(protocolVersion)
+  const out = new MessageWriter().begin().int32(version30)
   for (const [name, value] of parameters) out.string(name).string(value)
   return out.byte(0).end().take()
 }

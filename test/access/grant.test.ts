@@ -45,6 +45,7 @@ describe('a new grant', () => {
     ['from no time', { startsAt: Number.NaN }, /start/],
     ['to nobody', { principal: '' }, /principal/],
     ['to a name with a line break', { principal: 'alice\nadmin' }, /principal/],
+    ['to a name that means a token', { principal: 'alice/abcdefghijklmn27' }, /principal/],
     ['to a name with a NUL', { principal: 'alice\0' }, /principal/],
   ])('is refused %s', (_, change, sentence) => {
     const make = () => newGrant({ ...terms, ...change }, known)

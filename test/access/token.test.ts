@@ -1,7 +1,10 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import type { TokenKind } from '../../src/access/access.ts'
 import { newGrant } from '../../src/access/grant.ts'
 import { hashToken, issueToken, sameHash, tokenId } from '../../src/access/token.ts'
+import { saltOf } from '../../src/access/verifier.ts'
+import { deriveVerifier } from '../../src/wire/scram.ts'
 
 const now = Date.UTC(2026, 0, 1)
 const minute = 60_000
@@ -20,37 +23,41 @@ const grant = newGrant(
 )
 
 describe('an access token', () => {
-  it('fits wherever a password fits: short, ASCII, nothing to quote', () => {
-    const text = issueToken(grant, 'one-time', now, rules).text.reveal()
+  it('fits wherever a password fits: short, ASCII, nothing to quote', async () => {
+    const text = (await issueToken(grant, 'one-time', now, rules)).text.reveal()
     expect(text).toMatch(/^pgw_[a-z2-7]{16}_[A-Za-z0-9_-]{43}$/)
     expect(text.length).toBeLessThanOrEqual(80)
   })
 
-  it('is known by its hash only, and never printed', () => {
-    const { record, text } = issueToken(grant, 'one-time', now, rules)
+  it('is known by its hash and its verifier only, and never printed', async () => {
+    const { record, text } = await issueToken(grant, 'one-time', now, rules)
     expect(sameHash(record.hash, hashToken(text.reveal()))).toBe(true)
     expect(tokenId(text.reveal())).toBe(record.id)
     const printed = inspect({ record, text }, { depth: 9 }) + JSON.stringify({ record, text })
     expect(printed).not.toContain(text.reveal().slice(-43))
+    const { salt, iterations } = saltOf('alice')
+    expect(record.verifier).toEqual(await deriveVerifier(text.reveal(), salt, iterations))
   })
 
-  it('is another one each time', () => {
-    const ids = Array.from({ length: 100 }, () => issueToken(grant, 'one-time', now, rules))
+  it('is another one each time', async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 100 }, () => issueToken(grant, 'one-time', now, rules)),
+    )
     expect(new Set(ids.map(({ text }) => text.reveal())).size).toBe(100)
     expect(new Set(ids.map(({ record }) => record.id)).size).toBe(100)
   })
 
-  it('waits for its first login as long as the rules say, or as the grant lasts', () => {
-    expect(issueToken(grant, 'one-time', now, rules).record.redeemBy).toBe(now + 10 * minute)
-    expect(issueToken(grant, 'single-use', now + 55 * minute, rules).record.redeemBy).toBe(
-      now + 60 * minute,
-    )
-    expect(issueToken(grant, 'reusable', now, rules).record.redeemBy).toBe(now + 60 * minute)
+  it('waits for its first login as long as the rules say, or as the grant lasts', async () => {
+    const redeemBy = async (kind: TokenKind, at: number): Promise<number> =>
+      (await issueToken(grant, kind, at, rules)).record.redeemBy
+    expect(await redeemBy('one-time', now)).toBe(now + 10 * minute)
+    expect(await redeemBy('single-use', now + 55 * minute)).toBe(now + 60 * minute)
+    expect(await redeemBy('reusable', now)).toBe(now + 60 * minute)
   })
 
-  it('of a grant that starts later counts its time from that start', () => {
-    const { redeemBy } = issueToken(grant, 'one-time', now - 30 * minute, rules).record
-    expect(redeemBy).toBe(now + 10 * minute)
+  it('of a grant that starts later counts its time from that start', async () => {
+    const { record } = await issueToken(grant, 'one-time', now - 30 * minute, rules)
+    expect(record.redeemBy).toBe(now + 10 * minute)
   })
 
   it.each([
@@ -77,5 +84,18 @@ describe('comparing hashes', () => {
     expect(sameHash(hash, Buffer.from(hash))).toBe(true)
     expect(sameHash(hash, other)).toBe(false)
     expect(sameHash(hash, hash.subarray(1))).toBe(false)
+  })
+})
+
+describe('the salt of a principal', () => {
+  it('is the same for all tokens, and another for every other principal, whether it exists or not', () => {
+    expect(saltOf('alice')).toEqual(saltOf('alice'))
+    expect(saltOf('alice').salt).toHaveLength(16)
+    expect(saltOf('alice').salt).not.toEqual(saltOf('nobody').salt)
+  })
+
+  it('is never changed, since the verifiers in the store were made with it', () => {
+    expect(saltOf('alice').salt.toString('hex')).toBe('6ad34e4d09eb135300d109b3069e3c56')
+    expect(saltOf('alice').iterations).toBe(4096)
   })
 })

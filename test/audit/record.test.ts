@@ -127,6 +127,7 @@ describe('a record', () => {
       principal: 'x'.repeat(10_000),
       target: 'shop',
       client: '[::1]:1',
+      certificate: undefined,
       tokenId: 'abc',
       session: undefined,
     })
@@ -139,6 +140,16 @@ describe('a record', () => {
       client: '[::1]:1',
       token: 'abc',
     })
+  })
+
+  it('of a session whose client showed a certificate names it, and none of its letters is unseen', () => {
+    const certificate = { subject: 'CN=ada\u202e\u0007,O=Ex\\, Inc', sha256: 'ab12' }
+    const fields = sessionStartRecord(context, certificate)
+    expect(fields).toContain('\\u202e\\u0007')
+    expect(parse(fields)).toMatchObject({ type: 'session.start', certificate })
+    const login = { result: 'ok', reason: undefined, principal: 'ada', target: 'shop' } as const
+    const where = { client: '[::1]:1', certificate, tokenId: 't', session: 's' }
+    expect(parse(loginRecord({ ...login, ...where }))).toMatchObject({ certificate, token: 't' })
   })
 
   it('of an issued token has its grant and its public id', () => {
@@ -172,13 +183,13 @@ describe('a record', () => {
     const recovered = { bytesCut: 5, sha256: 'ab' }
     expect(
       [
-        sessionStartRecord(context),
+        sessionStartRecord(context, undefined),
         sessionEndRecord(context, { ...end, bytesFromClient: 1, bytesToClient: 2 }),
         tripwireRecord(context, { setting: 'x', expected: 'on', got: 'y'.repeat(9_000) }, 7),
         cancelRecord({ result: 'unknown', client: '127.0.0.1:1', session: undefined }),
         journalOpenRecord({ chain: 'main', reason: 'start', recovered }),
         journalCloseRecord(),
-        proxyStartRecord('0.1.0'),
+        proxyStartRecord('0.1.0', 'here'),
         proxyStopRecord('SIGTERM'),
       ].map(parse),
     ).toMatchObject([

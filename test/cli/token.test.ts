@@ -48,7 +48,8 @@ describe('token issue', () => {
     )
     expect(stderr).toBe(
       'Grant g1 for alice: read_only on shop until 2030-01-02T03:04:05Z.\n' +
-        'The token is good for one sitting from one address, to be begun by 2030-01-02T02:00:00Z.\n',
+        'The token is good for one sitting from one address, to be begun by 2030-01-02T02:00:00Z.\n' +
+        'The user name alice/id means this token and no other.\n',
     )
   })
 

@@ -26,6 +26,18 @@ targets:
           read_only: [GRANT reader TO {{name}}]
 `.replace(/\[(GRANT.*)\]/, "['$1']")
 
+const severalTargets = `${minimal
+  .replace('shop:\n', 'shop: &shop\n')
+  .replace(
+    'database: shop\n',
+    'database: shop\n    aliases: [store]\n    serverNames: [shop.db.example]\n',
+  )}  hr:
+    <<: *shop
+    database: people
+    aliases: [people]
+    serverNames: []
+`
+
 /** The lines of what is said about a text; empty when there is nothing to say. */
 function complaints(text: string): string[] {
   try {
@@ -76,10 +88,13 @@ describe('a configuration', () => {
       tokens: defaults.tokens,
       journal: defaults.journal,
     })
-    expect(shop).toMatchObject({ name: 'shop', port: 5432, connectTimeoutMs: 8_000 })
-    expect(
-      parseConfig(readFileSync(example, 'utf8'), example, env).targets.get('shop')?.catalog,
-    ).toEqual(shop?.catalog)
+    expect(shop).toMatchObject({ name: 'shop', connectTimeoutMs: 8_000 })
+    const shown = parseConfig(readFileSync(example, 'utf8'), example, env).targets.get('shop')
+    expect(shown).toEqual({
+      ...shop,
+      servers: [{ ...shop?.servers[0], host: 'db.internal' }],
+      credentials: shown?.credentials,
+    })
   })
 
   it('has durations in milliseconds and sizes in bytes', () => {
@@ -90,6 +105,24 @@ describe('a configuration', () => {
     )
     expect(config.tokens.redeemWithinMs).toBe(5_400_000)
     expect(config.limits.statementBytes).toBe(65_536)
+  })
+
+  it('limits the time of sessions for all targets, or for one, or not at all', () => {
+    const limitsOf = (text: string): unknown =>
+      parseConfig(text, 'pgwarden.yaml', env).targets.get('shop')?.limits
+    expect(limitsOf(minimal)).toEqual({
+      idleMs: undefined,
+      idleInTransactionMs: undefined,
+      transactionMs: undefined,
+    })
+    const own = 'host: db\n    limits: { idleTimeout: off, transactionTimeout: 1h }\n'
+    const general = 'limits: { idleTimeout: 30m, idleInTransactionTimeout: 5m }\n'
+    expect(limitsOf(general + minimal)).toMatchObject({ idleMs: 1_800_000 })
+    expect(limitsOf(general + changed('host: db\n', own))).toEqual({
+      idleMs: undefined,
+      idleInTransactionMs: 300_000,
+      transactionMs: 3_600_000,
+    })
   })
 
   it('takes what a role may set, touch and use up at most', () => {
@@ -114,6 +147,27 @@ describe('a configuration', () => {
     expect(target?.catalog).toEqual({ snapshot: false, refreshEveryMs: 3_600_000 })
   })
 
+  it('asks clients for a proof, or where it says so for a password', () => {
+    const read = (text: string) => parseConfig(text, 'pgwarden.yaml', env).listen[0].authentication
+    expect(read(minimal)).toBe('scram-sha-256')
+    expect(read(`listen: { authentication: password }\n${minimal}`)).toBe('password')
+  })
+
+  it('needs few lines for another database of a server', () => {
+    const { targets } = parseConfig(severalTargets, 'pgwarden.yaml', env)
+    expect(targets.get('hr')).toEqual({
+      ...targets.get('shop'),
+      name: 'hr',
+      database: 'people',
+      aliases: ['people'],
+      serverNames: [],
+    })
+    expect(targets.get('shop')).toMatchObject({
+      aliases: ['store'],
+      serverNames: ['shop.db.example'],
+    })
+  })
+
   it('is found relative to its own directory', () => {
     const config = parseConfig(
       `${minimal}listen: { tls: { certificate: tls/a.crt, key: /etc/a.key } }\n`,
@@ -121,10 +175,28 @@ describe('a configuration', () => {
       env,
     )
     expect(config.journal.directory).toBe('/etc/pgwarden/journal')
-    expect(config.listen.tls).toEqual({
+    expect(config.listen[0].tls).toEqual({
       certificate: '/etc/pgwarden/tls/a.crt',
       key: '/etc/a.key',
     })
+  })
+
+  it('has one listener, or several, each with rules of its own', () => {
+    const [inside, outside] = parseConfig(
+      `${minimal}listen:
+  - {}
+  - address: 0.0.0.0
+    port: 6433
+    tls: { certificate: a, key: b, clientCa: ca.crt }
+    requireTls: true
+`,
+      '/etc/pgwarden.yaml',
+      env,
+    ).listen
+    expect(inside).toEqual(parseConfig(minimal, 'pgwarden.yaml', env).listen[0])
+    expect(inside.allowPlaintextFrom).toEqual(['127.0.0.0/8', '::1/128'])
+    expect(outside).toMatchObject({ port: 6433, tls: { clientCa: '/etc/ca.crt' } })
+    expect(outside?.allowPlaintextFrom).toEqual([])
   })
 
   it('has no target that nobody wrote', () => {
@@ -180,7 +252,11 @@ describe('a mistake in a configuration is named with file, line, column and path
       '8:11: targets.shop.port: expected a number between 1 and 65535',
     ],
     ['host: db\n', 'hots: db\n    host: db\n', '7:5: targets.shop.hots: unknown key'],
-    ['    host: db\n', '', '6:3: targets.shop.host: missing: expected a text'],
+    [
+      '    host: db\n',
+      '',
+      '6:3: targets.shop.host: missing: expected a host, or hosts with a list of them',
+    ],
     [
       'host: db\n',
       'host: db\n    connectTimeout: 5\n',
@@ -190,6 +266,11 @@ describe('a mistake in a configuration is named with file, line, column and path
       'host: db\n',
       'host: db\n    connectTimeout: 2d\n',
       '8:21: targets.shop.connectTimeout: expected a duration from 1s to 1m, like 1s',
+    ],
+    [
+      'host: db\n',
+      'host: db\n    limits: { idleTimeout: never }\n',
+      '8:28: targets.shop.limits.idleTimeout: expected off or a duration from 1s to 30d, like 1s',
     ],
     [
       'owned: drop',
@@ -220,6 +301,40 @@ describe('a mistake in a configuration is named with file, line, column and path
       'listen: { allowPlaintextFrom: [10.0.0.0/33] }\n',
       '1:32: listen.allowPlaintextFrom.0: expected a network like 192.0.2.0/24 or ::1/128',
     ],
+    [
+      /^/,
+      'listen: { allowPlaintextFrom: ["::ffff:10.0.0.0/8"] }\n',
+      '1:32: listen.allowPlaintextFrom.0: expected a network like 192.0.2.0/24 or ::1/128',
+    ],
+    [
+      /^/,
+      'listen:\n  - { port: 6432 }\n  - { port: 0 }\n',
+      '3:13: listen.1.port: expected a number between 1 and 65535',
+    ],
+    [/^/, 'listen:\n  - { prot: 6432 }\n', '2:7: listen.0.prot: unknown key'],
+    [/^/, 'listen: { prot: 6432 }\n', '1:11: listen.prot: unknown key'],
+    [/^/, 'listen: []\n', '1:1: listen.0: missing: expected a mapping'],
+    [/^/, 'listen: everywhere\n', '1:9: listen: expected a mapping'],
+    [
+      /^/,
+      'listen: [{ port: 6432 }, { port: 6433 }, { port: 6432 }]\n',
+      '1:50: listen.2.port: another listener has the same address and port',
+    ],
+    [
+      /^/,
+      'listen: { requireTls: true }\n',
+      '1:23: listen.requireTls: needs a certificate: write tls as well',
+    ],
+    [
+      /^/,
+      'listen: { tls: { certificate: a, key: b }, requireTls: true, allowPlaintextFrom: [::1] }\n',
+      '1:82: listen.allowPlaintextFrom: contradicts requireTls: leave one of them out',
+    ],
+    [
+      'host: db\n',
+      'host: db\n    clientCertificate: required\n',
+      '8:24: targets.shop.clientCertificate: no listener asks clients for certificates: give one a tls.clientCa',
+    ],
     [/^/, 'http: { port: 6432 }\n', '1:15: http.port: the same address and port as listen'],
     [
       /^/,
@@ -228,6 +343,77 @@ describe('a mistake in a configuration is named with file, line, column and path
     ],
   ])('%j -> %j', (from, to, expected) => {
     expect(complaints(changed(from, to))).toEqual([`pgwarden.yaml:${expected}`])
+  })
+
+  it.each([
+    [
+      'aliases: [people]',
+      'aliases: [staff, store]',
+      '21:22: targets.hr.aliases.1: "store" leads to target shop already',
+    ],
+    [
+      'aliases: [people]',
+      'aliases: [shop]',
+      '21:15: targets.hr.aliases.0: "shop" leads to target shop already',
+    ],
+    [
+      'aliases: [people]',
+      'aliases: [hr]',
+      '21:15: targets.hr.aliases.0: "hr" leads to target hr already',
+    ],
+    [
+      'aliases: [people]',
+      'aliases: [a, a]',
+      '21:18: targets.hr.aliases.1: "a" leads to target hr already',
+    ],
+    [
+      'aliases: [people]',
+      'aliases: [a b]',
+      '21:15: targets.hr.aliases.0: expected a name of letters, digits, and _ . -',
+    ],
+    // Merged in, so the line is where it is written.
+    [
+      '    aliases: [people]\n',
+      '',
+      '9:15: targets.hr.aliases.0: "store" leads to target shop already',
+    ],
+    [
+      'serverNames: []',
+      'serverNames: [shop.db.example]',
+      '22:19: targets.hr.serverNames.0: "shop.db.example" leads to target shop already',
+    ],
+    [
+      'serverNames: []',
+      'serverNames: [HR.example]',
+      '22:19: targets.hr.serverNames.0: expected a host name in lower case, like shop.db.example',
+    ],
+    [
+      'serverNames: []',
+      'serverNames: ["hr.example."]',
+      '22:19: targets.hr.serverNames.0: expected a host name in lower case, like shop.db.example',
+    ],
+  ])('%j -> %j', (from, to, expected) => {
+    const text = severalTargets.replace(from, to)
+    expect(text).not.toBe(severalTargets)
+    expect(complaints(text)).toEqual([`pgwarden.yaml:${expected}`])
+  })
+
+  it('once for each target that it is merged into, where it stands', () => {
+    const text = severalTargets.replace('host: db\n', 'host: db\n    port: 0\n')
+    const said = 'expected a number between 1 and 65535'
+    expect(complaints(text)).toEqual([
+      `pgwarden.yaml:8:11: targets.shop.port: ${said}`,
+      `pgwarden.yaml:8:11: targets.hr.port: ${said}`,
+    ])
+    expect(complaints(severalTargets.replace('    host: db\n', ''))).toEqual([
+      expect.stringMatching(/^pgwarden\.yaml:6:3: targets\.shop\.host: missing: /),
+      expect.stringMatching(/^pgwarden\.yaml:17:3: targets\.hr\.host: missing: /),
+    ])
+  })
+
+  it('and so is a mapping that is merged into itself, or none that is merged', () => {
+    expect(complaints('targets: &t\n  <<: *t\n')).toHaveLength(1)
+    expect(complaints('targets:\n  <<: 5\n')).toHaveLength(1)
   })
 
   it('and so is a role that allows what does not exist', () => {

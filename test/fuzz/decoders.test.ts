@@ -100,7 +100,11 @@ describe('the decoders', () => {
   }, async () => {
     await fuzz(0.01, async (random) => {
       attempt(() => decodeOptions(randomBytes(random, 40).toString('latin1')))
-      const scram = new ScramClient(new Secret('password'), 'nonce')
+      const scram = new ScramClient({
+        password: new Secret('password'),
+        binding: { type: 'none' },
+        nonce: 'nonce',
+      })
       const nonce = flipped(random, 'r=nonceserver')
       const salt = flipped(random, 's=c2FsdA==')
       // Never many: each iteration costs time.

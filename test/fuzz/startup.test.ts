@@ -4,6 +4,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, it } from 'vitest'
 import { Failure } from '../../src/errors.ts'
+import { Line } from '../../src/proxy/line.ts'
 import { readStartup } from '../../src/proxy/startup.ts'
 import {
   encodeCancelRequest,
@@ -72,7 +73,7 @@ type Outcome = 'opened' | 'refused' | 'gone'
 async function read(random: Random, bytes: Buffer, patient: boolean): Promise<Outcome> {
   const socket = new MemorySocket({ allowHalfOpen: true })
   socket.on('error', () => undefined)
-  const outcome = readStartup(socket, undefined, () => undefined).then(
+  const outcome = readStartup(new Line(socket), undefined).then(
     (opening): Outcome => (opening === undefined ? 'gone' : 'opened'),
     (error: unknown): Outcome => {
       if (error instanceof Failure) return 'refused'

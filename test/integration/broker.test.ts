@@ -13,6 +13,7 @@ import { Broker } from '../../src/credentials/broker.ts'
 import { Secret } from '../../src/secret.ts'
 import { Store } from '../../src/store/store.ts'
 import { type FreshDatabase, freshDatabase } from '../support/databases.ts'
+import { connectorTo, serverAt } from '../support/upstream.ts'
 
 const hour = 3_600_000
 const start = Date.UTC(2030, 0, 1)
@@ -79,8 +80,6 @@ interface Setup {
 function broker(setup: Setup = {}): Broker {
   const url = new URL(database.url)
   const target: BrokerTarget = {
-    host: url.hostname,
-    port: setup.port ?? Number(url.port || 5432),
     database: database.name,
     connectTimeoutMs: 2_000,
     credentials: {
@@ -94,8 +93,11 @@ function broker(setup: Setup = {}): Broker {
       },
     },
   }
+  const port = setup.port ?? Number(url.port || 5432)
+  const connector = connectorTo([serverAt(port, {}, url.hostname)], { connectTimeoutMs: 2_000 })
   const made = new Broker({
     targets: new Map([['shop', target]]),
+    connect: (request) => connector.connect(request),
     leases: store,
     clock,
     instance: setup.instance ?? randomId(),

@@ -37,8 +37,9 @@ async function connected<T>(
   password: string,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const { host, port, database } = await shop()
-  const client = new Client({ host, port, database, user, password })
+  const { servers, database } = await shop()
+  const [server] = servers
+  const client = new Client({ host: server?.host, port: server?.port, database, user, password })
   await client.connect()
   try {
     return await work(client)

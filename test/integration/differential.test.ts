@@ -6,14 +6,13 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, inject, it } from 'vitest'
-import { Secret } from '../../src/secret.ts'
-import { connectUpstream } from '../../src/upstream/connect.ts'
 import type { BackendMessage } from '../../src/wire/backend.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 import { hearsUntilRow } from '../support/answers.ts'
 import { connectedTo, type FreshDatabase, freshDatabase } from '../support/databases.ts'
 import { conversation, type Random, randomSchema, seeded } from '../support/random-session.ts'
 import { sql, sync } from '../support/scripted-session.ts'
+import { sessionAt } from '../support/upstream.ts'
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
@@ -35,19 +34,7 @@ afterAll(async () => {
 })
 
 async function direct(): Promise<WireClient> {
-  const url = new URL(twin.url)
-  const { socket } = await connectUpstream({
-    host: url.hostname,
-    port: Number(url.port),
-    parameters: new Map([
-      ['user', decodeURIComponent(url.username)],
-      ['database', twin.name],
-      ['client_encoding', 'UTF8'],
-    ]),
-    password: new Secret(decodeURIComponent(url.password)),
-    timeoutMs: 10_000,
-  })
-  return WireClient.over(socket)
+  return WireClient.over(await sessionAt(twin.url, twin.name))
 }
 
 /** Says the messages in pieces that have nothing to do with where one ends, and waits for the end. */
@@ -86,6 +73,8 @@ function comparable(message: BackendMessage): string {
       return `columns: ${message.columns.map(({ name, typeOid }) => `${name} ${typeOid}`).join()}`
     case 'dataRow':
       return `row: ${message.values.map(String).join()}`
+    case 'functionCallResponse':
+      return `result: ${message.value?.toString('hex')}`
     case 'copyData':
       return `data: ${message.data.toString()}`
     default:

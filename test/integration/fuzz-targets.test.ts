@@ -40,7 +40,7 @@ beforeAll(async () => {
     ownProcess: true,
     schema: randomSchema,
     targetPort: target.port,
-    target: ['connectTimeout: 1s'],
+    shop: ['connectTimeout: 1s'],
   })
   login = await warden.login('read_limited_write')
   health = new ProxyHealth(warden, login)

@@ -5,14 +5,13 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, inject, it } from 'vitest'
-import { Secret } from '../../src/secret.ts'
 import { analyse, loadParser } from '../../src/sql/analyse.ts'
-import { connectUpstream } from '../../src/upstream/connect.ts'
 import type { BackendMessage } from '../../src/wire/backend.ts'
 import { corpora } from '../support/corpora.ts'
 import { seeded } from '../support/random-session.ts'
 import { randomText } from '../support/random-text.ts'
 import { bind, parse, sql, sync } from '../support/scripted-session.ts'
+import { sessionAt } from '../support/upstream.ts'
 import { WireClient } from '../support/wire-client.ts'
 
 const strings = Number(process.env['LEXER_STRINGS'] ?? 10_000)
@@ -117,19 +116,10 @@ function counted(statements: number): Reading {
  * nothing is looked up, nothing runs, and the error says how far it got.
  */
 async function abortedTransaction(): Promise<WireClient> {
-  const url = new URL(inject('adminUrl'))
-  const { socket } = await connectUpstream({
-    host: url.hostname,
-    port: Number(url.port),
-    parameters: new Map([
-      ['user', decodeURIComponent(url.username)],
-      ['database', url.pathname.slice(1)],
-      ['client_encoding', 'UTF8'],
-      ['standard_conforming_strings', 'on'],
-      ['client_min_messages', 'error'],
-    ]),
-    password: new Secret(decodeURIComponent(url.password)),
-    timeoutMs: 10_000,
+  const url = inject('adminUrl')
+  const socket = await sessionAt(url, new URL(url).pathname.slice(1), {
+    standard_conforming_strings: 'on',
+    client_min_messages: 'error',
   })
   const client = WireClient.over(socket)
   for (const text of ['BEGIN', 'SELECT 1/0']) {

@@ -84,7 +84,11 @@ describe.runIf(pgbench !== '' && serverLog !== undefined)('kill -9 of the proxy 
       const logged = (await stat(serverLog ?? '')).size
       const before = (await warden.journal()).length
       const running = load('-M', protocol, '-T', '20')
-      await sleep(2_500)
+      // Under way, not still logging in: a busy machine takes its time for 16 logins.
+      const deadline = Date.now() + 15_000
+      while ((await stat(serverLog ?? '')).size < logged + 600_000 && Date.now() < deadline) {
+        await sleep(50)
+      }
       warden.run?.process.kill('SIGKILL')
       await warden.run?.ended()
       await running

@@ -11,7 +11,12 @@ let warden: Warden
 
 beforeAll(async () => {
   await build()
-  warden = await Warden.start(inject('adminUrl'), { ownProcess: true, logLevel: 'debug' })
+  warden = await Warden.start(inject('adminUrl'), {
+    ownProcess: true,
+    logLevel: 'debug',
+    // The way in which tokens themselves come here.
+    listen: ['authentication: password'],
+  })
 }, 60_000)
 afterAll(() => warden.stop())
 
@@ -67,7 +72,7 @@ it('writes no secret to the log, the journal, the metrics, an answer or the serv
   }
 })
 
-it('keeps only hashes of tokens in the store, and a verifier of the database password', async () => {
+it('keeps only hashes and verifiers of tokens in the store, and a verifier of the database password', async () => {
   const login = await warden.login('read_only')
   const client = new Client(login)
   await client.connect()

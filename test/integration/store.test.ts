@@ -60,8 +60,12 @@ describe('opening the store', () => {
     const stores = await Promise.all(Array.from({ length: 6 }, () => open()))
     await Promise.all(stores.map((store) => store.ping()))
     await Promise.all(stores.map((store) => store.close()))
-    const { rows } = await direct.query('select name from pgwarden.migrations')
-    expect(rows).toEqual([{ name: '0001-grants-tokens-leases' }])
+    const { rows } = await direct.query('select name from pgwarden.migrations order by name')
+    expect(rows).toEqual([
+      { name: '0001-grants-tokens-leases' },
+      { name: '0002-token-verifiers' },
+      { name: '0003-notification-key' },
+    ])
   })
 
   it('refuses a store that a later version has migrated', async () => {
@@ -90,7 +94,7 @@ describe('what is stored', () => {
   it('comes back as it was', async () => {
     const store = await open()
     const grant = grantFrom(start + 1)
-    const { record } = issueToken(grant, 'one-time', start + 2, { redeemWithinMs: 60_000 })
+    const { record } = await issueToken(grant, 'one-time', start + 2, { redeemWithinMs: 60_000 })
     await store.insertGrant(grant)
     await store.insertToken(record)
     expect(await store.findToken(record.id)).toEqual({
@@ -196,7 +200,7 @@ describe('a store that cannot answer', () => {
   it('loses the statement that waits too long, not the process', async () => {
     const store = await open(database.url, { statementTimeoutMs: 200 })
     const grant = grantFrom(start)
-    const { record } = issueToken(grant, 'reusable', start, { redeemWithinMs: 60_000 })
+    const { record } = await issueToken(grant, 'reusable', start, { redeemWithinMs: 60_000 })
     await store.insertGrant(grant)
     await store.insertToken(record)
     const blocker = await direct.connect()

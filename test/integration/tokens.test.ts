@@ -8,6 +8,7 @@ import { newGrant } from '../../src/access/grant.ts'
 import { TokenLogin } from '../../src/access/login.ts'
 import { SittingKeeper } from '../../src/access/sittings.ts'
 import { issueToken } from '../../src/access/token.ts'
+import type { TokenSearch } from '../../src/access/token-store.ts'
 import { Secret } from '../../src/secret.ts'
 import { Store } from '../../src/store/store.ts'
 import { type FreshDatabase, freshDatabase } from '../support/databases.ts'
@@ -59,13 +60,14 @@ async function issue(kind: TokenKind) {
     },
     known,
   )
-  const { record, text } = issueToken(grant, kind, start, rules)
+  const { record, text } = await issueToken(grant, kind, start, rules)
   await store(0).insertGrant(grant)
   await store(0).insertToken(record)
   const logIn = async (address: string, process = 0): Promise<string> => {
     const login = new TokenLogin(store(process), clock, rules)
-    const attempt = { user: 'alice', database: 'shop', password: text, address }
-    const result = await login.verify(attempt)
+    const claim = { principal: 'alice', tokenId: undefined }
+    const proof = { type: 'token', text } as const
+    const result = await login.verify({ claim, target: 'shop', proof, address })
     return result.type === 'authorized' ? 'authorized' : result.reason
   }
   return { grant, tokenId: record.id, logIn }
@@ -182,5 +184,69 @@ describe('keeping sittings', () => {
     const kept = await store(0).findToken(oneTime.tokenId)
     expect(kept?.sitting).toEqual({ address: here, until: start + minute, logins: 1 })
     expect((await store(0).findToken(reusable.tokenId))?.sitting).toBeUndefined()
+  })
+})
+
+describe('the tokens that a proof can be about', () => {
+  const search = {
+    principal: 'carol',
+    tokenId: undefined,
+    target: 'shop',
+    now: start + minute,
+    endedAfter: start,
+    limit: 4,
+  }
+
+  async function give(kind: TokenKind, issuedAt: number, target = 'shop', startsAt = start) {
+    const terms = { principal: 'carol', role: 'read_only', reason: 'report' }
+    const where = { target, startsAt, durationMs: 60 * minute }
+    const names = { ...known, targets: new Set(['shop', 'hr']) }
+    const grant = newGrant({ ...terms, ...where }, names)
+    const { record } = await issueToken(grant, kind, issuedAt, rules)
+    await store(0).insertGrant(grant)
+    await store(0).insertToken(record)
+    return record.id
+  }
+
+  it('are those of the principal, for the target first, then the live ones, then the newest', async () => {
+    const ended = await give('reusable', start - 120 * minute, 'shop', start - 120 * minute)
+    const elsewhere = await give('reusable', start + 5, 'hr')
+    const spent = await give('single-use', start + 4)
+    const old = await give('reusable', start + 1)
+    const fresh = await give('one-time', start + 2)
+    await store(0).redeem({
+      tokenId: spent,
+      address: here,
+      now: start + minute,
+      sittingUntil: start + minute,
+      sittingLogins: 1,
+    })
+    const found = async (change: Partial<TokenSearch> = {}) =>
+      (await store(1).findProvable({ ...search, ...change })).map(({ id }) => id)
+    expect(await found()).toEqual([fresh, old, spent, elsewhere])
+    expect(await found({ limit: 2 })).toEqual([fresh, old])
+    expect(await found({ target: 'hr' })).toEqual([elsewhere, fresh, old, spent])
+    expect(await found({ endedAfter: start - 61 * minute })).toEqual([fresh, old, spent, ended])
+    expect(await found({ tokenId: old })).toEqual([old])
+    expect(await found({ principal: 'dave' })).toEqual([])
+    expect(await found({ principal: 'dave', tokenId: old })).toEqual([])
+
+    const granted = (at: number) => store(0).grantedTargets('carol', at, 9)
+    expect(await granted(start + minute)).toEqual(['hr', 'shop'])
+    expect(await granted(start - 1)).toEqual([])
+    expect(await store(0).grantedTargets('carol', start, 1)).toEqual(['hr'])
+  })
+
+  it('are not those that were issued before there were verifiers', async () => {
+    const { tokenId } = await issue('reusable')
+    const alice = { ...search, principal: 'alice', tokenId, limit: 9 }
+    expect(await store(0).findProvable(alice)).toHaveLength(1)
+    await direct.query(
+      `update pgwarden.access_tokens set scram_salt = null, scram_iterations = null,
+         scram_stored_key = null, scram_server_key = null where id = $1`,
+      [tokenId],
+    )
+    expect(await store(0).findProvable(alice)).toEqual([])
+    expect((await store(0).findToken(tokenId))?.verifier).toBeUndefined()
   })
 })

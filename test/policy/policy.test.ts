@@ -112,8 +112,8 @@ describe('judging bytes', () => {
   })
 })
 
-it('a FunctionCall message is denied to everybody: it names its function by number only', () => {
-  expect(failureOf(policy.functionCall('admin').decision).severity).toBe('ERROR')
+it('a FunctionCall message that stands for no SQL is denied to everybody', () => {
+  expect(failureOf(policy.functionCall('admin', 2078).decision).severity).toBe('ERROR')
 })
 
 describe('EXECUTE', () => {

@@ -10,6 +10,8 @@ import { Journal } from '../../src/audit/journal.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles, type RoleDefinition } from '../../src/policy/roles.ts'
 import { type LoggedIn, type LoginDependencies, logIn } from '../../src/proxy/login.ts'
+import type { Target } from '../../src/proxy/ports.ts'
+import type { ClientCertificate } from '../../src/proxy/tls.ts'
 import { Secret } from '../../src/secret.ts'
 import { HeldClock, MemoryStorage } from '../support/memory-journal.ts'
 
@@ -30,11 +32,22 @@ const said = new Map([
   ['is_superuser', 'off'],
 ])
 
+const unlimited = { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined }
+const shop: Target = {
+  name: 'shop',
+  database: 'db',
+  aliases: [],
+  serverNames: [],
+  clientCertificate: 'none',
+  limits: unlimited,
+}
+
 /** A login of the role, and the startup packet that the target got. */
 async function login(
   role: string,
   parameters: Readonly<Record<string, string>> = {},
   reported: ReadonlyMap<string, string> = said,
+  by: { readonly target?: Partial<Target>; readonly certificate?: ClientCertificate } = {},
 ): Promise<{ readonly asked: ReadonlyMap<string, string>; readonly loggedIn: LoggedIn }> {
   const grant: Grant = {
     id: 'g1',
@@ -51,7 +64,9 @@ async function login(
   let asked: ReadonlyMap<string, string> = new Map()
   const nothing = (): undefined => undefined
   const deps: LoginDependencies = {
-    tokens: { verify: () => Promise.resolve({ type: 'authorized', authorization }) },
+    tokens: {
+      verify: () => Promise.resolve({ type: 'authorized', authorization, serverFinal: undefined }),
+    },
     credentials: {
       acquire: () =>
         Promise.resolve({ id: 'l1', grantId: 'g1', user: 'Lease_1', password: new Secret('x') }),
@@ -68,15 +83,14 @@ async function login(
           reported,
           serverVersion: 180000,
           rest: Buffer.alloc(0),
+          cancel: () => Promise.resolve(true),
         })
       },
-      cancel: () => Promise.resolve(true),
     },
     policy: new Policy([...predefinedRoles, ...bounded], { maxBytes: 1024 }),
     journal: new Journal(new MemoryStorage(), { sequence: 0, hash: genesisHash }, new HeldClock()),
-    targets: new Map([
-      ['shop', { name: 'shop', host: 'h', port: 1, database: 'db', connectTimeoutMs: 1 }],
-    ]),
+    targets: new Map<string, Target>([['shop', { ...shop, ...by.target }]]),
+    requestable: () => [],
     meter: {
       connection: nothing,
       login: nothing,
@@ -91,8 +105,11 @@ async function login(
     log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
   }
   const startup = new Map(Object.entries({ user: 'alice', database: 'shop', ...parameters }))
-  const peer = { address: '127.0.0.1', name: '127.0.0.1:5000' }
-  return { loggedIn: await logIn(deps, startup, new Secret('token'), peer), asked }
+  const peer = { address: '127.0.0.1', name: '127.0.0.1:5000', certificate: by.certificate }
+  const claim = { principal: 'alice', tokenId: undefined }
+  const applicant = { parameters: startup, claim, serverName: undefined, peer, write: nothing }
+  const proof = { type: 'token', text: new Secret('token') } as const
+  return { loggedIn: await logIn(deps, applicant, proof), asked }
 }
 
 describe('the limits of a role', () => {
@@ -144,5 +161,22 @@ describe('the pins of a session', () => {
   it('stop a session that begins without them', async () => {
     const lost = new Map([...said, ['default_transaction_read_only', 'off']])
     await expect(login('read_only', {}, lost)).rejects.toMatchObject({ code: 'cannot_connect_now' })
+  })
+})
+
+describe('a target that requires a client certificate', () => {
+  const target = { clientCertificate: 'required' } as const
+
+  it('is not opened to somebody who has a token alone', async () => {
+    await expect(login('read_only', {}, said, { target })).rejects.toMatchObject({
+      sqlstate: '28000',
+      message: 'connection requires a client certificate',
+    })
+  })
+
+  it('is opened to somebody who has both', async () => {
+    const certificate = { subject: 'CN=alice', sha256: 'ab' }
+    const { asked } = await login('read_only', {}, said, { target, certificate })
+    expect(asked.get('database')).toBe('db')
   })
 })

@@ -119,6 +119,59 @@ describe('a long text', () => {
     expect(script.ending).toBeUndefined()
   })
 
+  it('is not idle, and a cancel fails it in its place', async () => {
+    const { script, judged } = slowly()
+    script.client(sql(long('SELECT 1')), sql('SELECT 2'))
+    expect(script.session.idle).toBe(false)
+    expect(script.session.cancelHeld()).toBe(true)
+    script.turn()
+    expect(script.gotUpstream()).toMatchObject([{ type: 'query' }, sql('SELECT 2')])
+    const answer = script.upstream(failed('42601'), ready(), complete('SELECT 1'), ready())
+    expect(answer).toMatchObject([
+      { fields: { S: 'ERROR', C: '57014', M: 'canceling statement due to user request' } },
+      ready(),
+      complete('SELECT 1'),
+      ready(),
+    ])
+    expect(script.records('statement')).toMatchObject([
+      {
+        decision: 'deny',
+        reason: 'canceling statement due to user request',
+        text: long('SELECT 1'),
+      },
+      { decision: 'allow', text: 'SELECT 2' },
+    ])
+    // What was being analysed means nothing any more.
+    await judged()
+    expect(script.gotUpstream()).toEqual([])
+    expect(script.session.idle).toBe(true)
+    expect(script.session.cancelHeld()).toBe(false)
+  })
+
+  it('behind a statement that still runs is not what a cancel means', async () => {
+    const { script, judged } = slowly()
+    const text = sql(long('SELECT 1'))
+    script.client(sql('SELECT pg_sleep(9)'), text)
+    expect(script.session.cancelHeld()).toBe(false)
+    script.upstream(failed('57014'), ready())
+    await judged()
+    expect(script.gotUpstream()).toContainEqual(text)
+  })
+
+  it('of a Parse is canceled with the Execute before it, which may still run', () => {
+    const { script } = slowly()
+    const pipeline = [parse('SELECT 1'), bind(), execute(), { type: 'flush' } as const]
+    script.client(...pipeline, parse(long('SELECT 2'), 's'), bind('s'), execute(), sync)
+    script.gotUpstream()
+    expect(script.session.cancelHeld()).toBe(false)
+    script.turn()
+    expect(script.gotUpstream()[0]).toMatchObject({ type: 'parse', name: 's' })
+    // The server was canceled in the first Execute: its error is the only one.
+    script.upstream({ type: 'parseComplete' }, { type: 'bindComplete' })
+    expect(script.upstream(failed('57014'), ready())).toEqual([failed('57014'), ready()])
+    expect(script.session.idle).toBe(true)
+  })
+
   it('ends the session when judging it fails in a way that nobody thought of', async () => {
     const script = new Script({ analyseAside: () => Promise.reject(new Error('a defect')) })
     script.client(sql(long('SELECT 1')))

@@ -433,25 +433,6 @@ describe('a session’s memory', () => {
   })
 })
 
-describe('function calls', () => {
-  it('are denied: they run any function by number', () => {
-    const script = new Script({ role: 'admin' })
-    const forwarded = script.client({
-      type: 'functionCall',
-      oid: 2078,
-      argumentFormats: [],
-      arguments: [Buffer.from('x')],
-      resultFormat: 0,
-    })
-    expect(forwarded).toMatchObject([{ type: 'functionCall', oid: 0, arguments: [] }])
-    expect(script.upstream(failed('42883'), ready())).toMatchObject([
-      { fields: { C: '42501' } },
-      ready(),
-    ])
-    expect(script.records('statement')).toMatchObject([{ decision: 'deny' }])
-  })
-})
-
 describe('COPY', () => {
   const copyIn = { type: 'copyInResponse', format: 0, columnFormats: [0] } as const
   const data = { type: 'copyData', data: Buffer.from('1\n') } as const

@@ -27,7 +27,10 @@ export function olderServerIsInstalled(): boolean {
   return existsSync(join(programs, 'initdb')) && existsSync(join(programs, 'postgres'))
 }
 
-export async function startOlderServer(): Promise<OlderServer> {
+/** `settings` over its own, e.g. `{ ssl: 'on' }`. */
+export async function startOlderServer(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<OlderServer> {
   const account = await postgresAccount()
   const directory = await mkdtemp(join(tmpdir(), 'pgwarden-older-'))
   const place: Place = {
@@ -40,7 +43,10 @@ export async function startOlderServer(): Promise<OlderServer> {
   try {
     const password = await initialise(place)
     const port = await freePort()
-    const server = await launch(place, join(directory, 'server.log'), { port: String(port) })
+    const server = await launch(place, join(directory, 'server.log'), {
+      port: String(port),
+      ...settings,
+    })
     return {
       adminUrl: `postgres://${user}:${password}@127.0.0.1:${port}/postgres`,
       stop: () => server.stop().then(remove),

@@ -57,6 +57,8 @@ const plain = [
   'EXPLAIN (COSTS off) SELECT 1',
   'COPY t TO STDOUT',
   'COPY (SELECT 1 WHERE false) TO STDOUT',
+  'COPY t TO STDOUT (FORMAT binary)',
+  'COPY (SELECT 1/(3 - n) FROM generate_series(1, 5) n) TO STDOUT',
   'LISTEN c',
   "NOTIFY c, 'n'",
   'SET CONSTRAINTS ALL IMMEDIATE',
@@ -104,6 +106,17 @@ const copies = [
   'COPY t FROM STDIN (FREEZE)',
   'COPY t (a) FROM STDIN',
   'COPY t FROM STDIN WHERE 1/(a - 8) > 0',
+  'COPY t FROM STDIN (FORMAT binary)',
+] as const
+
+/** By simple query only. */
+const copyStrings = [
+  'SELECT 1; COPY t FROM STDIN; SELECT 2',
+  'COPY t FROM STDIN; COPY t (a) FROM STDIN',
+  'COPY t TO STDOUT; COPY t FROM STDIN; COPY t TO STDOUT',
+  'BEGIN; COPY t FROM STDIN; COMMIT',
+  'COPY t FROM STDIN; SELECT 1/0; COPY t FROM STDIN',
+  'COPY t FROM STDIN; SELECT nowhere',
 ] as const
 
 const rows = [
@@ -114,7 +127,17 @@ const rows = [
   'ne\n',
   '1\tagain\n',
   '\\.\n',
+  `10\t${'long '.repeat(4_000)}\n`,
 ] as const
+
+/** PostgreSQL documentation, "COPY": file formats, binary. */
+const binaryRows: readonly Buffer[] = [
+  Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1'),
+  Buffer.from('\0\x02\0\0\0\x04\0\0\0\x07\0\0\0\x05seven', 'latin1'),
+  Buffer.from('\0\x02\0\0\0\x04\0\0', 'latin1'),
+  Buffer.from('\0\x08\xff\xff\xff\xff', 'latin1'),
+  Buffer.from('\xff\xff', 'latin1'),
+]
 
 /** A conversation. `mark` is put into every text, to find it again in logs. */
 export function conversation(random: Random, mark: () => string): readonly FrontendMessage[] {
@@ -133,7 +156,7 @@ function oneStep(random: Random, mark: () => string): readonly FrontendMessage[]
   const named = (): string => pick(random, ['p1', 'p2', 'c', 'h'])
   const limit = (): number => pick(random, [0, 0, 1, 2])
   const end = (): readonly FrontendMessage[] => (random() < 0.7 ? [sync] : [])
-  switch (Math.floor(random() * 13)) {
+  switch (Math.floor(random() * 14)) {
     case 0:
     case 1:
     case 2:
@@ -169,25 +192,64 @@ function oneStep(random: Random, mark: () => string): readonly FrontendMessage[]
       return random() < 0.5 ? [sync] : [{ type: 'flush' }]
     case 11:
       return copyIn(random, mark)
+    case 12:
+      return [call(random)]
     default:
       return random() < 0.5 ? [sync, sync] : data(random)
   }
 }
 
+/** Of the large-object interface, on one object: lo_creat would name it differently in each database. */
+function call(random: Random): FrontendMessage {
+  const [object, descriptor] = [int4(4711), int4(0)]
+  const [oid, ...args] = pick<readonly [number, ...Buffer[]]>(random, [
+    [715, object],
+    [964, object],
+    [952, object, int4(0x60000)],
+    [952, object, int4(0x40000)],
+    [955, descriptor, Buffer.from('a few bytes')],
+    [955, descriptor, Buffer.alloc(20_000, 'many')],
+    [954, descriptor, int4(5)],
+    [956, descriptor, int4(0), int4(0)],
+    [958, descriptor],
+    [1004, descriptor, int4(3)],
+    [953, descriptor],
+    // Too few arguments, and one that is no number.
+    [954, descriptor],
+    [958, Buffer.from('x')],
+  ])
+  const resultFormat = pick(random, [0, 1])
+  return { type: 'functionCall', oid, argumentFormats: [1], arguments: args, resultFormat }
+}
+
+function int4(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(value)
+  return bytes
+}
+
 /** COPY FROM STDIN with all of its data at once; with a Sync before it, as many drivers send. */
 function copyIn(random: Random, mark: () => string): readonly FrontendMessage[] {
+  if (random() < 0.3) {
+    // A second COPY's data means nothing where there is none.
+    return [sql(`${pick(random, copyStrings)} ${mark()}`), ...data(random), ...data(random)]
+  }
   const text = `${pick(random, copies)} ${mark()}`
-  if (random() < 0.5) return [sql(text), ...data(random)]
+  if (random() < 0.5) return [sql(text), ...data(random, text.includes('binary'))]
   // FREEZE fails between asking for data and reading any. Whether the server then reads an early Sync
   // as one is for it to know: a client that sends one must take either number of ReadyForQuery.
   const early = random() < 0.5 && !text.includes('FREEZE') ? [sync] : []
-  return [parse(text), bind(), execute(), ...early, ...data(random), sync]
+  const sent = data(random, text.includes('binary'))
+  return [parse(text), bind(), execute(), ...early, ...sent, sync]
 }
 
-function data(random: Random): readonly FrontendMessage[] {
+function data(random: Random, binary = false): readonly FrontendMessage[] {
   const count = Math.floor(random() * 4)
-  const sent = Array.from({ length: count }, (): FrontendMessage => {
-    return { type: 'copyData', data: Buffer.from(pick(random, rows)) }
+  const sent = Array.from({ length: count }, (_, n): FrontendMessage => {
+    const rowOf = (): Buffer => Buffer.from(pick(random, rows))
+    // Mostly in the order that a file has them.
+    const binaryRow = (): Buffer => binaryRows[n] ?? pick(random, binaryRows)
+    return { type: 'copyData', data: binary && random() < 0.9 ? binaryRow() : rowOf() }
   })
   const last: FrontendMessage =
     random() < 0.8 ? { type: 'copyDone' } : { type: 'copyFail', message: 'gave up' }

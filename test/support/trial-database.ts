@@ -3,12 +3,11 @@
 // in our transaction, else by a new copy of the database. Ignorant of what the texts are.
 
 import { once } from 'node:events'
-import { Secret } from '../../src/secret.ts'
-import { connectUpstream } from '../../src/upstream/connect.ts'
 import type { BackendMessage } from '../../src/wire/backend.ts'
 import type { FrontendMessage } from '../../src/wire/frontend.ts'
 import { sqlstates } from './answers.ts'
 import { connectedTo, type FreshDatabase, freshDatabase } from './databases.ts'
+import { sessionAt } from './upstream.ts'
 import { WireClient } from './wire-client.ts'
 
 /** What VACUUM and its like answer within a transaction block. */
@@ -70,19 +69,7 @@ export class TrialDatabase {
   }
 
   async #connect(): Promise<WireClient> {
-    const url = new URL(this.#adminUrl)
-    const { socket } = await connectUpstream({
-      host: url.hostname,
-      port: Number(url.port),
-      parameters: new Map([
-        ['user', decodeURIComponent(url.username)],
-        ['database', this.#copy],
-        ['client_encoding', 'UTF8'],
-      ]),
-      password: new Secret(decodeURIComponent(url.password)),
-      timeoutMs: 10_000,
-    })
-    return WireClient.over(socket)
+    return WireClient.over(await sessionAt(this.#adminUrl, this.#copy))
   }
 
   async #renew(): Promise<void> {

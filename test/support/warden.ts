@@ -22,12 +22,24 @@ export interface WardenOptions {
   readonly files?: Readonly<Record<string, string>>
   /** YAML lines below `listen:`. */
   readonly listen?: readonly string[]
-  /** YAML lines below the target. */
-  readonly target?: readonly string[]
+  /** Listeners besides: YAML lines of each. */
+  readonly alsoListen?: readonly (readonly string[])[]
+  /** YAML lines below the target `shop:`. */
+  readonly shop?: readonly string[]
+  /** YAML lines below `targets:`, after `shop: &shop`. */
+  readonly targets?: readonly string[]
   /** Run once on the target database, as superuser. */
   readonly schema?: string
+  /** YAML lines below `limits:`. */
+  readonly limits?: readonly string[]
+  /** YAML lines below `targets: shop: limits:`. */
+  readonly targetLimits?: readonly string[]
+  /** Another one, whose store and target it shares. */
+  readonly beside?: Warden
   /** Another server to reach the target through: a fake in front of the real one. */
   readonly targetPort?: number
+  /** YAML lines of the target in place of its host and port. */
+  readonly servers?: readonly string[]
 }
 
 /** A line of the journal. */
@@ -41,6 +53,8 @@ export class Warden {
   readonly journalDirectory: string
   readonly target: FreshDatabase
   readonly #store: FreshDatabase
+  /** Whether the databases are its own to drop. */
+  readonly #alone: boolean
   #stopping: AbortController | undefined
   #serving: Promise<void> | undefined
   #largestFile: number | undefined
@@ -51,6 +65,7 @@ export class Warden {
     directory: string,
     target: FreshDatabase,
     store: FreshDatabase,
+    alone: boolean,
   ) {
     ;[this.port, this.httpPort] = ports
     this.directory = directory
@@ -58,14 +73,16 @@ export class Warden {
     this.journalDirectory = join(directory, 'journal')
     this.target = target
     this.#store = store
+    this.#alone = alone
   }
 
   static async start(adminUrl: string, options: WardenOptions = {}): Promise<Warden> {
     const directory = await mkdtemp(join(tmpdir(), 'pgwarden-run-'))
-    const target = await freshDatabase(adminUrl, 'shop')
-    const store = await freshDatabase(adminUrl, 'store')
+    const { beside } = options
+    const target = beside?.target ?? (await freshDatabase(adminUrl, 'shop'))
+    const store = beside ? beside.#store : await freshDatabase(adminUrl, 'store')
     const ports = await freePorts()
-    const warden = new Warden(ports, directory, target, store)
+    const warden = new Warden(ports, directory, target, store, beside === undefined)
     await warden.asSuperuser((client) => client.query(options.schema ?? ''))
     await writeFile(warden.configFile, warden.#config(adminUrl, options))
     for (const [name, text] of Object.entries(options.files ?? {})) {
@@ -107,21 +124,28 @@ export class Warden {
 
   async stop(): Promise<void> {
     await this.halt()
-    await this.target.drop()
-    await this.#store.drop()
+    if (this.#alone) {
+      await this.target.drop()
+      await this.#store.drop()
+    }
     await rm(this.directory, { recursive: true, force: true })
   }
 
   /** Connection settings for the pg driver, with a new token. */
   async login(
     role: string,
-    more: { readonly kind?: TokenKind; readonly user?: string; readonly forMs?: number } = {},
+    more: {
+      readonly kind?: TokenKind
+      readonly user?: string
+      readonly forMs?: number
+      readonly target?: string
+    } = {},
   ): Promise<ClientConfig & { readonly user: string; readonly password: string }> {
     const user = more.user ?? `user_${role}`
     const { token } = await operations.issueToken({
       configFile: this.configFile,
       principal: user,
-      target: 'shop',
+      target: more.target ?? 'shop',
       role,
       forMs: more.forMs ?? 3_600_000,
       kind: more.kind ?? 'reusable',
@@ -183,23 +207,31 @@ export class Warden {
     const quote = JSON.stringify
     return [
       'listen:',
-      '  address: 127.0.0.1',
-      `  port: ${this.port}`,
-      ...(options.listen ?? []).map((line) => `  ${line}`),
+      ...[
+        ['address: 127.0.0.1', `port: ${this.port}`, ...(options.listen ?? [])],
+        ...(options.alsoListen ?? []),
+      ].flatMap((listener) => listener.map((line, at) => `  ${at === 0 ? '-' : ' '} ${line}`)),
       'http:',
       `  port: ${this.httpPort}`,
       `store: { url: ${quote(this.#store.url)} }`,
       'journal: { directory: ./journal }',
+      ...below('limits:', options.limits),
       // In this process the log would mix with the test runner's output.
       options.ownProcess === true
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
       'targets:',
-      '  shop:',
-      ...(options.target ?? []).map((line) => `    ${line}`),
-      `    host: ${admin.hostname}`,
-      `    port: ${options.targetPort ?? (admin.port || 5432)}`,
+      '  shop: &shop',
+      ...(options.shop ?? []).map((line) => `    ${line}`),
+      ...(
+        options.servers ?? [
+          `host: ${admin.hostname}`,
+          `port: ${options.targetPort ?? (admin.port || 5432)}`,
+        ]
+      ).map((line) => `    ${line}`),
       `    database: ${this.target.name}`,
+      ...(options.shop ?? []).map((line) => `    ${line}`),
+      ...below('    limits:', options.targetLimits),
       '    credentials:',
       '      broker:',
       `        user: ${quote(decodeURIComponent(admin.username))}`,
@@ -210,7 +242,13 @@ export class Warden {
       ...['read_only', 'read_limited_write', 'read_full_write', 'admin'].map(
         (role) => `          ${role}: ['ALTER ROLE {{name}} SUPERUSER']`,
       ),
+      ...(options.targets ?? []).map((line) => `  ${line}`),
       '',
     ].join('\n')
   }
+}
+
+function below(key: string, lines: readonly string[] = []): readonly string[] {
+  const indent = ' '.repeat(key.search(/\S/) + 2)
+  return lines.length === 0 ? [] : [key, ...lines.map((line) => indent + line)]
 }

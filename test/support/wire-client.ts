@@ -2,18 +2,31 @@
 
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Secret } from '../../src/secret.ts'
 import { type BackendMessage, decodeBackend } from '../../src/wire/backend.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
+import { ScramClient } from '../../src/wire/scram-client.ts'
 import { encodeStartup } from '../../src/wire/startup.ts'
+
+/** The body of a SASLInitialResponse. */
+export function saslStart(mechanism: string, data: Buffer | null): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(data?.length ?? -1)
+  return Buffer.concat([Buffer.from(`${mechanism}\0`), length, data ?? Buffer.alloc(0)])
+}
 
 export class WireClient {
   readonly socket: net.Socket
+  readonly localPort: number
   readonly heard: BackendMessage[] = []
   ended = false
+  /** What the server gave to cancel by. */
+  key: { readonly processId: number; readonly secret: Buffer } | undefined
   #bytes = Buffer.alloc(0)
 
   private constructor(socket: net.Socket) {
     this.socket = socket
+    this.localPort = socket.localPort ?? 0
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('end', () => {
       this.ended = true
@@ -56,10 +69,18 @@ export class WireClient {
     return client
   }
 
-  /** Proves to have this token, after a startup packet. What comes of it is still to be heard. */
-  async proves(token: string): Promise<void> {
-    await this.hears('authenticationCleartextPassword')
-    this.says({ type: 'password', data: Buffer.from(`${token}\0`) })
+  /**
+   * Proves by SCRAM to have this token, after a startup packet, and says `behind` in the same breath.
+   * What comes of it is still to be heard.
+   */
+  async proves(token: string, ...behind: readonly Buffer[]): Promise<void> {
+    const scram = new ScramClient({ password: new Secret(token), binding: { type: 'none' } })
+    await this.hears('authenticationSASL')
+    this.says({ type: 'password', data: saslStart('SCRAM-SHA-256', scram.first()) })
+    const challenge = (await this.hears('authenticationSASLContinue')).at(-1)
+    if (challenge?.type !== 'authenticationSASLContinue') throw new Error('no challenge')
+    const final = encodeFrontend({ type: 'password', data: await scram.final(challenge.data) })
+    this.socket.write(Buffer.concat([final, ...behind]))
   }
 
   startup(parameters: Readonly<Record<string, string>>): void {
@@ -106,7 +127,9 @@ export class WireClient {
     while (this.#bytes.length - at >= 5) {
       const end = at + 1 + this.#bytes.readInt32BE(at + 1)
       if (this.#bytes.length < end) break
-      this.heard.push(decodeBackend(Buffer.from(this.#bytes.subarray(at, end)), 0, end - at))
+      const message = decodeBackend(Buffer.from(this.#bytes.subarray(at, end)), 0, end - at)
+      if (message.type === 'backendKeyData') this.key = message
+      this.heard.push(message)
       at = end
     }
     this.#bytes = this.#bytes.subarray(at)

@@ -40,6 +40,8 @@ describe('the metrics', () => {
       'pgwarden_sessions',
       'pgwarden_statement_duration_seconds',
       'pgwarden_statements_total',
+      'pgwarden_tls_certificate_expiry_timestamp_seconds',
+      'pgwarden_tls_certificate_loads_total',
       'pgwarden_tripwires_total',
     ])
   })

@@ -175,6 +175,7 @@ describe('the startup packet', () => {
       major: 3,
       minor: 0,
       parameters,
+      protocolOptions: [],
     })
   })
 

@@ -1,0 +1,85 @@
+// The PEM files of a listener, read and tried: a certificate with its chain, the key to it, and the CA
+// of its clients' certificates. Whatever is wrong with them is said here, with the file's name, before
+// any client could meet it. Ignorant of who listens and of when to read again.
+
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { createSecureContext } from 'node:tls'
+import { Failure } from '../errors.ts'
+import { Secret } from '../secret.ts'
+
+/** Absolute paths. */
+export interface CertificateFiles {
+  readonly certificate: string
+  readonly key: string
+  readonly clientCa: string | undefined
+}
+
+/** What the files hold, in PEM. */
+export interface Certificate {
+  /** The server's own, then those that lead from it to its CA. */
+  readonly chain: string
+  readonly key: Secret
+  readonly clientCa: string | undefined
+  /** Milliseconds since the epoch; of the server's own certificate. */
+  readonly expiresAt: number
+}
+
+/** @throws Failure invalid_configuration, naming the file. */
+export async function readCertificate(files: CertificateFiles): Promise<Certificate> {
+  const chain = await read('certificate', files.certificate)
+  const key = await read('key', files.key)
+  const clientCa = files.clientCa && (await read('clientCa', files.clientCa))
+
+  const own = parsed('certificate', files.certificate, () => new X509Certificate(chain))
+  const privateKey = parsed('key', files.key, () => createPrivateKey(key))
+  if (!own.checkPrivateKey(privateKey)) throw mismatch(files)
+  if (files.clientCa !== undefined && clientCa !== undefined) {
+    // OpenSSL passes over what is no certificate: a CA file without one would verify nobody.
+    parsed('clientCa', files.clientCa, () => new X509Certificate(clientCa))
+  }
+  // What only OpenSSL can tell: a broken chain, a key that it takes for too weak.
+  parsed('certificate', files.certificate, () => createSecureContext({ cert: chain, key }))
+  return { chain, key: new Secret(key), clientCa, expiresAt: Date.parse(own.validTo) }
+}
+
+async function read(what: keyof CertificateFiles, path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new Failure(
+      'invalid_configuration',
+      {
+        message: `cannot read listen.tls.${what} ${path}`,
+        hint: 'Check the path and its permissions.',
+      },
+      { cause },
+    )
+  }
+}
+
+function parsed<Parsed>(what: keyof CertificateFiles, path: string, parse: () => Parsed): Parsed {
+  try {
+    return parse()
+  } catch (cause) {
+    throw new Failure(
+      'invalid_configuration',
+      {
+        message: `listen.tls.${what} ${path} cannot be used`,
+        ...(cause instanceof Error ? { detail: `OpenSSL says: ${cause.message}.` } : {}),
+        hint:
+          what === 'key'
+            ? 'Expected a private key in PEM, without a passphrase.'
+            : 'Expected certificates in PEM.',
+      },
+      { cause },
+    )
+  }
+}
+
+function mismatch({ certificate, key }: CertificateFiles): Failure {
+  return new Failure('invalid_configuration', {
+    message: `listen.tls.key ${key} is not the key of listen.tls.certificate ${certificate}`,
+    hint: 'The server’s own certificate must be the first in its file.',
+  })
+}

@@ -1,0 +1,46 @@
+// A client's connection until its session begins: the socket on which it is spoken with, which TLS
+// replaces, and whether words would be understood at all. Whoever ends it need not know how far it
+// has come. Ignorant of packets.
+
+import type { Socket } from 'node:net'
+import { endSocket } from './relay.ts'
+
+export class Line {
+  readonly raw: Socket
+  #socket: Socket
+  /** `handshake`: the bytes are TLS's own. `deaf`: the peer would not know what a message is. */
+  #state: 'spoken' | 'handshake' | 'deaf' = 'spoken'
+
+  constructor(raw: Socket) {
+    this.raw = raw
+    this.#socket = raw
+    // Until the relay takes over, an error on the socket only means that the peer is gone.
+    raw.on('error', () => raw.destroy())
+  }
+
+  /** The raw socket, or the TLS one on top of it. */
+  get socket(): Socket {
+    return this.#socket
+  }
+
+  handshakeBegins(): void {
+    this.#state = 'handshake'
+  }
+
+  secured(socket: Socket): void {
+    socket.on('error', () => socket.destroy())
+    this.#socket = socket
+    this.#state = 'spoken'
+  }
+
+  /** What is on the other side does not speak our protocol, or has not shown that it does. */
+  deafened(): void {
+    this.#state = 'deaf'
+  }
+
+  /** Says `farewell` where it would be understood, and ends the connection. */
+  end(farewell?: Buffer): void {
+    if (this.#state === 'handshake') this.raw.destroy()
+    else endSocket(this.#socket, this.#state === 'deaf' ? undefined : farewell)
+  }
+}

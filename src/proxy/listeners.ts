@@ -1,0 +1,64 @@
+// All the listeners of the data plane and what they share: sessions and cancel keys, since a cancel
+// request may come in by another door than its session did. They start and stop together.
+
+import { Failure } from '../errors.ts'
+import { CancelRequests } from './cancel-requests.ts'
+import { Listener, type ListenerOptions } from './listener.ts'
+import type { ServeDependencies } from './serve.ts'
+import { Sessions } from './sessions.ts'
+
+export class Listeners {
+  readonly #sessions: Sessions
+  readonly #cancelRequests: CancelRequests
+  readonly #listeners: readonly Listener[]
+
+  /** Throws when a certificate or a range of addresses cannot be used. */
+  constructor(
+    options: readonly ListenerOptions[],
+    limits: { readonly maxStatementBytes: number },
+    deps: ServeDependencies,
+  ) {
+    this.#sessions = new Sessions(deps.clock, (grantId) => {
+      deps.credentials.endGrant(grantId).catch((error: unknown) => {
+        deps.log.error({ grantId, err: error }, 'credentials of an ended grant were not revoked')
+      })
+    })
+    this.#cancelRequests = new CancelRequests(deps)
+    const hall = {
+      cancelRequests: this.#cancelRequests,
+      sessions: this.#sessions,
+      ...limits,
+    }
+    this.#listeners = options.map((each) => new Listener(each, hall, deps))
+  }
+
+  /** Resolves with the ports that are listened on. When one cannot be had, all are given back. */
+  async start(): Promise<readonly number[]> {
+    this.#sessions.start()
+    try {
+      const ports: number[] = []
+      for (const listener of this.#listeners) ports.push(await listener.start())
+      return ports
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  /** Accepts nothing more, tells every session why, and returns when the sockets are closed. */
+  async stop(): Promise<void> {
+    this.#sessions.stop()
+    this.#cancelRequests.stop()
+    const stopped = this.#listeners.map((listener) => listener.stop())
+    this.#sessions.endAll(shutdown())
+    await Promise.all(stopped)
+  }
+}
+
+function shutdown(): Failure {
+  return new Failure('session_terminated', {
+    message: 'terminating connection due to administrator command',
+    detail: 'pgwarden is shutting down.',
+    hint: 'Connect again in a moment.',
+  })
+}
