@@ -36,10 +36,11 @@ export class Intake {
     return bytes
   }
 
-  /** Hands what was read ahead back to the stream, for whoever reads next. */
-  release(): void {
-    if (this.#held.length > 0) this.#stream.unshift(this.#held)
+  /** What has been read and not asked for. The caller's from now on. */
+  rest(): Buffer {
+    const rest = this.#held
     this.#held = Buffer.alloc(0)
+    return rest
   }
 
   #take(): void {

@@ -38,6 +38,14 @@ export class Line {
     this.#state = 'deaf'
   }
 
+  /**
+   * Ends the connection at once. Through TLS where there is any: taking the raw socket away from under
+   * it has been seen to crash Node 20.
+   */
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
   /** Says `farewell` where it would be understood, and ends the connection. */
   end(farewell?: Buffer): void {
     if (this.#state === 'handshake') this.raw.destroy()

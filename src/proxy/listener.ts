@@ -38,7 +38,7 @@ export class Listener {
   readonly #tls: TlsDoor | undefined
   readonly #hall: Hall
   readonly #entrance: Entrance
-  readonly #sockets = new Set<Socket>()
+  readonly #lines = new Set<Line>()
   readonly #anteroom: Anteroom
 
   /** Throws when the certificate or an address range cannot be used. */
@@ -77,7 +77,7 @@ export class Listener {
       this.#server.close(() => resolve())
     })
     const timer = setTimeout(() => {
-      for (const socket of this.#sockets) socket.destroy()
+      for (const line of this.#lines) line.destroy()
     }, stopMs)
     await closed
     clearTimeout(timer)
@@ -86,17 +86,17 @@ export class Listener {
   async #accept(raw: Socket): Promise<void> {
     const { log, meter } = this.#deps
     const line = new Line(raw)
-    this.#sockets.add(raw)
+    this.#lines.add(line)
     const guest: Guest = {
       dismiss: () => {
-        this.#sockets.delete(raw)
+        this.#lines.delete(line)
         if (!line.socket.writableEnded) dismiss(tooMany())
-        raw.destroySoon()
+        line.socket.destroySoon()
       },
     }
     this.#anteroom.enter(guest)
     raw.on('close', () => {
-      this.#sockets.delete(raw)
+      this.#lines.delete(line)
       this.#anteroom.leave(guest)
     })
     raw.setKeepAlive(true, 60_000)
@@ -107,13 +107,13 @@ export class Listener {
     }
     const deadline = setTimeout(() => dismiss(tooSlow()), this.#options.startupTimeoutMs)
     try {
-      while (this.#sockets.size > this.#options.maxConnections) {
+      while (this.#lines.size > this.#options.maxConnections) {
         if (!this.#anteroom.makeRoom()) throw tooMany()
       }
       const opening = await readStartup(line, this.#tls)
       if (opening === undefined) {
         meter.connection('silent')
-        raw.destroy()
+        line.destroy()
       } else if (opening.packet.type === 'cancelRequest') {
         clearTimeout(deadline)
         meter.connection('cancel')

@@ -118,8 +118,11 @@ export class Relay implements SessionPort {
     return (await this.#cancelUpstream()) ? 'sent' : 'failed'
   }
 
-  /** Starts moving bytes. `rest` is what the upstream sent behind its first ReadyForQuery. */
-  start(rest: Buffer): void {
+  /**
+   * Starts moving bytes. `rest` is what the upstream sent behind its first ReadyForQuery, `early` what the
+   * client sent behind its login.
+   */
+  start(rest: Buffer, early: Buffer): void {
     const client = this.#client
     const upstream = this.#upstream
     // From here on an error or a close is the session's to handle.
@@ -137,7 +140,8 @@ export class Relay implements SessionPort {
     upstream.on('close', () => this.#upstreamGone())
     upstream.on('drain', () => this.#resumeClient())
     if (rest.length > 0) this.#fromUpstream(rest)
-    client.resume()
+    if (early.length > 0) this.#fromClient(early)
+    this.#resumeClient()
     upstream.resume()
     // A client that left during the login has said so when nobody listened.
     if (client.readableEnded) this.#clientEnded()

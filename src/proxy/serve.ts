@@ -97,8 +97,7 @@ export async function serve(
   await recordStart(id, context, loggedIn, socket, peer, deps)
   deps.meter.login('ok', 'ok')
   const relay = startRelay(id, context, socket, version, loggedIn, hall, deps)
-  intake.release()
-  relay.start(loggedIn.upstream.rest)
+  relay.start(loggedIn.upstream.rest, intake.rest())
 }
 
 function contextOf(id: string, loggedIn: LoggedIn, peer: Peer): SessionContext {

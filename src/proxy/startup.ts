@@ -42,7 +42,7 @@ export async function readStartup(
       line.deafened()
       throw noCertificate()
     }
-    intake.release()
+    line.raw.unshift(intake.rest())
     ;({ intake, tls } = await encrypt(line, door, true))
   }
   for (;;) {

@@ -37,6 +37,12 @@ export interface ClientCertificate {
 /** The name that PostgreSQL registered: without it TLS that nobody asked for could be meant for another. */
 const alpn = 'postgresql'
 
+/**
+ * PostgreSQL's records are no larger, since its buffer is not. An older libpq reads no more of a record
+ * than it has room for, at least this much, and then waits for the socket although the rest is there.
+ */
+const recordBytes = 8192
+
 /** Of TLS 1.2 those with forward secrecy and authenticated encryption, and all of 1.3. */
 const ciphers = [
   'TLS_AES_256_GCM_SHA384',
@@ -73,6 +79,7 @@ export class TlsDoor {
     })
     this.#server.on('secureConnection', (socket) => {
       socket.allowHalfOpen = true
+      socket.setMaxSendFragment(recordBytes)
       this.#handshakes.get(lineOf(socket))?.done(socket)
     })
     this.#server.on('tlsClientError', (error, socket) => {

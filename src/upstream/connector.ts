@@ -105,9 +105,7 @@ export class Connector {
         const problem = asProblem(error)
         if (isAway(problem)) order.failed(server)
         unserved.problems.push(problem)
-        unserved.log.push(
-          new Error(`${server.host}:${server.port} ${problem.message}`, { cause: problem }),
-        )
+        unserved.log.push(described(server, problem))
       }
     }
     return fallback === undefined ? unserved : { upstream: fallback }
@@ -144,6 +142,14 @@ function isAway({ kind }: ServerProblem): boolean {
 /** 28P01 and 28000: what a server says of a role that it does not have. */
 function isUnknownLogin({ sqlstate }: ServerProblem): boolean {
   return sqlstate?.startsWith('28') === true
+}
+
+/** Where a stack tells more than the sentence, which is where the sentence is not ours, it goes along. */
+function described({ host, port }: PreparedServer, { kind, message, cause }: ServerProblem): Error {
+  const text = `${host}:${port} ${message}`
+  return kind === 'unacceptable' && cause !== undefined
+    ? new Error(text, { cause })
+    : new Error(text)
 }
 
 /** What the codec throws says that the server does not speak PostgreSQL as it should. */

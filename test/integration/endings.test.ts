@@ -2,11 +2,13 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
-import { generate } from 'selfsigned'
+
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
+import { encodeFrontend } from '../../src/wire/frontend.ts'
 import { encodeSslRequest } from '../../src/wire/startup.ts'
 import { sqlstates } from '../support/answers.ts'
 import { Between } from '../support/between.ts'
+import { certify } from '../support/certificates.ts'
 import { type JournalRecord, Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
@@ -14,12 +16,9 @@ let warden: Warden
 const open: WireClient[] = []
 
 beforeAll(async () => {
-  const pems = await generate([{ name: 'commonName', value: 'localhost' }], {
-    keySize: 2048,
-    algorithm: 'sha256',
-  })
+  const server = await certify('localhost')
   warden = await Warden.start(inject('adminUrl'), {
-    files: { 'server.crt': pems.cert, 'server.key': pems.private },
+    files: { 'server.crt': server.certificate, 'server.key': server.key },
     listen: ['tls: { certificate: server.crt, key: server.key }'],
     schema: 'CREATE TABLE items (n int)',
   })
@@ -76,6 +75,22 @@ async function endOf(client: WireClient, on: Warden = warden): Promise<JournalRe
   if (end === undefined) throw new Error('there was an end')
   return end
 }
+
+describe('a client that says everything at once', () => {
+  it('login, statement and FIN, gets its answer', async () => {
+    const { user, password } = await warden.login('read_only')
+    const client = await WireClient.dial(warden.port)
+    open.push(client)
+    client.startup({ user, database: 'shop' })
+    await client.proves(
+      password,
+      encodeFrontend({ type: 'query', text: Buffer.from("SELECT 'at once' FROM pg_sleep(1)") }),
+    )
+    client.socket.end()
+    const tags = (await client.hearsTheEnd()).filter(({ type }) => type === 'commandComplete')
+    expect(tags).toEqual([{ type: 'commandComplete', tag: 'SELECT 1' }])
+  })
+})
 
 describe('a client that says Terminate', () => {
   it('hears the whole answer to what it asked before, however long that takes', async () => {
@@ -298,7 +313,7 @@ describe('time limits', () => {
     limited = await Warden.start(inject('adminUrl'), {
       schema: 'CREATE TABLE items (n int)',
       limits: ['idleTimeout: 2s', 'idleInTransactionTimeout: 30s', 'transactionTimeout: off'],
-      targetLimits: ['idleInTransactionTimeout: 2s', 'transactionTimeout: 5s'],
+      shop: ['limits: { idleInTransactionTimeout: 2s, transactionTimeout: 5s }'],
     })
   })
   afterAll(() => limited.stop())

@@ -62,7 +62,7 @@ async function refusal(
   wire.startup({ user, database: 'shop', ...parameters })
   await expect.poll(() => wire.heard.length + Number(wire.ended)).toBeGreaterThan(0)
   if (wire.heard[0]?.type !== 'errorResponse') {
-    wire.says({ type: 'password', data: Buffer.from(`${password}\0`) })
+    await wire.proves(password)
   }
   await expect.poll(() => wire.ended || wire.heard.at(-1)?.type === 'readyForQuery').toBe(true)
   return sqlstates(wire.heard).join()

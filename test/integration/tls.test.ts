@@ -15,6 +15,7 @@ import { encodeCancelRequest, encodeSslRequest, encodeStartup } from '../../src/
 import { certify, type Pair } from '../support/certificates.ts'
 import { freePorts } from '../support/ports.ts'
 import { findPsql, runProgram } from '../support/psql.ts'
+import { RecordTap } from '../support/record-tap.ts'
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
@@ -115,6 +116,25 @@ describe('TLS', () => {
     const heard = await client.hears('readyForQuery')
     expect(heard.map(({ type }) => type)).toContain('dataRow')
     client.close()
+  })
+
+  it('comes in records of at most 8 KiB, as from PostgreSQL, since older libpqs stall on larger ones', async () => {
+    const tap = await RecordTap.start(warden.port)
+    const login = await warden.login('read_only')
+    const client = new Client({
+      ...login,
+      host: 'localhost',
+      port: tap.port,
+      ssl: { ca: authority.certificate },
+    })
+    await client.connect()
+    const { rows } = await client.query("SELECT repeat('x', 1000000) AS x")
+    expect(rows).toHaveLength(1)
+    await client.end()
+    await tap.stop()
+    expect(tap.bytes).toBeGreaterThan(1_000_000)
+    // Beyond the data: the content type, and the tag of the encryption.
+    expect(tap.largest).toBeLessThanOrEqual(8192 + 1 + 16)
   })
 
   it('carries a session of the pg driver that begins with it', async () => {
@@ -378,21 +398,29 @@ describe('a client that stops in the middle of its handshake', () => {
       listen: ['tls: { certificate: server.crt, key: server.key }', 'startupTimeout: 1s'],
     })
     try {
-      const stuck = [
-        Buffer.from([0x16, 3, 1]),
-        encodeSslRequest(),
-        Buffer.concat([encodeSslRequest().subarray(0, 5)]),
-        encodeStartup([['user', 'x']]).subarray(0, 12),
-      ].map((bytes) => {
+      const hears = async (bytes: Buffer): Promise<string> => {
         const socket = net.connect({ port: slow.port, host: '127.0.0.1', allowHalfOpen: true })
-        socket.on('error', () => undefined)
+        let said = ''
+        socket.on('data', (chunk: Buffer) => {
+          said += chunk.toString('latin1')
+        })
         socket.write(bytes)
-        socket.resume()
-        return once(socket, 'end').then(() => socket.destroy())
-      })
+        await once(socket, 'end')
+        socket.destroy()
+        return said
+      }
       const begun = Date.now()
-      await Promise.all(stuck)
+      const [hello, request, half, name] = await Promise.all([
+        hears(Buffer.from([0x16, 3, 1])),
+        hears(encodeSslRequest()),
+        hears(encodeSslRequest().subarray(0, 5)),
+        hears(encodeStartup([['user', 'x']]).subarray(0, 12)),
+      ])
       expect(Date.now() - begun).toBeLessThan(5_000)
+      // Where bytes would be taken for TLS, none are sent.
+      expect([hello, request]).toEqual(['', 'S'])
+      expect(half).toContain('57014')
+      expect(name).toContain('57014')
       const silent = await direct(slow.port)
       expect(await silent.hearsTheEnd()).toMatchObject([{ fields: { C: '57014' } }])
     } finally {

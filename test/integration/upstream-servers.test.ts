@@ -9,6 +9,7 @@ import type { Connector } from '../../src/upstream/connector.ts'
 import type { SessionAttributes } from '../../src/upstream/target.ts'
 import { encodeBackend } from '../../src/wire/backend.ts'
 import { encodeCancelRequest, encodeStartup } from '../../src/wire/startup.ts'
+import { connectedTo, runs } from '../support/databases.ts'
 import { type Forwarder, listenWith } from '../support/forwarder.ts'
 import { freePort } from '../support/ports.ts'
 import { type Pair, startPair } from '../support/standby.ts'
@@ -109,9 +110,8 @@ describe('a server that', () => {
     expect(await connect(connector)).toBe(pair.primary.port)
     const first = performance.now() - start
     expect(first).toBeGreaterThan(900)
-    expect(first).toBeLessThan(1_900)
     expect(await connect(connector)).toBe(pair.primary.port)
-    expect(performance.now() - start - first).toBeLessThan(500)
+    expect(performance.now() - start - first).toBeLessThan(900)
   })
 
   it('says nothing does not keep a client waiting beyond the limit, however many there are', async () => {
@@ -190,10 +190,28 @@ describe('a server that', () => {
   })
 })
 
+/** Waits until the standby has what the primary has now. */
+async function replayed(): Promise<void> {
+  const position = await connectedTo(pair.primary.url('postgres').reveal(), async (client) => {
+    const { rows } = await client.query<{ at: string }>('select pg_current_wal_flush_lsn() as at')
+    return rows[0]?.at
+  })
+  await connectedTo(pair.standby.url('postgres').reveal(), async (client) => {
+    for (;;) {
+      const { rows } = await client.query<{ there: boolean }>(
+        'select pg_last_wal_replay_lsn() >= $1 as there',
+        [position],
+      )
+      if (rows[0]?.there === true) return
+      await sleep(25)
+    }
+  })
+}
+
 /** Something long runs in the session, and is cancelled by the key that the session was greeted with. */
 async function cancels(warden: Warden, client: WireClient): Promise<void> {
   client.query('select pg_sleep(60)')
-  await sleep(200)
+  await connectedTo(pair.standby.url('postgres').reveal(), runs('select pg_sleep(60)'))
   const { key } = client
   if (key === undefined) throw new Error('the session was given no key')
   const canceller = await WireClient.dial(warden.port)
@@ -216,8 +234,7 @@ describe('pgwarden in front of them', () => {
       ],
     })
     try {
-      // The standby learns of the database a moment later than the primary.
-      await sleep(500)
+      await replayed()
       const client = await WireClient.logIn(warden.port, await warden.login('read_only'))
       client.query('select pg_is_in_recovery(), id from items')
       expect(await client.hears('readyForQuery')).toContainEqual({

@@ -2,10 +2,10 @@
 // all use it, on the terms of the configuration.
 
 import net from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeCancelRequest, encodeSslRequest } from '../../src/wire/startup.ts'
+import { runs } from '../support/databases.ts'
 import { type Forwarder, join, listenWith } from '../support/forwarder.ts'
 import { startTlsDatabase, type TlsDatabase } from '../support/tls-database.ts'
 import { Warden } from '../support/warden.ts'
@@ -73,7 +73,7 @@ describe('a target with TLS', () => {
     const { key } = client
     if (key === undefined) throw new Error('the session was given no key')
     client.query('select pg_sleep(60)')
-    await sleep(200)
+    await warden.asSuperuser(runs('select pg_sleep(60)'))
     const before = beginnings.length
     const canceller = await WireClient.dial(warden.port)
     canceller.socket.write(encodeCancelRequest(key.processId, key.secret))

@@ -1,6 +1,7 @@
 // A database of its own for each test file, on the one server that all of them share.
 
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 
 export interface FreshDatabase {
@@ -35,6 +36,21 @@ export async function connectedTo<T>(
     return await work(client)
   } finally {
     await client.end()
+  }
+}
+
+/** Waits until a session on this server runs the text. */
+export function runs(text: string): (client: Client) => Promise<void> {
+  return async (client) => {
+    for (let tries = 0; tries < 400; tries++) {
+      const { rowCount } = await client.query(
+        "select from pg_stat_activity where state = 'active' and query = $1",
+        [text],
+      )
+      if (rowCount !== 0) return
+      await sleep(25)
+    }
+    throw new Error(`nobody runs ${text}`)
   }
 }
 

@@ -32,8 +32,6 @@ export interface WardenOptions {
   readonly schema?: string
   /** YAML lines below `limits:`. */
   readonly limits?: readonly string[]
-  /** YAML lines below `targets: shop: limits:`. */
-  readonly targetLimits?: readonly string[]
   /** Another one, whose store and target it shares. */
   readonly beside?: Warden
   /** Another server to reach the target through: a fake in front of the real one. */
@@ -215,14 +213,13 @@ export class Warden {
       `  port: ${this.httpPort}`,
       `store: { url: ${quote(this.#store.url)} }`,
       'journal: { directory: ./journal }',
-      ...below('limits:', options.limits),
+      ...(options.limits ?? []).map((line, at) => (at === 0 ? `limits:\n  ${line}` : `  ${line}`)),
       // In this process the log would mix with the test runner's output.
       options.ownProcess === true
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
       'targets:',
       '  shop: &shop',
-      ...(options.shop ?? []).map((line) => `    ${line}`),
       ...(
         options.servers ?? [
           `host: ${admin.hostname}`,
@@ -231,7 +228,6 @@ export class Warden {
       ).map((line) => `    ${line}`),
       `    database: ${this.target.name}`,
       ...(options.shop ?? []).map((line) => `    ${line}`),
-      ...below('    limits:', options.targetLimits),
       '    credentials:',
       '      broker:',
       `        user: ${quote(decodeURIComponent(admin.username))}`,
@@ -246,9 +242,4 @@ export class Warden {
       '',
     ].join('\n')
   }
-}
-
-function below(key: string, lines: readonly string[] = []): readonly string[] {
-  const indent = ' '.repeat(key.search(/\S/) + 2)
-  return lines.length === 0 ? [] : [key, ...lines.map((line) => indent + line)]
 }
