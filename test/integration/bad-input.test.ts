@@ -270,7 +270,7 @@ describe('in a session', () => {
     const gone = await WireClient.logIn(warden.port, await warden.login('read_only'))
     gone.query('SELECT pg_sleep(300) /* silent */')
     await eventually(async () => (await backendsRunning('/* silent */')) === 1)
-    gone.socket.end()
+    gone.close()
     await eventually(async () => (await backendsRunning('/* silent */')) === 0)
   })
 
