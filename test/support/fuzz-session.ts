@@ -109,13 +109,11 @@ export class FuzzSession {
 
   /** Until nobody has anything more to say. */
   settle(): void {
-    for (let idle = 0; idle < 2 && !this.#ended; idle++) {
+    this.#house.journal.flush()
+    while (this.#fromServer.length > 0) {
+      if (this.#ended) return
+      this.#deliver()
       this.#house.journal.flush()
-      while (this.#fromServer.length > 0 && !this.#ended) {
-        this.#deliver()
-        this.#house.journal.flush()
-        idle = 0
-      }
     }
   }
 

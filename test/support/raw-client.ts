@@ -50,14 +50,14 @@ export class RawClient {
   async leave(limitMs: number): Promise<void> {
     this.socket.resume()
     this.socket.end()
-    const timer = setTimeout(() => this.socket.destroy(new Error('late')), limitMs)
-    let late = false
-    this.socket.once('error', ({ message }: Error) => {
-      late = message === 'late'
-    })
+    const late = new AbortController()
+    const timer = setTimeout(() => {
+      late.abort()
+      this.socket.destroy()
+    }, limitMs)
     await this.#closed
     clearTimeout(timer)
-    if (late) throw new Error(`the connection was still open after ${limitMs} ms`)
+    if (late.signal.aborted) throw new Error(`the connection was still open after ${limitMs} ms`)
   }
 
   /** Is gone from one moment to the next. */

@@ -3,8 +3,8 @@
 
 import { backend, decodeBackend, decodeErrorFields } from '../../src/wire/backend.ts'
 
-/** AuthenticationCleartextPassword, SASL, SASLContinue. */
-const requests: readonly number[] = [3, 10, 11]
+/** AuthenticationCleartextPassword, SASL, SASLContinue; SASLFinal, of a proof that was right. */
+const requests: readonly number[] = [3, 10, 11, 12]
 /** Protocol violation, unsupported, not allowed, refused, too many, too slow, no target. */
 const sqlstates = /^(08P01|08001|08006|0A000|28000|28P01|3D000|42501|53300|57014|57P03|58030)$/
 
