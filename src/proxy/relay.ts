@@ -32,6 +32,8 @@ const closingMs = 5_000
 /** After how long a client that sent FIN is first asked whether it still listens, and the longest pause. */
 const firstProbeMs = 500
 const longestProbeMs = 30_000
+/** How long a client that sent FIN waits for the other half of a message. */
+const halfMessageMs = 4_000
 /** How long a client may take to read its last message before the socket is cut. */
 const lingerMs = 5_000
 
@@ -240,14 +242,24 @@ export class Relay implements SessionPort {
    * the socket ends. A client that waits hears nothing new.
    */
   #probeIn(ms: number): void {
+    const sent = this.#bytesToClient
     this.#probing = setTimeout(() => {
       if (this.#over) return
       // The server hears of the FIN too, as from the client itself: it may wait for a Sync as well.
       if (!this.session.congested) this.#passFinOn()
-      if (this.#probe !== undefined && this.session.clientAtBoundary) this.toClient([this.#probe])
+      if (this.session.clientAtBoundary) this.#askClient()
+      else if (ms >= halfMessageMs && this.#bytesToClient === sent) {
+        // In the middle of a message nothing can be asked, and its other half does not come.
+        this.#finish({ reason: 'client_gone', failure: undefined })
+        return
+      }
       this.#probeIn(Math.min(ms * 2, longestProbeMs))
     }, ms)
     this.#probing.unref()
+  }
+
+  #askClient(): void {
+    if (this.#probe !== undefined) this.toClient([this.#probe])
   }
 
   #passFinOn(): void {
