@@ -111,6 +111,20 @@ export async function runBusy(
   await Promise.all(running)
 }
 
+async function workThroughASession(
+  client: SoakClient,
+  work: Work,
+  signal: AbortSignal,
+  tally: Tally,
+): Promise<void> {
+  for (let round = 0; round < roundsPerSession && !signal.aborted; round++) {
+    await work(client)
+    tally.rounds++
+    await rest(signal)
+  }
+  client.say({ type: 'terminate' })
+}
+
 async function workAgainAndAgain(
   connection: Connection,
   kind: string,
@@ -122,12 +136,7 @@ async function workAgainAndAgain(
     let client: SoakClient | undefined
     try {
       client = await SoakClient.logIn(connection)
-      for (let round = 0; round < roundsPerSession && !signal.aborted; round++) {
-        await work(client)
-        tally.rounds++
-        await rest(signal)
-      }
-      client.say({ type: 'terminate' })
+      await workThroughASession(client, work, signal, tally)
     } catch (error) {
       tally.failures++
       tally.firstFailure ??= `${kind}: ${String(error)}`

@@ -9,6 +9,7 @@ import { encodeSslRequest } from '../../src/wire/startup.ts'
 import { sqlstates } from '../support/answers.ts'
 import { Between } from '../support/between.ts'
 import { certify } from '../support/certificates.ts'
+import { eventually } from '../support/eventually.ts'
 import { type JournalRecord, Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
@@ -44,14 +45,6 @@ async function backends(mark: string): Promise<number> {
     ),
   )
   return rowCount ?? 0
-}
-
-async function eventually(check: () => Promise<boolean>, limitMs = 10_000): Promise<void> {
-  const deadline = Date.now() + limitMs
-  while (!(await check())) {
-    if (Date.now() > deadline) throw new Error('it never came true')
-    await sleep(50)
-  }
 }
 
 async function countOf(table: string): Promise<number> {

@@ -2,6 +2,7 @@
 // that the other side has gone is what a hostile client expects.
 
 import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Of what is heard, so much is kept. */
 const keptBytes = 256 * 1024
@@ -50,14 +51,14 @@ export class RawClient {
   async leave(limitMs: number): Promise<void> {
     this.socket.resume()
     this.socket.end()
-    const timer = setTimeout(() => this.socket.destroy(new Error('late')), limitMs)
-    let late = false
-    this.socket.once('error', ({ message }: Error) => {
-      late = message === 'late'
-    })
-    await this.#closed
-    clearTimeout(timer)
-    if (late) throw new Error(`the connection was still open after ${limitMs} ms`)
+    const late = new AbortController()
+    const inTime = this.#closed.then(() => true)
+    const tooLate = sleep(limitMs, false, { signal: late.signal }).catch(() => true)
+    const closed = await Promise.race([inTime, tooLate])
+    late.abort()
+    if (closed) return
+    this.socket.destroy()
+    throw new Error(`the connection was still open after ${limitMs} ms`)
   }
 
   /** Is gone from one moment to the next. */
