@@ -111,20 +111,6 @@ export async function runBusy(
   await Promise.all(running)
 }
 
-async function workThroughASession(
-  client: SoakClient,
-  work: Work,
-  signal: AbortSignal,
-  tally: Tally,
-): Promise<void> {
-  for (let round = 0; round < roundsPerSession && !signal.aborted; round++) {
-    await work(client)
-    tally.rounds++
-    await rest(signal)
-  }
-  client.say({ type: 'terminate' })
-}
-
 async function workAgainAndAgain(
   connection: Connection,
   kind: string,
@@ -133,17 +119,32 @@ async function workAgainAndAgain(
   tally: Tally,
 ): Promise<void> {
   while (!signal.aborted) {
-    let client: SoakClient | undefined
     try {
-      client = await SoakClient.logIn(connection)
-      await workThroughASession(client, work, signal, tally)
+      await workFor(await SoakClient.logIn(connection), work, signal, tally)
     } catch (error) {
       tally.failures++
       tally.firstFailure ??= `${kind}: ${String(error)}`
       await rest(signal)
-    } finally {
-      client?.close()
     }
+  }
+}
+
+/** One session. */
+async function workFor(
+  client: SoakClient,
+  work: Work,
+  signal: AbortSignal,
+  tally: Tally,
+): Promise<void> {
+  try {
+    for (let round = 0; round < roundsPerSession && !signal.aborted; round++) {
+      await work(client)
+      tally.rounds++
+      await rest(signal)
+    }
+    client.say({ type: 'terminate' })
+  } finally {
+    client.close()
   }
 }
 

@@ -1,7 +1,7 @@
 // `npm run soak`: thousands of idle and some hundred busy clients on one pgwarden for ten minutes, many
 // of which read slowly or vanish. It must hold no more at the end than at the beginning, nothing once
 // all are gone, and an outcome for each statement. Everything that was started is stopped, also on
-// Ctrl-C. docs/operations.md, "How much it holds".
+// Ctrl-C.
 
 import { execFile } from 'node:child_process'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'

@@ -22,6 +22,10 @@ const kinds = {
   invalid_authorization: { sqlstate: '28000', severity: 'FATAL', status: 403 },
   /** A startup parameter that the role may not set. */
   setting_denied: { sqlstate: '42501', severity: 'FATAL', status: 403 },
+  /** Settings that the session was to begin with, and that its server does not take. */
+  setting_unknown: { sqlstate: '42704', severity: 'FATAL', status: 400 },
+  setting_invalid: { sqlstate: '22023', severity: 'FATAL', status: 400 },
+  setting_unchangeable: { sqlstate: '55P02', severity: 'FATAL', status: 400 },
   /** A statement that the role may not run; the session lives on. */
   statement_denied: { sqlstate: '42501', severity: 'ERROR', status: 403 },
   /** Text that the parser cannot read. */

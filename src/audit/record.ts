@@ -110,16 +110,20 @@ export interface Login {
   readonly tokenId: string | undefined
   /** The session that began with it. */
   readonly session: string | undefined
+  /** How many of the same reason this one stands for, itself included. Default 1. */
+  readonly count?: number
 }
 
 export function loginRecord(login: Login): string {
+  const { count = 1 } = login
   return (
     `"type":"login","result":"${login.result}"${optional('reason', login.reason)}` +
     `,"principal":${quote(clip(login.principal, claimLimit))}` +
     `,"target":${quote(clip(login.target, claimLimit))}` +
     `,"client":${quote(login.client)}${certificateField(login.certificate)}` +
     optional('token', login.tokenId) +
-    optional('session', login.session)
+    optional('session', login.session) +
+    (count === 1 ? '' : `,"count":${count}`)
   )
 }
 

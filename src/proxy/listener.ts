@@ -28,6 +28,8 @@ export interface ListenerOptions {
   readonly maxConnections: number
 }
 
+/** In a full house so many may still say that they only want something cancelled. */
+const cancelPlaces = 32
 /** How long sockets may take to close when the listener stops. */
 const stopMs = 2_000
 
@@ -39,6 +41,8 @@ export class Listener {
   readonly #hall: Hall
   readonly #entrance: Entrance
   readonly #lines = new Set<Line>()
+  /** Of these, those that came when all places were taken. */
+  readonly #placeless = new Set<Line>()
   readonly #anteroom: Anteroom
 
   /** Throws when the certificate or an address range cannot be used. */
@@ -83,6 +87,14 @@ export class Listener {
     clearTimeout(timer)
   }
 
+  /** Frees a place for the newest line, if need be one of somebody without a session. False: there is none. */
+  #makeRoom(): boolean {
+    while (this.#lines.size - this.#placeless.size > this.#options.maxConnections) {
+      if (!this.#anteroom.makeRoom()) return false
+    }
+    return true
+  }
+
   async #accept(raw: Socket): Promise<void> {
     const { log, meter } = this.#deps
     const { name: client } = peerOf(raw)
@@ -91,6 +103,7 @@ export class Listener {
     const guest: Guest = {
       dismiss: () => {
         this.#lines.delete(line)
+        this.#placeless.delete(line)
         if (!line.socket.writableEnded) dismiss(tooMany())
         line.socket.destroySoon()
       },
@@ -98,6 +111,7 @@ export class Listener {
     this.#anteroom.enter(guest)
     raw.on('close', () => {
       this.#lines.delete(line)
+      this.#placeless.delete(line)
       this.#anteroom.leave(guest)
     })
     raw.setKeepAlive(true, 60_000)
@@ -108,9 +122,9 @@ export class Listener {
     }
     const deadline = setTimeout(() => dismiss(tooSlow()), this.#options.startupTimeoutMs)
     try {
-      while (this.#lines.size > this.#options.maxConnections) {
-        if (!this.#anteroom.makeRoom()) throw tooMany()
-      }
+      const placed = this.#makeRoom()
+      if (!placed && this.#placeless.size >= cancelPlaces) throw tooMany()
+      if (!placed) this.#placeless.add(line)
       const opening = await readStartup(line, this.#tls)
       if (opening === undefined) {
         meter.connection('silent')
@@ -121,6 +135,7 @@ export class Listener {
         await this.#hall.cancelRequests.handle(opening.packet, peerOf(opening.socket))
         line.end()
       } else {
+        if (!placed) throw tooMany()
         meter.connection('login')
         const heard = (): void => {
           clearTimeout(deadline)

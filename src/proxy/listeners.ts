@@ -4,12 +4,14 @@
 import { Failure } from '../errors.ts'
 import { CancelRequests } from './cancel-requests.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
+import { Refusals } from './refusals.ts'
 import type { ServeDependencies } from './serve.ts'
 import { Sessions } from './sessions.ts'
 
 export class Listeners {
   readonly #sessions: Sessions
   readonly #cancelRequests: CancelRequests
+  readonly #refusals: Refusals
   readonly #listeners: readonly Listener[]
 
   /** Throws when a certificate or a range of addresses cannot be used. */
@@ -24,8 +26,10 @@ export class Listeners {
       })
     })
     this.#cancelRequests = new CancelRequests(deps)
+    this.#refusals = new Refusals(deps)
     const hall = {
       cancelRequests: this.#cancelRequests,
+      refusals: this.#refusals,
       sessions: this.#sessions,
       ...limits,
     }
@@ -52,6 +56,7 @@ export class Listeners {
     const stopped = this.#listeners.map((listener) => listener.stop())
     this.#sessions.endAll(shutdown())
     await Promise.all(stopped)
+    this.#refusals.stop()
   }
 }
 

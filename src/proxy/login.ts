@@ -4,9 +4,9 @@
 
 import type { Authorization } from '../access/authorization.ts'
 import type { Claim } from '../access/claim.ts'
-import type { Misdirected, Proof, Refused } from '../access/login.ts'
+import type { Proof } from '../access/login.ts'
 import type { Journal } from '../audit/journal.ts'
-import { type ClientCertificate, loginRecord } from '../audit/record.ts'
+import { type ClientCertificate, type Login, loginRecord } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
 import { encodeBackend } from '../wire/backend.ts'
@@ -22,6 +22,7 @@ import type {
   Upstream,
   UpstreamConnector,
 } from './ports.ts'
+import type { Refusals } from './refusals.ts'
 import { destinationOf, misdirection } from './targets.ts'
 
 export interface LoginDependencies {
@@ -61,6 +62,7 @@ export interface Applicant {
 /** Throws the Failure to answer with. What was refused is recorded before it is answered. */
 export async function logIn(
   deps: LoginDependencies,
+  refusals: Refusals,
   { parameters, claim, serverName, peer, write }: Applicant,
   proof: Proof,
 ): Promise<LoggedIn> {
@@ -74,11 +76,14 @@ export async function logIn(
 
   const attempt = { claim, proof, target, address: peer.address }
   const verified = await deps.tokens.verify(attempt).catch(async (error: unknown) => {
-    await recordFailure(deps, identity, undefined, error)
+    deps.meter.login('failed', asFailure(error).code)
+    await refusals.record(peer.address, refusedLogin(identity, asFailure(error).code, undefined))
     throw error
   })
   if (verified.type === 'refused') {
-    await recordRefusal(deps, identity, verified)
+    const { reason, tokenId } = verified
+    deps.meter.login('refused', reason)
+    await refusals.record(peer.address, refusedLogin(identity, reason, tokenId))
     throw new Failure('invalid_password', {
       message: `password authentication failed for user "${user}"`,
     })
@@ -87,14 +92,18 @@ export async function logIn(
   const { serverFinal: data } = verified
   if (data !== undefined) write(encodeBackend({ type: 'authenticationSASLFinal', data }))
   if (verified.type === 'misdirected') {
-    await recordRefusal(deps, identity, verified)
+    const { reason, tokenId } = verified
+    deps.meter.login('refused', reason)
+    await refusals.record(peer.address, refusedLogin(identity, reason, tokenId))
     throw misdirection(verified, wanted, destination, deps.requestable(principal))
   }
   const { authorization } = verified
   try {
     return await open(deps, authorization, parameters, certificate)
   } catch (error) {
-    await recordFailure(deps, identity, authorization.tokenId, error)
+    const { code } = asFailure(error)
+    deps.meter.login('failed', code)
+    await deps.journal.record(loginRecord(refusedLogin(identity, code, authorization.tokenId)))
     throw error
   }
 }
@@ -107,36 +116,8 @@ interface Identity {
   readonly certificate: ClientCertificate | undefined
 }
 
-/** Not the token's fault: the store, the credentials, the target or a setting stood in the way. */
-async function recordFailure(
-  { meter, journal }: LoginDependencies,
-  identity: Identity,
-  tokenId: string | undefined,
-  error: unknown,
-): Promise<void> {
-  const { code } = asFailure(error)
-  meter.login('failed', code)
-  await journal.record(
-    loginRecord({ ...identity, result: 'refused', reason: code, tokenId, session: undefined }),
-  )
-}
-
-async function recordRefusal(
-  deps: LoginDependencies,
-  identity: Identity,
-  refused: Refused | Misdirected,
-): Promise<void> {
-  deps.meter.login('refused', refused.reason)
-  await deps.journal.record(
-    loginRecord({
-      ...identity,
-      result: 'refused',
-      reason: refused.reason,
-      tokenId: refused.tokenId,
-      session: undefined,
-    }),
-  )
-  deps.log.warn({ ...identity, reason: refused.reason }, 'login refused')
+function refusedLogin(identity: Identity, reason: string, tokenId: string | undefined): Login {
+  return { ...identity, result: 'refused', reason, tokenId, session: undefined }
 }
 
 async function open(

@@ -22,6 +22,7 @@ import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
 import type { Catalogs, Notices, Sittings, Upstream } from './ports.ts'
 import { type Authentication, askProof } from './proof.ts'
+import type { Refusals } from './refusals.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
 import { agree, type Opening } from './startup.ts'
@@ -36,6 +37,7 @@ export interface ServeDependencies extends LoginDependencies {
 /** What all connections share, whatever door they came in by. */
 export interface Hall {
   readonly cancelRequests: CancelRequests
+  readonly refusals: Refusals
   readonly sessions: Sessions
   readonly maxStatementBytes: number
 }
@@ -87,7 +89,7 @@ export async function serve(
     return
   }
   const applicant = { parameters, claim, serverName: tls?.serverName, peer, write }
-  const loggedIn = await logIn(deps, applicant, proof)
+  const loggedIn = await logIn(deps, hall.refusals, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())

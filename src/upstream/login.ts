@@ -122,7 +122,7 @@ export class Login {
       case 'errorResponse': {
         const { C: sqlstate, M: text = 'no message' } = message.fields
         const said = `answers ${sqlstate ?? 'without a SQLSTATE'}: ${text}`
-        throw new ServerProblem('refused', said, sqlstate === undefined ? {} : { sqlstate })
+        throw new ServerProblem('refused', said, { said: message.fields })
       }
       default:
     }

@@ -2,7 +2,8 @@
 // a target says about our login is never passed on: the client would be asked for a password that it
 // does not have, and would see whose login it was.
 
-import { Failure } from '../errors.ts'
+import { Failure, type FailureCode } from '../errors.ts'
+import type { ErrorFields } from '../wire/backend.ts'
 
 /**
  * `unreachable`: no connection. `tls`: none that is encrypted as it must be. `refused`: the server
@@ -14,17 +15,22 @@ type Kind = 'unreachable' | 'tls' | 'refused' | 'unacceptable' | 'unfit'
 export class ServerProblem extends Error {
   override readonly name = 'ServerProblem'
   readonly kind: Kind
-  readonly sqlstate: string | undefined
+  /** The server's own words, where it refused. */
+  readonly said: ErrorFields
 
   /** `message` is for operators: it may name hosts and logins. */
   constructor(
     kind: Kind,
     message: string,
-    more: { readonly cause?: unknown; readonly sqlstate?: string } = {},
+    more: { readonly cause?: unknown; readonly said?: ErrorFields } = {},
   ) {
     super(message, { cause: more.cause })
     this.kind = kind
-    this.sqlstate = more.sqlstate
+    this.said = more.said ?? {}
+  }
+
+  get sqlstate(): string | undefined {
+    return this.said['C']
   }
 }
 
@@ -32,7 +38,7 @@ const tryLater = 'Try again later; if it lasts, tell the people who run pgwarden
 const tell = 'Tell the people who run pgwarden: the reason is in its log.'
 
 /** What the client hears of it. `cause` is for the log. */
-export function clientFailure({ kind, sqlstate }: ServerProblem, cause: unknown): Failure {
+export function clientFailure({ kind, said }: ServerProblem, cause: unknown): Failure {
   switch (kind) {
     case 'unreachable':
     case 'tls':
@@ -54,11 +60,33 @@ export function clientFailure({ kind, sqlstate }: ServerProblem, cause: unknown)
         { cause },
       )
     case 'refused':
-      return refused(sqlstate, cause)
+      return refused(said, cause)
   }
 }
 
-function refused(sqlstate: string | undefined, cause: unknown): Failure {
+/** What is wrong with a setting is about the client's own words, or a limit of its role: not about us. */
+const settingProblems: ReadonlyMap<string | undefined, FailureCode> = new Map([
+  ['42704', 'setting_unknown'],
+  ['22023', 'setting_invalid'],
+  ['55P02', 'setting_unchangeable'],
+])
+
+function refused(
+  { C: sqlstate, M: message, D: detail, H: hint }: ErrorFields,
+  cause: unknown,
+): Failure {
+  const setting = settingProblems.get(sqlstate)
+  if (setting !== undefined && message !== undefined) {
+    return new Failure(
+      setting,
+      {
+        message,
+        ...(detail === undefined ? {} : { detail }),
+        hint: hint ?? 'It comes from the connection settings, or from the limits of the role.',
+      },
+      { cause },
+    )
+  }
   switch (sqlstate) {
     case '53300':
       return new Failure(

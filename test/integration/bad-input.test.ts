@@ -197,6 +197,21 @@ describe('before the login', () => {
       ])
     }
   })
+
+  it.each([
+    ['-c no_such_setting=1', '42704', 'unrecognized configuration parameter "no_such_setting"'],
+    ['-c work_mem=lots', '22023', 'invalid value for parameter "work_mem": "lots"'],
+    ['-c max_connections=7', '55P02', /"max_connections" cannot be changed/],
+  ])('hears from a client’s %s what the server has against it', async (options, code, message) => {
+    const login = await warden.login('admin')
+    const client = await WireClient.dial(warden.port)
+    client.startup({ user: login.user, database: 'shop', options })
+    await client.proves(login.password)
+    const [error] = (await client.hearsTheEnd()).slice(1)
+    const said = error?.type === 'errorResponse' ? error.fields : {}
+    expect(said).toMatchObject({ S: 'FATAL', C: code })
+    expect(said['M']).toMatch(message)
+  })
 })
 
 describe('in a session', () => {
@@ -257,14 +272,6 @@ describe('in a session', () => {
     await eventually(async () => (await backendsRunning('/* vanishing */')) === 0)
     const ends = await warden.journal('session.end')
     expect(ends.at(-1)).toMatchObject({ reason: 'client_gone' })
-  })
-
-  it('does the same for a client that closes without a word', async () => {
-    const gone = await WireClient.logIn(warden.port, await warden.login('read_only'))
-    gone.query('SELECT pg_sleep(300) /* silent */')
-    await eventually(async () => (await backendsRunning('/* silent */')) === 1)
-    gone.socket.end()
-    await eventually(async () => (await backendsRunning('/* silent */')) === 0)
   })
 
   it('ends the session of a client that has gone while it was logged in', async () => {

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, inject, it } from 'vitest'
-import { encodeStartup } from '../../src/wire/startup.ts'
+import { encodeCancelRequest, encodeStartup } from '../../src/wire/startup.ts'
 import { sqlstates } from '../support/answers.ts'
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
@@ -50,6 +50,20 @@ it('tells somebody who began to log in and stopped why the place is lost', async
   await sleep(1_100)
   await logIn()
   expect(sqlstates((await slow[0]?.hearsTheEnd()) ?? [])).toEqual(['53300'])
+})
+
+it('cancels what runs in a full house', async () => {
+  const sessions = []
+  for (let at = 0; at < places; at++) sessions.push(await logIn())
+  const [busy] = sessions
+  busy?.query('SELECT pg_sleep(300)')
+  await sleep(100)
+  const [canceller] = await dial(1)
+  const key = busy?.key
+  if (key === undefined) throw new Error('the session has no key')
+  canceller?.socket.write(encodeCancelRequest(key.processId, key.secret))
+  expect(sqlstates((await busy?.hears('readyForQuery')) ?? [])).toEqual(['57014'])
+  expect(await canceller?.hearsTheEnd()).toEqual([])
 })
 
 it('never ends a session for a newcomer, and lets the newcomer in when one has ended', async () => {

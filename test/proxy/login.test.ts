@@ -12,6 +12,7 @@ import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles, type RoleDefinition } from '../../src/policy/roles.ts'
 import { type LoggedIn, type LoginDependencies, logIn } from '../../src/proxy/login.ts'
 import type { Target } from '../../src/proxy/ports.ts'
+import { Refusals } from '../../src/proxy/refusals.ts'
 import { Secret } from '../../src/secret.ts'
 import { HeldClock, MemoryStorage } from '../support/memory-journal.ts'
 
@@ -108,8 +109,9 @@ async function login(
   const peer = { address: '127.0.0.1', name: '127.0.0.1:5000', certificate: by.certificate }
   const claim = { principal: 'alice', tokenId: undefined }
   const applicant = { parameters: startup, claim, serverName: undefined, peer, write: nothing }
+  const refusals = new Refusals({ ...deps, clock: new HeldClock() })
   const proof = { type: 'token', text: new Secret('token') } as const
-  return { loggedIn: await logIn(deps, applicant, proof), asked }
+  return { loggedIn: await logIn(deps, refusals, applicant, proof), asked }
 }
 
 describe('the limits of a role', () => {

@@ -109,9 +109,11 @@ export class FuzzSession {
 
   /** Until nobody has anything more to say. */
   settle(): void {
-    for (let idle = 0; idle < 2; idle++) {
+    this.#house.journal.flush()
+    while (this.#fromServer.length > 0) {
+      if (this.#ended) return
+      this.#deliver()
       this.#house.journal.flush()
-      if (this.#deliverAll()) idle = 0
     }
   }
 
@@ -153,16 +155,6 @@ export class FuzzSession {
       if (honest) throw new Error('the client is made to wait, for nothing and for ever')
       this.#fromClient.length = 0
     }
-  }
-
-  /** Whether there was anything. */
-  #deliverAll(): boolean {
-    const any = this.#fromServer.length > 0 && !this.#ended
-    while (this.#fromServer.length > 0 && !this.#ended) {
-      this.#deliver()
-      this.#house.journal.flush()
-    }
-    return any
   }
 
   #deliver(): void {

@@ -4,7 +4,7 @@
 import { type Random, seeded } from './random-session.ts'
 
 /** Frames of a whole run; the tests share them. */
-const fuzzFrames = Number(process.env['FUZZ_FRAMES'] ?? 40_000)
+const fuzzFrames = Number(process.env['FUZZ_FRAMES'] ?? 25_000)
 const seed = Number(process.env['FUZZ_SEED'] ?? 1)
 const onlyCase = process.env['FUZZ_CASE']
 

@@ -2,7 +2,6 @@
 // that the other side has gone is what a hostile client expects.
 
 import net from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Of what is heard, so much is kept. */
 const keptBytes = 256 * 1024
@@ -52,13 +51,13 @@ export class RawClient {
     this.socket.resume()
     this.socket.end()
     const late = new AbortController()
-    const inTime = this.#closed.then(() => true)
-    const tooLate = sleep(limitMs, false, { signal: late.signal }).catch(() => true)
-    const closed = await Promise.race([inTime, tooLate])
-    late.abort()
-    if (closed) return
-    this.socket.destroy()
-    throw new Error(`the connection was still open after ${limitMs} ms`)
+    const timer = setTimeout(() => {
+      late.abort()
+      this.socket.destroy()
+    }, limitMs)
+    await this.#closed
+    clearTimeout(timer)
+    if (late.signal.aborted) throw new Error(`the connection was still open after ${limitMs} ms`)
   }
 
   /** Is gone from one moment to the next. */
