@@ -22,7 +22,7 @@ import {
 import { Catalogs } from './catalog/catalogs.ts'
 import { SnapshotReader } from './catalog/reader.ts'
 import { readSnapshotFile, snapshotText } from './catalog/snapshot-file.ts'
-import { type Certificate, readCertificate } from './certificates/files.ts'
+import { readCertificate } from './certificates/files.ts'
 import { CertificateWatch } from './certificates/watch.ts'
 import type { IssuedToken, Operations, Running, TokenRequest } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -43,7 +43,8 @@ import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
 import { createLog, type Log } from './telemetry/log.ts'
-import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { createMetrics } from './telemetry/metrics.ts'
+import { certificateObserver, journalObserver } from './telemetry/observers.ts'
 import { Connector } from './upstream/connector.ts'
 import { packageVersion } from './version.ts'
 
@@ -169,7 +170,12 @@ async function start(
       'half a record was cut off the journal: the last run was killed',
     )
   }
-  const journal = new Journal(files.storage, files.tip, clock, watched(metrics.journal, log))
+  const journal = new Journal(
+    files.storage,
+    files.tip,
+    clock,
+    journalObserver(metrics.journal, log),
+  )
   await journal.record(proxyStartRecord(version, instance))
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
@@ -223,7 +229,9 @@ async function start(
 
   const listenerOptions = []
   for (const listen of config.listen) {
-    const certificates = await watchCertificate(listen, clock, metrics, log)
+    const { address, port, tls } = listen
+    const observer = certificateObserver(`${bracketed(address)}:${port}`, metrics, log, clock)
+    const certificates = tls && (await CertificateWatch.start({ files: tls, clock, observer }))
     if (certificates !== undefined) started('certificate', () => certificates.stop())
     listenerOptions.push({ ...listen, certificates })
   }
@@ -273,61 +281,6 @@ async function start(
 /** Roles are made, and catalogs read, where that is possible whatever sessions are wanted of a target. */
 function onPrimary(connector: Connector): Connect {
   return (request) => connector.connect({ ...request, attributes: 'primary' })
-}
-
-/** What a listener shows with TLS, read anew when it is renewed. Undefined: it has no TLS. */
-async function watchCertificate(
-  { address, port, tls }: ListenConfig,
-  clock: Clock,
-  metrics: Metrics,
-  log: Log,
-): Promise<CertificateWatch | undefined> {
-  if (tls === undefined) return undefined
-  const listener = `${bracketed(address)}:${port}`
-  const said = ({ expiresAt }: Certificate): object => ({
-    listener,
-    expires: new Date(expiresAt).toISOString(),
-  })
-  return CertificateWatch.start({
-    files: tls,
-    clock,
-    observer: {
-      loaded: (certificate) => {
-        metrics.certificateLoaded(listener, certificate.expiresAt)
-        log.info(said(certificate), 'certificate loaded')
-      },
-      failed: (error) => {
-        metrics.certificateFailed(listener)
-        log.error(
-          { listener, err: error },
-          'the changed certificate files cannot be used; the certificate before goes on being shown',
-        )
-      },
-      expiring: (certificate) => {
-        const over = certificate.expiresAt <= clock.now()
-        log.warn(said(certificate), `the certificate ${over ? 'has expired' : 'expires soon'}`)
-      },
-    },
-  })
-}
-
-/** Counts every write of the journal, and says in the log when it fails and when it works again. */
-function watched(meter: Metrics['journal'], log: Log): Metrics['journal'] {
-  let failing = false
-  return {
-    wrote: (records, bytes, ms) => {
-      if (failing) log.info({}, 'the audit journal can be written again')
-      failing = false
-      meter.wrote(records, bytes, ms)
-    },
-    failed: (records, error) => {
-      if (!failing) {
-        log.error({ err: error }, 'the audit journal cannot be written; statements are refused')
-      }
-      failing = true
-      meter.failed(records, error)
-    },
-  }
 }
 
 /** The text of a snapshot taken now, past any running pgwarden. */

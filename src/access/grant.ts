@@ -20,10 +20,15 @@ export interface GrantTerms {
   readonly requestId?: string
 }
 
+interface Names {
+  has(name: string): boolean
+  keys(): Iterable<string>
+}
+
 /** The names that exist. A Map of definitions fits as well as a Set of names. */
 export interface KnownNames {
-  readonly roles: { has(name: string): boolean }
-  readonly targets: { has(name: string): boolean }
+  readonly roles: Names
+  readonly targets: Names
 }
 
 /**
@@ -40,8 +45,8 @@ export function newGrant(terms: GrantTerms, known: KnownNames): Grant {
   if (claimOf(principal).tokenId !== undefined) {
     refuse('a principal may not end like "/<token id>": that names a token at login')
   }
-  if (!known.roles.has(role)) refuse(`there is no role "${role}"`)
-  if (!known.targets.has(target)) refuse(`there is no target "${target}"`)
+  if (!known.roles.has(role)) refuse(`there is no role "${role}"`, known.roles)
+  if (!known.targets.has(target)) refuse(`there is no target "${target}"`, known.targets)
   if (!Number.isSafeInteger(startsAt)) refuse('the start of a grant must be a time')
   if (!Number.isSafeInteger(durationMs) || durationMs <= 0 || durationMs > longestGrant) {
     refuse('a grant lasts longer than nothing and at most 30 days')
@@ -74,8 +79,9 @@ function isPlainName(name: string): boolean {
   return name.length <= 128 && /^[^\s\p{Cc}]+$/u.test(name)
 }
 
-function refuse(message: string): never {
-  throw new Failure('invalid_parameter', { message })
+function refuse(message: string, instead?: Names): never {
+  const hint = instead && { hint: `Choose one of ${[...instead.keys()].join(', ')}.` }
+  throw new Failure('invalid_parameter', { message, ...hint })
 }
 
 /** The failure that ends a session whose grant is over. */

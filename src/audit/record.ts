@@ -46,23 +46,23 @@ export function sessionContext(facts: SessionFacts): SessionContext {
   return { id: quote(facts.session).slice(1, -1), fields: fields.join(',') }
 }
 
-/** A client's, verified by its certificate authority. */
-export interface Certificate {
-  /** Its distinguished name. */
+/** What a client has proved to be, by a certificate of an authority that is trusted. */
+export interface ClientCertificate {
+  /** The distinguished name as RFC 2253 writes it: `CN=alice,O=Example`. */
   readonly subject: string
-  /** Of the certificate, in lower-case hexadecimal. */
+  /** SHA-256 of the DER, in lower-case hexadecimal. */
   readonly sha256: string
 }
 
 export function sessionStartRecord(
   context: SessionContext,
-  certificate: Certificate | undefined,
+  certificate: ClientCertificate | undefined,
 ): string {
   return `"type":"session.start",${context.fields}${certificateField(certificate)}`
 }
 
 export interface SessionEnd {
-  /** Why it ended, e.g. `client closed`, `grant ended`, `upstream lost`. */
+  /** Why it ended, in the words of docs/audit.md: `client_terminated`, `ended: ...`. */
   readonly reason: string
   readonly statements: number
   readonly durationMs: number
@@ -105,7 +105,7 @@ export interface Login {
   readonly principal: string
   readonly target: string
   readonly client: string
-  readonly certificate: Certificate | undefined
+  readonly certificate: ClientCertificate | undefined
   /** The public half of the token, where one could be read. Never the secret half. */
   readonly tokenId: string | undefined
   /** The session that began with it. */
@@ -351,7 +351,7 @@ function optional(name: string, value: string | undefined): string {
   return value === undefined ? '' : `,"${name}":${quote(value)}`
 }
 
-function certificateField(certificate: Certificate | undefined): string {
+function certificateField(certificate: ClientCertificate | undefined): string {
   if (certificate === undefined) return ''
   const subject = quote(clip(certificate.subject, claimLimit))
   return `,"certificate":{"subject":${subject},"sha256":"${certificate.sha256}"}`

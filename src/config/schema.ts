@@ -6,6 +6,7 @@ import { Secret } from '../secret.ts'
 import {
   duration,
   fileText,
+  host,
   hostAndPort,
   hostName,
   name,
@@ -111,7 +112,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
   })
 
   const target = keys({
-    host: text.optional(),
+    host: host.optional(),
     hosts: z.array(hostAndPort, list).min(1, 'expected at least one host').optional(),
     port: port.default(5432),
     database: text,

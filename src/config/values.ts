@@ -66,6 +66,10 @@ export function oneOrMore<One extends z.ZodType>(one: One) {
   return z
     .unknown()
     .transform((value): unknown => (Array.isArray(value) ? value : [value]))
+    .refine((value) => !Array.isArray(value) || value.length > 0, {
+      error: 'expected at least one',
+      abort: true,
+    })
     .pipe(z.tuple([one], one))
 }
 
@@ -110,6 +114,11 @@ export const hostAndPort = z.string('expected a host').transform((value, context
   }
   context.addIssue('expected a host like db.internal, db.internal:5433 or [2001:db8::1]:5433')
   return z.NEVER
+})
+
+/** A host whose port is written elsewhere. */
+export const host = text.refine((value) => isIP(value) === 6 || !/[\s:/[\],]/.test(value), {
+  error: 'expected a host without a port; that one is written as port',
 })
 
 /** What a configuration reads beside its own file. */

@@ -196,7 +196,7 @@ export class Policy {
       name: settingName(name),
       kind: 'set',
       values: [value],
-      by: 'startup',
+      by: 'SET',
     }
     const objection = objectionToSetting(change, may)
     if (objection !== undefined) {

@@ -23,7 +23,7 @@ export interface ListenerOptions {
   /** CIDR ranges from which a client may log in without TLS. */
   readonly allowPlaintextFrom: readonly string[]
   readonly authentication: Authentication
-  /** From the first byte to the password. */
+  /** From the connection to the last that a client says about itself: the proof of its token. */
   readonly startupTimeoutMs: number
   readonly maxConnections: number
 }
@@ -97,6 +97,7 @@ export class Listener {
 
   async #accept(raw: Socket): Promise<void> {
     const { log, meter } = this.#deps
+    const { name: client } = peerOf(raw)
     const line = new Line(raw)
     this.#lines.add(line)
     const guest: Guest = {
@@ -145,7 +146,7 @@ export class Listener {
     } catch (error) {
       const failure = asFailure(error)
       meter.connection('rejected')
-      const fields = { code: failure.code, sqlstate: failure.sqlstate, err: failure.cause }
+      const fields = { client, code: failure.code, sqlstate: failure.sqlstate, err: failure.cause }
       if (failure.cause === undefined) log.debug(fields, failure.message)
       else log.warn(fields, failure.message)
       line.end(errorResponse(failure, 'FATAL'))

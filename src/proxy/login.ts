@@ -6,7 +6,7 @@ import type { Authorization } from '../access/authorization.ts'
 import type { Claim } from '../access/claim.ts'
 import type { Proof } from '../access/login.ts'
 import type { Journal } from '../audit/journal.ts'
-import { type Login, loginRecord } from '../audit/record.ts'
+import { type ClientCertificate, type Login, loginRecord } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
 import { encodeBackend } from '../wire/backend.ts'
@@ -24,7 +24,6 @@ import type {
 } from './ports.ts'
 import type { Refusals } from './refusals.ts'
 import { destinationOf, misdirection } from './targets.ts'
-import type { ClientCertificate } from './tls.ts'
 
 export interface LoginDependencies {
   readonly tokens: TokenCheck
@@ -45,7 +44,6 @@ export interface LoggedIn {
   readonly upstream: Upstream
   /** The database role that is logged in upstream. */
   readonly databaseRole: string
-  readonly leaseId: string
   readonly application: string
   /** Settings that the upstream must go on reporting as they are now. */
   readonly pinned: Pins
@@ -69,12 +67,12 @@ export async function logIn(
   proof: Proof,
 ): Promise<LoggedIn> {
   const user = parameters.get('user') ?? ''
-  const address = { user, database: parameters.get('database') || user, serverName }
-  const destination = destinationOf(deps.targets, address)
+  const wanted = { user, database: parameters.get('database') || user, serverName }
+  const destination = destinationOf(deps.targets, wanted)
   const target = destination.target?.name
   const { principal } = claim
   const { name: client, certificate } = peer
-  const identity = { principal, target: target ?? address.database, client, certificate }
+  const identity = { principal, target: target ?? wanted.database, client, certificate }
 
   const attempt = { claim, proof, target, address: peer.address }
   const verified = await deps.tokens.verify(attempt).catch(async (error: unknown) => {
@@ -97,7 +95,7 @@ export async function logIn(
     const { reason, tokenId } = verified
     deps.meter.login('refused', reason)
     await refusals.record(peer.address, refusedLogin(identity, reason, tokenId))
-    throw misdirection(verified, address, destination, deps.requestable(principal))
+    throw misdirection(verified, wanted, destination, deps.requestable(principal))
   }
   const { authorization } = verified
   try {
@@ -161,7 +159,6 @@ async function open(
       target,
       upstream,
       databaseRole: lease.user,
-      leaseId: lease.id,
       application: settings.get('application_name') ?? '',
       pinned: pinsOf(required, upstream.reported, grant.role, deps.policy),
     }

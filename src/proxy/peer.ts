@@ -1,8 +1,8 @@
 // The other end of a client's connection, as it is compared and recorded.
 
 import type { Socket } from 'node:net'
+import type { ClientCertificate } from '../audit/record.ts'
 import { unmapped } from './networks.ts'
-import type { ClientCertificate } from './tls.ts'
 
 export interface Peer {
   /** An IPv4 one never in IPv6 clothes. */

@@ -25,6 +25,7 @@ export class Refusals {
   /** By reason, of which there are few. */
   readonly #sums = new Map<string | undefined, Sum>()
   #timer: NodeJS.Timeout | undefined
+  #stopped = false
 
   constructor(deps: { readonly journal: Journal; readonly log: Log; readonly clock: Clock }) {
     this.#journal = deps.journal
@@ -34,7 +35,7 @@ export class Refusals {
 
   /** Resolves when the refusal may be told. Rejects when it cannot be recorded. */
   async record(address: string, login: Login): Promise<void> {
-    if (this.#limit.guess(address) === undefined) {
+    if (this.#limit.guess(address) === undefined && !this.#stopped) {
       this.#count(login)
       return
     }
@@ -42,8 +43,9 @@ export class Refusals {
     this.#say(login, 1)
   }
 
-  /** Records what is still to be summed up. */
+  /** Records what is still to be summed up; whatever comes after that by itself. */
   stop(): void {
+    this.#stopped = true
     clearTimeout(this.#timer)
     this.#sumUp()
   }

@@ -32,8 +32,8 @@ const closingMs = 5_000
 /** After how long a client that sent FIN is first asked whether it still listens, and the longest pause. */
 const firstProbeMs = 500
 const longestProbeMs = 30_000
-/** How long a client that sent FIN waits for the other half of a message. */
-const halfMessageMs = 4_000
+/** How long a message may stand half said, behind which such a client cannot be asked. */
+const stalledMs = 8_000
 /** How long a client may take to read its last message before the socket is cut. */
 const lingerMs = 5_000
 
@@ -239,27 +239,24 @@ export class Relay implements SessionPort {
 
   /**
    * Only writing to a peer shows whether it is gone altogether: its machine answers with a reset, and
-   * the socket ends. A client that waits hears nothing new.
+   * the socket ends. A client that waits hears nothing new. It cannot be asked in the middle of a message:
+   * a server that is silent there must not keep the session of a client that is gone.
    */
   #probeIn(ms: number): void {
-    const sent = this.#bytesToClient
+    const heard = this.#bytesToClient
     this.#probing = setTimeout(() => {
       if (this.#over) return
-      // The server hears of the FIN too, as from the client itself: it may wait for a Sync as well.
-      if (!this.session.congested) this.#passFinOn()
-      if (this.session.clientAtBoundary) this.#askClient()
-      else if (ms >= halfMessageMs && this.#bytesToClient === sent) {
-        // In the middle of a message nothing can be asked, and its other half does not come.
-        this.#finish({ reason: 'client_gone', failure: undefined })
+      const silent = this.#bytesToClient === heard && ms >= stalledMs
+      if (silent && !this.session.clientAtBoundary) {
+        this.#clientGone()
         return
       }
+      // The server hears of the FIN too, as from the client itself: it may wait for a Sync as well.
+      if (!this.session.congested) this.#passFinOn()
+      if (this.#probe !== undefined && this.session.clientAtBoundary) this.toClient([this.#probe])
       this.#probeIn(Math.min(ms * 2, longestProbeMs))
     }, ms)
     this.#probing.unref()
-  }
-
-  #askClient(): void {
-    if (this.#probe !== undefined) this.toClient([this.#probe])
   }
 
   #passFinOn(): void {

@@ -1,5 +1,5 @@
 // One connection from its startup packet to a running relay: who it is, what is recorded of it, how
-// it is greeted, and what happens when it ends. docs/architecture.md, "One statement's way: opening".
+// it is greeted, and what happens when it ends. docs/architecture.md, "Opening a session".
 
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
@@ -254,7 +254,7 @@ function logEnd({ log }: ServeDependencies, session: string, ending: Ending): vo
 function tlsRequired(): Failure {
   return new Failure('invalid_authorization', {
     message: 'connection requires TLS (sslmode=require)',
-    detail: 'A token must not cross a network unencrypted.',
+    detail: 'Neither tokens nor data may cross a network unencrypted.',
     hint: 'Connect with sslmode=require or stricter.',
   })
 }

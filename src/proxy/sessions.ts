@@ -37,10 +37,6 @@ export class Sessions {
     clearInterval(this.#timer)
   }
 
-  get size(): number {
-    return this.#live.size
-  }
-
   opened(session: LiveSession): void {
     this.#live.add(session)
   }

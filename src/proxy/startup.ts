@@ -10,14 +10,14 @@ import type { StartupPacket } from '../wire/startup.ts'
 import { decodeStartup, startupSize, version32 } from '../wire/startup.ts'
 import { Intake } from './intake.ts'
 import type { Line } from './line.ts'
-import { type Encryption, encryptionOf, meantForUs, type TlsDoor } from './tls.ts'
+import { type ClientTls, clientTlsOf, meantForUs, type TlsDoor } from './tls.ts'
 
 export interface Opening {
   /** The raw socket, or the TLS one on top of it. */
   readonly socket: Socket
   readonly intake: Intake
   /** Undefined on a plain connection. */
-  readonly tls: Encryption | undefined
+  readonly tls: ClientTls | undefined
   readonly packet: Extract<StartupPacket, { readonly type: 'startup' | 'cancelRequest' }>
 }
 
@@ -33,7 +33,7 @@ export async function readStartup(
   door: TlsDoor | undefined,
 ): Promise<Opening | undefined> {
   let intake = new Intake(line.raw)
-  let tls: Encryption | undefined
+  let tls: ClientTls | undefined
   let gssAsked = false
   let sslAsked = false
 
@@ -80,7 +80,7 @@ async function encrypt(
   line: Line,
   door: TlsDoor,
   direct: boolean,
-): Promise<{ readonly intake: Intake; readonly tls: Encryption }> {
+): Promise<{ readonly intake: Intake; readonly tls: ClientTls }> {
   line.handshakeBegins()
   const socket = await door.handshake(line.raw)
   line.secured(socket)
@@ -89,7 +89,7 @@ async function encrypt(
     line.deafened()
     throw withoutAlpn()
   }
-  return { intake: new Intake(socket), tls: encryptionOf(socket) }
+  return { intake: new Intake(socket), tls: clientTlsOf(socket) }
 }
 
 async function readPacket(intake: Intake): Promise<StartupPacket | undefined> {

@@ -7,7 +7,7 @@ import { Failure } from '../errors.ts'
 import type { Target } from './ports.ts'
 
 /** What a client asks for. */
-export interface Address {
+export interface Wanted {
   readonly user: string
   /** `database` of the startup packet; without one, the user name, as in PostgreSQL. */
   readonly database: string
@@ -23,7 +23,7 @@ export interface Destination {
 
 export function destinationOf(
   targets: ReadonlyMap<string, Target>,
-  { user, database, serverName }: Address,
+  { user, database, serverName }: Wanted,
 ): Destination {
   const host = serverName?.toLowerCase()
   const served = host && find(targets, ({ serverNames }) => serverNames.includes(host))
@@ -47,7 +47,7 @@ function find(
 /** The error for a client that has shown who it is: where it may go, and how. */
 export function misdirection(
   { grant, granted, reason }: Misdirected,
-  { database, serverName }: Address,
+  { database, serverName }: Wanted,
   { served }: Destination,
   requestable: readonly string[],
 ): Failure {

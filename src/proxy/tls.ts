@@ -6,13 +6,12 @@
 import { constants } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
+import type { ClientCertificate } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import type { Certificates } from './ports.ts'
 
 /** What is known of the TLS that a client came with. */
-export interface Encryption {
-  /** `TLSv1.3` and the like. */
-  readonly version: string
+export interface ClientTls {
   /** The server name that the client asked for (SNI), its own claim; undefined when it named none. */
   readonly serverName: string | undefined
   /** The certificate that this connection was shown, DER: what channel binding is about. */
@@ -26,13 +25,6 @@ type ClientIdentity =
   | { readonly type: 'verified'; readonly certificate: ClientCertificate }
   /** `reason`: OpenSSL's, e.g. `CERT_HAS_EXPIRED`. */
   | { readonly type: 'refused'; readonly reason: string }
-
-export interface ClientCertificate {
-  /** The distinguished name as RFC 2253 writes it: `CN=alice,O=Example`. */
-  readonly subject: string
-  /** SHA-256 of the DER, in lower-case hexadecimal. */
-  readonly sha256: string
-}
 
 /** The name that PostgreSQL registered: without it TLS that nobody asked for could be meant for another. */
 const alpn = 'postgresql'
@@ -130,11 +122,10 @@ export function meantForUs(socket: TLSSocket): boolean {
   return socket.alpnProtocol === alpn
 }
 
-export function encryptionOf(socket: TLSSocket): Encryption {
+export function clientTlsOf(socket: TLSSocket): ClientTls {
   const { servername } = socket
   const own = socket.getCertificate()
   return {
-    version: socket.getProtocol() ?? 'unknown',
     serverName: typeof servername === 'string' && servername !== '' ? servername : undefined,
     certificate: own !== null && 'raw' in own ? own.raw : undefined,
     client: clientOf(socket),

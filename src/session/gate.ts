@@ -110,7 +110,7 @@ export class Gate implements FrameHandler {
     return this.#judging.holds
   }
 
-  /** Denies the front frame, which waits for its text to be judged: its client has canceled it. */
+  /** Denies the front frame, which waits for its text to be judged: its client has cancelled it. */
   cancelHeld(): void {
     this.#judging.cancel()
   }

@@ -15,7 +15,7 @@ export interface Metrics {
   sessionClosed(role: string, target: string): void
   /** `tag` is a command tag as the parser tells it, never the client's text. */
   statement(role: string, tag: string, decision: 'allow' | 'deny'): void
-  /** From forwarding to the upstream's last word. */
+  /** From its record to the upstream's last word. */
   statementEnded(role: string, seconds: number): void
   /** A pinned setting was changed behind the policy's back. */
   tripped(role: string, setting: string): void
@@ -93,7 +93,7 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
   )
   const durations = new Histogram({
     name: 'pgwarden_statement_duration_seconds',
-    help: 'From forwarding a statement to the end of its answer.',
+    help: "From a statement's record to the end of its answer.",
     labelNames: ['role'],
     buckets: statementBuckets,
     registers,

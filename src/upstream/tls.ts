@@ -2,6 +2,7 @@
 // certificate. Ignorant of what is said inside. ADR 0011 tells why the modes mean what they mean.
 // PostgreSQL documentation, "SSL Session Encryption"; libpq, "SSL Support".
 
+import { X509Certificate } from 'node:crypto'
 import net from 'node:net'
 import tls from 'node:tls'
 import { Failure } from '../errors.ts'
@@ -39,6 +40,8 @@ export interface Transport {
 export function prepare(server: Server): PreparedServer {
   const { ca, client } = server.tls
   try {
+    // OpenSSL passes over what is no certificate: a file without one would trust nobody, and say nothing.
+    if (ca !== undefined) new X509Certificate(ca)
     const context = tls.createSecureContext({
       minVersion: 'TLSv1.2',
       ...(ca === undefined ? {} : { ca }),
@@ -50,6 +53,7 @@ export function prepare(server: Server): PreparedServer {
       'invalid_configuration',
       {
         message: `the certificates for ${server.host}:${server.port} cannot be used`,
+        ...(cause instanceof Error ? { detail: `OpenSSL says: ${cause.message}.` } : {}),
         hint: 'tls.ca, tls.certificate and tls.key are PEM files, and the key is that of the certificate.',
       },
       { cause },

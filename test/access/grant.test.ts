@@ -52,6 +52,12 @@ describe('a new grant', () => {
     expect(make).toThrow(sentence)
     expect(make).toThrow(Failure)
   })
+
+  it('is refused with the names that there are', () => {
+    expect(() => newGrant({ ...terms, target: 'shopp' }, known)).toThrow(
+      expect.objectContaining({ hint: 'Choose one of shop.' }),
+    )
+  })
 })
 
 describe('the standing of a grant', () => {

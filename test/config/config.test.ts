@@ -313,7 +313,7 @@ describe('a mistake in a configuration is named with file, line, column and path
     ],
     [/^/, 'listen:\n  - { prot: 6432 }\n', '2:7: listen.0.prot: unknown key'],
     [/^/, 'listen: { prot: 6432 }\n', '1:11: listen.prot: unknown key'],
-    [/^/, 'listen: []\n', '1:1: listen.0: missing: expected a mapping'],
+    [/^/, 'listen: []\n', '1:9: listen: expected at least one'],
     [/^/, 'listen: everywhere\n', '1:9: listen: expected a mapping'],
     [
       /^/,

@@ -102,6 +102,10 @@ describe('a mistake in them is named', () => {
       ['host: a', 'hosts: [b]'],
       '8:11: targets.shop.host: expected a host, or hosts with a list of them',
     ],
+    [
+      ["host: 'db:5433'"],
+      '8:11: targets.shop.host: expected a host without a port; that one is written as port',
+    ],
     [['hosts: []'], '8:12: targets.shop.hosts: expected at least one host'],
     [
       ["hosts: ['db:0']"],

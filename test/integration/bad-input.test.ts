@@ -12,6 +12,7 @@ import {
   encodeSslRequest,
   encodeStartup,
 } from '../../src/wire/startup.ts'
+import { eventually } from '../support/eventually.ts'
 import { sync } from '../support/scripted-session.ts'
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
@@ -49,14 +50,6 @@ async function backendsRunning(text: string): Promise<number> {
     )
     return rowCount ?? 0
   })
-}
-
-async function eventually(check: () => Promise<boolean>, limitMs = 10_000): Promise<void> {
-  const deadline = Date.now() + limitMs
-  while (!(await check())) {
-    if (Date.now() > deadline) throw new Error('it never came true')
-    await sleep(50)
-  }
 }
 
 describe('before the login', () => {

@@ -9,6 +9,7 @@ import { encodeSslRequest } from '../../src/wire/startup.ts'
 import { sqlstates } from '../support/answers.ts'
 import { Between } from '../support/between.ts'
 import { certify } from '../support/certificates.ts'
+import { eventually } from '../support/eventually.ts'
 import { type JournalRecord, Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
 
@@ -46,14 +47,6 @@ async function backends(mark: string): Promise<number> {
   return rowCount ?? 0
 }
 
-async function eventually(check: () => Promise<boolean>, limitMs = 10_000): Promise<void> {
-  const deadline = Date.now() + limitMs
-  while (!(await check())) {
-    if (Date.now() > deadline) throw new Error('it never came true')
-    await sleep(50)
-  }
-}
-
 async function countOf(table: string): Promise<number> {
   const { rows } = await warden.asSuperuser((su) =>
     su.query<{ count: string }>(`select count(*) from ${table}`),
@@ -62,11 +55,15 @@ async function countOf(table: string): Promise<number> {
 }
 
 /** The end of the session, once it is recorded; every statement of it must have its outcome by then. */
-async function endOf(client: WireClient, on: Warden = warden): Promise<JournalRecord> {
+async function endOf(
+  client: WireClient,
+  on: Warden = warden,
+  limitMs = 15_000,
+): Promise<JournalRecord> {
   const address = `127.0.0.1:${client.localPort}`
   const of = async (type: string): Promise<readonly JournalRecord[]> =>
     (await on.journal(type)).filter((record) => record['client'] === address)
-  await eventually(async () => (await of('session.end')).length === 1, 15_000)
+  await eventually(async () => (await of('session.end')).length === 1, limitMs)
   const outcomes = new Set((await on.journal('outcome')).map((record) => record['statement']))
   for (const statement of await of('statement')) {
     if (statement['decision'] === 'allow') expect(outcomes).toContain(statement['id'])
@@ -264,6 +261,27 @@ describe('when the server ends the session', () => {
     await behind.stop()
     await between.stop()
   })
+
+  it('in the middle of a message, and falls silent, does not keep the session of a client that has left', async () => {
+    const between = await Between.start(inject('adminUrl'))
+    const behind = await Warden.start(inject('adminUrl'), { targetPort: between.port })
+    const client = await logIn(behind, 'read_only')
+    const session = between.pairs.at(-1)?.client
+    let begun = false
+    between.fromTarget = (chunk, to) => {
+      if (to !== session) to.write(chunk)
+      else if (!begun) to.write(chunk.subarray(0, 1_000))
+      begun ||= to === session
+    }
+    client.query("SELECT repeat('y', 1000000)")
+    // It waits for the first one's answer, so the client's FIN cannot be passed on behind it.
+    client.query("SELECT E'\\\\'")
+    await sleep(300)
+    client.socket.end()
+    expect(await endOf(client, behind, 30_000)).toMatchObject({ reason: 'client_gone' })
+    await behind.stop()
+    await between.stop()
+  }, 45_000)
 
   it('in the middle of its own error, which nobody has heard, ours says that it is gone', async () => {
     const between = await Between.start(inject('adminUrl'))

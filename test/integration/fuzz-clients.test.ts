@@ -138,7 +138,7 @@ async function intrude(random: Random, valid: readonly Buffer[]): Promise<number
     if (random() < 0.5) await sleep(random() * 20)
   }
   await part(random, client)
-  checkStrangersAnswer(client.heard)
+  checkStrangersAnswer(client.heard, 'a stranger')
   return frames.length
 }
 

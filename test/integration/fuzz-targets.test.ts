@@ -49,7 +49,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(async () => {
   await warden.stop()
-  target.stop()
+  await target.stop()
 })
 
 const refusals = ['28P01', '53300', '57P03', '3D000', 'XX000'].map((C) =>
@@ -107,7 +107,7 @@ async function work(random: Random): Promise<void> {
   await wire.proves(login.password)
   const welcome = await wire.hears('readyForQuery', loginLimitMs).catch(() => undefined)
   if (welcome === undefined) {
-    checkStrangersAnswer(client.heard)
+    checkStrangersAnswer(client.heard, 'a token holder')
     expect(client.heard.toString()).not.toContain(mark)
     await client.leave(leaveLimitMs)
     return

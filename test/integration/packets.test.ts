@@ -38,9 +38,9 @@ beforeAll(async () => {
   outer = await Recorder.start(warden.port)
 }, 60_000)
 afterAll(async () => {
-  outer.stop()
+  await outer.stop()
   await warden.stop()
-  inner.stop()
+  await inner.stop()
 })
 
 /** A grant of its own for each test, and with it a database role. */
@@ -98,7 +98,7 @@ describe('a login that the target refuses', () => {
         ? encodeBackend({ type: 'errorResponse', fields: { S: 'FATAL', V: 'FATAL', C, M } })
         : undefined
     const heard = await refusedLogin()
-    checkStrangersAnswer(heard)
+    checkStrangersAnswer(heard, 'a token holder')
     expect(heard.includes(role)).toBe(false)
     expect(heard.includes(M)).toBe(false)
   })
@@ -109,7 +109,7 @@ describe('a login that the target refuses', () => {
     for (const change of ["PASSWORD 'changed'", 'NOLOGIN']) {
       await warden.asSuperuser((su) => su.query(`ALTER ROLE "${role}" ${change}`))
       const heard = await refusedLogin()
-      checkStrangersAnswer(heard)
+      checkStrangersAnswer(heard, 'a token holder')
       expect(heard.includes(role)).toBe(false)
       expect(heard.includes('password authentication failed')).toBe(false)
     }

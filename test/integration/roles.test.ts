@@ -2,11 +2,9 @@
 // by the simple and the extended protocol, pipelined, with the pg driver and with psql. The login
 // upstream is a superuser, so that whatever is denied here is denied by pgwarden.
 
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { Client, type ClientConfig, type QueryConfig } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { findPsql } from '../support/psql.ts'
+import { findPsql, runProgram } from '../support/psql.ts'
 import { bind, execute, parse, sync } from '../support/scripted-session.ts'
 import { Warden } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
@@ -230,15 +228,11 @@ describe('psql', () => {
         'ROLLBACK;',
         "SELECT 'still ' || 'here';",
       ].join('\n')
-      const run = promisify(execFile)(
+      const { stdout, stderr } = await runProgram(
         psql ?? '',
         ['-X', '-At', '-v', 'VERBOSITY=verbose', conninfo],
-        {
-          env: { ...process.env, PGPASSWORD: password },
-        },
+        { env: { PGPASSWORD: password }, input: script },
       )
-      run.child.stdin?.end(script)
-      const { stdout, stderr } = await run
       expect(stderr.match(/42501/g)?.length ?? 0).toBe(allowed ? 0 : 2)
       expect(stdout).toContain('still here')
     },

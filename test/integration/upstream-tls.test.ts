@@ -135,6 +135,13 @@ describe('a mode of TLS', () => {
       'the certificates for 127.0.0.1:1 cannot be used',
     )
   })
+
+  it('refuses authorities that are no certificates, before anybody trusts in them', () => {
+    const { key: ca } = database.certificate
+    expect(() => connectorTo([serverAt(1, { mode: 'verify-full', ca })])).toThrow(
+      'the certificates for 127.0.0.1:1 cannot be used',
+    )
+  })
 })
 
 describe('a server with', () => {

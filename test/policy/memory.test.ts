@@ -16,7 +16,7 @@ function heap(): number {
   return process.memoryUsage().heapUsed
 }
 
-it('keeps texts of many small statements within its memory', () => {
+it('keeps texts of many small statements within its memory', { timeout: 60_000 }, () => {
   const policy = new Policy(predefinedRoles, { maxBytes: 1024 * 1024, cacheBytes: 8 * 1024 * 1024 })
   const catalog = Catalog.unread()
   const before = heap()

@@ -1,11 +1,11 @@
 // A TCP server in front of the target's, in whose hands a test has every byte and every connection.
 
 import net from 'node:net'
+import { type Forwarder, listenWith } from './forwarder.ts'
 
 const cancelRequestCode = 80877102
 
 export class Between {
-  readonly port: number
   /** Open connections to the target, first to last. */
   readonly pairs: { readonly client: net.Socket; readonly upstream: net.Socket }[] = []
   /** A CancelRequest has come; it goes on when this resolves. */
@@ -14,30 +14,28 @@ export class Between {
   fromTarget: (chunk: Buffer, client: net.Socket) => void = (chunk, client) => {
     client.write(chunk)
   }
-  readonly #server: net.Server
+  readonly #forwarder: Forwarder
 
-  private constructor(server: net.Server, port: number) {
-    this.#server = server
-    this.port = port
+  private constructor(forwarder: Forwarder) {
+    this.#forwarder = forwarder
   }
 
   static async start(adminUrl: string): Promise<Between> {
     const { hostname, port } = new URL(adminUrl)
-    const server = net.createServer({ allowHalfOpen: true })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const address = server.address()
-    const own = typeof address === 'object' && address !== null ? address.port : 0
-    const between = new Between(server, own)
-    server.on('connection', (client) => between.#join(client, hostname, Number(port || 5432)))
+    const forwarder = await listenWith(
+      (client) => between.#join(client, hostname, Number(port || 5432)),
+      { allowHalfOpen: true },
+    )
+    const between = new Between(forwarder)
     return between
   }
 
-  async stop(): Promise<void> {
-    for (const { client, upstream } of this.pairs) {
-      client.destroy()
-      upstream.destroy()
-    }
-    await new Promise((resolve) => this.#server.close(resolve))
+  get port(): number {
+    return this.#forwarder.port
+  }
+
+  stop(): Promise<void> {
+    return this.#forwarder.close()
   }
 
   #join(client: net.Socket, host: string, port: number): void {

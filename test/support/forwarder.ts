@@ -10,9 +10,12 @@ export interface Forwarder {
 }
 
 /** Calls `handle` with every connection; all of them end with the forwarder. */
-export async function listenWith(handle: (client: net.Socket) => void): Promise<Forwarder> {
+export async function listenWith(
+  handle: (client: net.Socket) => void,
+  options: net.ServerOpts = {},
+): Promise<Forwarder> {
   const sockets = new Set<net.Socket>()
-  const server = net.createServer((client) => {
+  const server = net.createServer(options, (client) => {
     sockets.add(client)
     client.on('error', () => client.destroy())
     client.on('close', () => sockets.delete(client))

@@ -2,9 +2,10 @@
 // the login, so that every proof in it is right, and spoils what it says; or it takes over when the
 // session begins. The proxy's own administrative logins go through untouched.
 
-import net, { type Server, type Socket } from 'node:net'
+import net, { type Socket } from 'node:net'
 import { backend } from '../../src/wire/backend.ts'
 import { encodeSslRequest } from '../../src/wire/startup.ts'
+import { type Forwarder, listenWith } from './forwarder.ts'
 import { ToyServer } from './toy-server.ts'
 
 /** What it does to the sessions that are opened now. */
@@ -24,46 +25,33 @@ export class HostileTarget {
   mischief: Mischief = { type: 'none' }
   /** Frames that it has said itself. */
   frames = 0
-  readonly #server: Server
+  readonly #forwarder: Forwarder
   readonly #realPort: number
   readonly #administrator: string
-  readonly #sockets = new Set<Socket>()
 
-  private constructor(server: Server, realPort: number, administrator: string) {
-    this.#server = server
+  private constructor(forwarder: Forwarder, realPort: number, administrator: string) {
+    this.#forwarder = forwarder
     this.#realPort = realPort
     this.#administrator = administrator
-    server.on('connection', (socket) => this.#accept(socket))
   }
 
   static async start(adminUrl: string): Promise<HostileTarget> {
     const { port, username } = new URL(adminUrl)
-    const server = net.createServer({ noDelay: true })
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve)
-    })
-    return new HostileTarget(server, Number(port || 5432), decodeURIComponent(username))
+    const forwarder = await listenWith((proxy) => target.#accept(proxy), { noDelay: true })
+    const administrator = decodeURIComponent(username)
+    const target = new HostileTarget(forwarder, Number(port || 5432), administrator)
+    return target
   }
 
   get port(): number {
-    const address = this.#server.address()
-    if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
-    return address.port
+    return this.#forwarder.port
   }
 
-  stop(): void {
-    this.#server.close()
-    for (const socket of this.#sockets) socket.destroy()
-  }
-
-  #track(socket: Socket): void {
-    this.#sockets.add(socket)
-    socket.on('error', () => socket.destroy())
-    socket.on('close', () => this.#sockets.delete(socket))
+  stop(): Promise<void> {
+    return this.#forwarder.close()
   }
 
   #accept(proxy: Socket): void {
-    this.#track(proxy)
     proxy.once('data', (packet: Buffer) => {
       if (packet.length === encryptionRequestBytes) {
         proxy.write('N')
@@ -76,7 +64,7 @@ export class HostileTarget {
   #begin(proxy: Socket, startup: Buffer): void {
     const { mischief } = this
     const real = net.connect({ host: '127.0.0.1', port: this.#realPort, noDelay: true })
-    this.#track(real)
+    real.on('error', () => real.destroy())
     real.write(startup)
     proxy.on('close', () => real.destroy())
     real.on('close', () => proxy.destroySoon())

@@ -9,7 +9,8 @@ import { WireClient } from './wire-client.ts'
 
 /** How long whatever an attacker has done may hold other people up. */
 const probeLimitMs = 20_000
-const settleLimitMs = 15_000
+/** Beyond the time after which a target that stops in the middle of a message is given up. */
+const settleLimitMs = 20_000
 
 export interface Vitals {
   readonly residentBytes: number

@@ -37,7 +37,8 @@ export async function runProgram(
     env: { ...process.env, ...options.env },
     maxBuffer: 256 * 1024 * 1024,
   })
-  run.child.stdin?.end(options.input ?? '')
+  // One that leaves early does not hear it all.
+  run.child.stdin?.on('error', () => undefined).end(options.input ?? '')
   try {
     return { ...(await run), status: 0 }
   } catch (error) {

@@ -2,49 +2,45 @@
 // read nothing in them.
 // RFC 8446, section 5 (the record layer).
 
-import { once } from 'node:events'
 import net from 'node:net'
+import { type Forwarder, join, listenWith } from './forwarder.ts'
 
 const headerBytes = 5
 
 export class RecordTap {
-  readonly port: number
   /** Of one record's content, as its header tells it. */
   largest = 0
   /** Of all records. */
   bytes = 0
-  readonly #server: net.Server
+  readonly #forwarder: Forwarder
 
-  private constructor(server: net.Server, port: number) {
-    this.#server = server
-    this.port = port
+  private constructor(forwarder: Forwarder) {
+    this.#forwarder = forwarder
   }
 
   static async start(target: number): Promise<RecordTap> {
-    const server = net.createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
-    const tap = new RecordTap(server, address.port)
-    server.on('connection', (client) => {
-      const upstream = net.connect(target, '127.0.0.1')
-      client.pipe(upstream).pipe(client)
-      tap.#watch(upstream)
-      for (const socket of [client, upstream]) socket.on('error', () => socket.destroy())
+    const forwarder = await listenWith((client) => {
+      const server = net.connect(target, '127.0.0.1')
+      join(client, server)
+      tap.#watch(server)
     })
+    const tap = new RecordTap(forwarder)
     return tap
   }
 
-  async stop(): Promise<void> {
-    this.#server.close()
-    await once(this.#server, 'close')
+  get port(): number {
+    return this.#forwarder.port
   }
 
-  #watch(upstream: net.Socket): void {
+  stop(): Promise<void> {
+    return this.#forwarder.close()
+  }
+
+  #watch(server: net.Socket): void {
     let waiting = Buffer.alloc(0)
     // The answer to the SSLRequest comes first, one byte.
     let skip = 1
-    upstream.on('data', (chunk: Buffer) => {
+    server.on('data', (chunk: Buffer) => {
       waiting = Buffer.concat([waiting, chunk])
       while (waiting.length >= skip + headerBytes) {
         const length = waiting.readUInt16BE(skip + 3)

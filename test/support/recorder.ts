@@ -1,9 +1,10 @@
 // A wire tap: stands between two that speak PostgreSQL's protocol in the clear, hands everything on and
 // keeps it. It can also answer in the place of the server.
 
-import net, { type Server, type Socket } from 'node:net'
+import net, { type Socket } from 'node:net'
 import { backend } from '../../src/wire/backend.ts'
 import { frontend } from '../../src/wire/frontend.ts'
+import { type Forwarder, listenWith } from './forwarder.ts'
 
 /** One connection. Its startup packet is the beginning of `said`. */
 export class Tapped {
@@ -50,41 +51,33 @@ export class Recorder {
   readonly connections: Tapped[] = []
   /** Given a startup packet, what to answer with before hanging up; undefined: the server answers. */
   instead: (startup: Buffer) => Buffer | undefined = () => undefined
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
+  readonly #forwarder: Forwarder
 
-  private constructor(server: Server, serverPort: number) {
-    this.#server = server
-    server.on('connection', (socket) => this.#accept(socket, serverPort))
+  private constructor(forwarder: Forwarder) {
+    this.#forwarder = forwarder
   }
 
   static async start(serverPort: number): Promise<Recorder> {
-    const server = net.createServer({ noDelay: true })
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve)
+    const forwarder = await listenWith((client) => recorder.#accept(client, serverPort), {
+      noDelay: true,
     })
-    return new Recorder(server, serverPort)
+    const recorder = new Recorder(forwarder)
+    return recorder
   }
 
   get port(): number {
-    const address = this.#server.address()
-    if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
-    return address.port
+    return this.#forwarder.port
   }
 
-  stop(): void {
-    this.#server.close()
-    for (const socket of this.#sockets) socket.destroy()
+  stop(): Promise<void> {
+    return this.#forwarder.close()
   }
 
   #accept(client: Socket, serverPort: number): void {
     const tapped = new Tapped()
     this.connections.push(tapped)
     const server = net.connect({ host: '127.0.0.1', port: serverPort, noDelay: true })
-    for (const socket of [client, server]) {
-      this.#sockets.add(socket)
-      socket.on('error', () => socket.destroy())
-    }
+    server.on('error', () => server.destroy())
     client.on('close', () => server.destroy())
     server.on('close', () => client.destroySoon())
     server.on('data', (chunk: Buffer) => {

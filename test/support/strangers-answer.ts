@@ -1,15 +1,18 @@
-// What somebody who has not logged in may be told: N or S, requests for a password, and one FATAL error
-// in pgwarden's own words. Nothing that a target has said.
+// What somebody who has no session may be told: N or S, requests for a token, the proof that it is known
+// here to who has proved to have it, and one FATAL error in pgwarden's own words. Nothing that a target has
+// said.
 
 import { backend, decodeBackend, decodeErrorFields } from '../../src/wire/backend.ts'
 
-/** AuthenticationCleartextPassword, SASL, SASLContinue; SASLFinal, of a proof that was right. */
-const requests: readonly number[] = [3, 10, 11, 12]
+/** AuthenticationCleartextPassword, SASL, SASLContinue. */
+const requests: readonly number[] = [3, 10, 11]
+const saslFinal = 12
 /** Protocol violation, unsupported, not allowed, refused, too many, too slow, no target. */
 const sqlstates = /^(08P01|08001|08006|0A000|28000|28P01|3D000|42501|53300|57014|57P03|58030)$/
 
 /** Throws unless the bytes are that. They may be cut off anywhere. */
-export function checkStrangersAnswer(heard: Buffer): void {
+export function checkStrangersAnswer(heard: Buffer, who: 'a stranger' | 'a token holder'): void {
+  const allowed = who === 'a stranger' ? requests : [...requests, saslFinal]
   const refuse = (why: string): Error =>
     new Error(`${why} before the login: ${JSON.stringify(heard.toString('latin1'))}`)
   let at = 0
@@ -24,7 +27,7 @@ export function checkStrangersAnswer(heard: Buffer): void {
         decodeBackend(heard, at, end)
         break
       case backend.authentication:
-        if (!requests.includes(heard.readInt32BE(at + 5))) throw refuse('an authentication message')
+        if (!allowed.includes(heard.readInt32BE(at + 5))) throw refuse('an authentication message')
         break
       case backend.error: {
         const { V, C } = decodeErrorFields(heard, at, end)

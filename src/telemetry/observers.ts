@@ -1,0 +1,66 @@
+// What the journal and the listeners' certificates go through: counted, and said in the log, a lasting
+// state once. Ignorant of journals and of files.
+
+import type { Clock } from '../clock.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+
+/** Counts every write of the journal, and says when it fails and when it works again. */
+export function journalObserver(meter: Metrics['journal'], log: Log): Metrics['journal'] {
+  let failing = false
+  return {
+    wrote: (records, bytes, ms) => {
+      if (failing) log.info({}, 'the audit journal can be written again')
+      failing = false
+      meter.wrote(records, bytes, ms)
+    },
+    failed: (records, error) => {
+      if (!failing) {
+        log.error({ err: error }, 'the audit journal cannot be written; statements are refused')
+      }
+      failing = true
+      meter.failed(records, error)
+    },
+  }
+}
+
+/** Milliseconds since the epoch. */
+interface Expiring {
+  readonly expiresAt: number
+}
+
+interface CertificateObserver {
+  loaded(certificate: Expiring): void
+  failed(error: unknown): void
+  expiring(certificate: Expiring): void
+}
+
+/** `listener`: its address and port. */
+export function certificateObserver(
+  listener: string,
+  metrics: Metrics,
+  log: Log,
+  clock: Clock,
+): CertificateObserver {
+  const said = ({ expiresAt }: Expiring): object => ({
+    listener,
+    expires: new Date(expiresAt).toISOString(),
+  })
+  return {
+    loaded: (certificate) => {
+      metrics.certificateLoaded(listener, certificate.expiresAt)
+      log.info(said(certificate), 'certificate loaded')
+    },
+    failed: (error) => {
+      metrics.certificateFailed(listener)
+      log.error(
+        { listener, err: error },
+        'the changed certificate files cannot be used; the certificate before goes on being shown',
+      )
+    },
+    expiring: (certificate) => {
+      const over = certificate.expiresAt <= clock.now()
+      log.warn(said(certificate), `the certificate ${over ? 'has expired' : 'expires soon'}`)
+    },
+  }
+}
