@@ -1,10 +1,12 @@
 // A session that somebody else has opened and logged in, as the stream that the pg driver talks over:
 // the driver's own startup packet goes nowhere, and is answered with the greeting that was heard then.
-// So the driver needs no password, no TLS and no list of hosts. Ignorant of what is asked afterwards.
+// So the driver needs no password, no TLS and no list of hosts. It trusts its server, and we do not: it
+// is handed whole messages of a session and nothing else. Ignorant of what is asked afterwards.
 
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { encodeBackend } from '../wire/backend.ts'
+import { type BackendMessage, decodeBackend, encodeBackend } from '../wire/backend.ts'
+import { FrameReader } from '../wire/frames.ts'
 
 export interface OpenSession {
   /** Paused. */
@@ -15,10 +17,52 @@ export interface OpenSession {
   readonly rest: Buffer
 }
 
+/** Far above the largest definition in a catalog. */
+const longestMessage = 64 * 1024 * 1024
+
+/**
+ * Answers to queries. Asked for a password in the middle, the driver would send the one of PGPASSWORD; and
+ * over a message that is cut short it would end the process.
+ */
+const expected: ReadonlySet<BackendMessage['type']> = new Set([
+  'rowDescription',
+  'dataRow',
+  'commandComplete',
+  'emptyQueryResponse',
+  'errorResponse',
+  'noticeResponse',
+  'notificationResponse',
+  'parameterStatus',
+  'readyForQuery',
+  'parseComplete',
+  'bindComplete',
+  'closeComplete',
+  'noData',
+  'parameterDescription',
+  'portalSuspended',
+])
+
 type Done = (error?: Error | null) => void
 
 export class SessionStream extends Duplex {
   readonly #open: () => Promise<OpenSession>
+  readonly #messages = new FrameReader(
+    {
+      need(_type, size) {
+        if (size > longestMessage) throw new Error('the target sent too long a message')
+        return size
+      },
+    },
+    {
+      begin: (_type, _size, bytes, start, end) => {
+        const { type } = decodeBackend(bytes, start, end)
+        if (!expected.has(type)) throw new Error(`the target sent ${type} in a session`)
+        if (!this.push(bytes.subarray(start, end))) this.#session?.socket.pause()
+        return true
+      },
+      rest: () => undefined,
+    },
+  )
   #session: OpenSession | undefined
   #greeted = false
 
@@ -77,9 +121,7 @@ export class SessionStream extends Duplex {
   #start(session: OpenSession): void {
     this.#session = session
     const { socket } = session
-    socket.on('data', (chunk: Buffer) => {
-      if (!this.push(chunk)) socket.pause()
-    })
+    socket.on('data', (chunk: Buffer) => this.#take(chunk))
     socket.on('end', () => {
       this.push(null)
       this.end()
@@ -99,9 +141,18 @@ export class SessionStream extends Duplex {
         encodeBackend({ type: 'authenticationOk' }),
         greeting,
         encodeBackend({ type: 'readyForQuery', status: 'I' }),
-        rest,
       ]),
     )
     socket.resume()
+    this.#take(rest)
+  }
+
+  #take(chunk: Buffer): void {
+    try {
+      this.#messages.push(chunk)
+    } catch (error) {
+      this.#messages.stop()
+      this.destroy(error instanceof Error ? error : new Error(String(error)))
+    }
   }
 }

@@ -47,7 +47,10 @@ export class Replicas {
   /** Resolves when another process has dealt with it; undefined when none has said so in time. */
   async ask(digest: string, client: string): Promise<TakenElsewhere | undefined> {
     // Nobody there, or nobody to be heard: nothing to wait for.
-    if (this.#notices.others === 0 || this.#waiting.size >= mostWaiting) return undefined
+    if (this.#notices.others === 0) return undefined
+    // A session that exists answers within milliseconds: who has waited longest asked for one that does not.
+    const [longest] = this.#waiting.size >= mostWaiting ? this.#waiting.values() : []
+    longest?.(undefined)
     const id = randomUUID()
     return new Promise((resolve) => {
       const settle = (answer: TakenElsewhere | undefined): void => {

@@ -84,7 +84,8 @@ export async function serve(
   const certificate = tls?.certificate
   const proof = await askProof(entrance.authentication, { intake, write, claim, certificate })
   heard()
-  if (proof === undefined) {
+  // Whose time was up, or whose place was taken, has been told so: what it says now opens nothing.
+  if (proof === undefined || socket.writableEnded) {
     socket.destroy()
     return
   }

@@ -15,6 +15,9 @@ import type { SessionState } from './state.ts'
  */
 type Read = 'data' | 'ended' | 'failed'
 
+/** One or two are held for who is in a hurry. A client that sends more for nothing fills our memory. */
+const mostHeldSyncs = 1_000
+
 export class CopyIn {
   readonly #state: SessionState
   readonly #dispatch: Dispatch
@@ -34,7 +37,7 @@ export class CopyIn {
   take(type: number, frame: Frame): Read {
     if (type === frontend.sync) {
       decodeEmpty(frame.bytes, frame.start, frame.end)
-      this.#heldSyncs++
+      if (++this.#heldSyncs > mostHeldSyncs) throw tooManySyncs()
       return 'data'
     }
     this.#heldSyncs = 0
@@ -83,3 +86,11 @@ export class CopyIn {
 }
 
 const sync = encodeFrontend({ type: 'sync' })
+
+function tooManySyncs(): Failure {
+  return new Failure('protocol_violation', {
+    message: 'too many Sync messages during COPY from stdin',
+    detail: `More than ${mostHeldSyncs} came one behind the other, without data between them.`,
+    hint: 'A driver that does this is broken: report it to those who make it.',
+  })
+}

@@ -51,9 +51,12 @@ export class Notifications {
   readonly #heard = new Map<string, Heard>()
   /** Other processes, and when they were last heard. */
   readonly #others = new Map<string, number>()
+  /** The number of what each of them told last. One entry for each process that was ever heard. */
+  readonly #heardUpTo = new Map<string, number>()
   readonly #stopping = new AbortController()
   #connection: Connection | undefined
   #untold = 0
+  #told = 0
   #running: Promise<void> | undefined
   #heartbeat: NodeJS.Timeout | undefined
 
@@ -94,7 +97,8 @@ export class Notifications {
   async tell(topic: string, body: Body): Promise<boolean> {
     const connection = this.#connection
     if (connection === undefined || this.#untold >= mostUntold) return false
-    const text = JSON.stringify({ topic, from: this.#options.instance, body })
+    const { instance: from } = this.#options
+    const text = JSON.stringify({ topic, from, number: ++this.#told, body })
     const notice = seal(connection.key, text)
     if (notice.length > longestNotice) return false
     this.#untold++
@@ -157,8 +161,11 @@ export class Notifications {
   #take(key: Buffer, payload: string): void {
     const text = unseal(key, payload)
     if (text === undefined) return
-    const { topic, from, body } = noticeOf(text)
+    const { topic, from, number, body } = noticeOf(text)
     if (from === this.#options.instance) return
+    // Notices come in the order in which they were told: an older one was kept by somebody, and sent again.
+    if (number <= (this.#heardUpTo.get(from) ?? 0)) return
+    this.#heardUpTo.set(from, number)
     if (topic === goodbye) {
       this.#others.delete(from)
       return
@@ -184,16 +191,19 @@ async function sealKey(client: Client): Promise<Buffer> {
 interface Notice {
   readonly topic: string
   readonly from: string
+  /** Counts what this process has told; 0 is none. */
+  readonly number: number
   readonly body: Body
 }
 
 /** What was unsealed was made by a pgwarden, of this version or another. */
 function noticeOf(text: string): Notice {
   const value: unknown = JSON.parse(text)
-  const { topic, from, body } = fieldsOf(value)
+  const { topic, from, number, body } = fieldsOf(value)
   return {
     topic: typeof topic === 'string' ? topic : '',
     from: typeof from === 'string' ? from : '',
+    number: typeof number === 'number' ? number : 0,
     body: Object.fromEntries(
       Object.entries(fieldsOf(body)).filter(
         (entry): entry is [string, string] => typeof entry[1] === 'string',

@@ -290,6 +290,33 @@ describe('behind a load balancer', () => {
     await other.stop()
   })
 
+  it('what they have told each other does nothing when somebody else tells it again', async () => {
+    const other = await Warden.start(inject('adminUrl'), { beside: warden })
+    const heard: string[] = []
+    await warden.inStore(async (eavesdropper) => {
+      eavesdropper.on('notification', ({ payload }) => heard.push(payload ?? ''))
+      await eavesdropper.query('listen pgwarden')
+      await sleep(500)
+      const client = await sleeping()
+      await cancel(other.port, keyOf(client))
+      await client.hears('readyForQuery')
+
+      client.query('SELECT pg_sleep(300)')
+      await runs(warden, keyOf(client).processId)
+      await eavesdropper.query('select')
+      for (const notice of [...heard]) {
+        await eavesdropper.query('select pg_notify($1, $2)', ['pgwarden', notice])
+      }
+      await expect(client.hears('readyForQuery', 1_000)).rejects.toThrow('no readyForQuery')
+
+      // Who means it is heard as before.
+      await cancel(other.port, keyOf(client))
+      expect(sqlstates(await client.hears('readyForQuery'))).toEqual(['57014'])
+      client.close()
+    })
+    await other.stop()
+  })
+
   it('they find each other again when the connections to the store were cut', async () => {
     const other = await Warden.start(inject('adminUrl'), { beside: warden })
     await sleep(500)

@@ -1,6 +1,7 @@
 // Logging in: by SCRAM with and without channel binding, by a cleartext password, to which target, and
 // what strangers can learn from it, which is nothing.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'node:tls'
 import { generate } from 'selfsigned'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
@@ -27,7 +28,9 @@ beforeAll(async () => {
     shop: ['aliases: [store]', 'serverNames: [shop.db.example]'],
     targets: ['hr:', '  <<: *shop', '  aliases: []', '  serverNames: []'],
   })
-  old = await Warden.start(inject('adminUrl'), { listen: ['authentication: password'] })
+  old = await Warden.start(inject('adminUrl'), {
+    listen: ['authentication: password', 'startupTimeout: 1s'],
+  })
 }, 60_000)
 afterAll(async () => {
   await warden.stop()
@@ -380,6 +383,30 @@ describe('a listener that asks for passwords', () => {
     await client.hears('authenticationCleartextPassword')
     client.says({ type: 'password', data })
     expect(await client.hearsTheEnd()).toMatchObject([{ fields: { S: 'FATAL', C: code } }])
+  })
+})
+
+describe('a client that has been told that its time is up', () => {
+  it('is not let in by what it says then, and spends no token on it', async () => {
+    const { user, password } = await old.login('read_only', { kind: 'single-use' })
+    const late = await WireClient.dial(old.port)
+    late.startup({ user, database: 'shop' })
+    expect((await late.hears('errorResponse')).at(-1)).toMatchObject({
+      fields: { C: '57014', M: 'canceling authentication due to timeout' },
+    })
+    const data = Buffer.from(`${password}\0`)
+    late.says({ type: 'password', data }, { type: 'query', text: Buffer.from('SELECT 666') })
+    await sleep(500)
+    late.close()
+    expect(await old.journal('statement')).not.toContainEqual(
+      expect.objectContaining({ text: 'SELECT 666' }),
+    )
+
+    const client = await WireClient.dial(old.port)
+    client.startup({ user, database: 'shop' })
+    client.says({ type: 'password', data })
+    await client.hears('readyForQuery')
+    client.close()
   })
 })
 

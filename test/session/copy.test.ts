@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadParser } from '../../src/sql/analyse.ts'
-import { complete, failed, ready, row, Script, sql } from '../support/scripted-session.ts'
+import { complete, failed, ready, row, Script, sql, sync } from '../support/scripted-session.ts'
 
 beforeAll(loadParser)
 
@@ -42,6 +42,29 @@ describe('COPY in the middle of a query string', () => {
     expect(script.client(data, fail)).toEqual([data, fail])
     expect(script.upstream(failed('57014'), ready())).toEqual([failed('57014'), ready()])
     expect(script.records('outcome')).toMatchObject([{ result: 'error', sqlstate: '57014' }])
+  })
+})
+
+describe('Syncs in the middle of a COPY', () => {
+  const syncs = (count: number): readonly (typeof sync)[] =>
+    Array.from({ length: count }, () => sync)
+
+  it('go out when it has failed without them', () => {
+    const script = new Script()
+    script.client(sql('COPY t FROM STDIN'))
+    script.upstream(copyIn)
+    expect(script.client(...syncs(1000))).toEqual([])
+    script.upstream(failed('57014'), ready())
+    expect(script.gotUpstream()).toEqual(syncs(1000))
+  })
+
+  it('end the session when there is no end of them: they would all go out at once', () => {
+    const script = new Script()
+    script.client(sql('COPY t FROM STDIN'))
+    script.upstream(copyIn)
+    expect(() => script.client(...syncs(1001))).toThrow(
+      expect.objectContaining({ sqlstate: '08P01', severity: 'FATAL' }),
+    )
   })
 })
 
