@@ -64,13 +64,16 @@ describe('a process that does not know a key', () => {
     expect(await replicas.ask('digest', 'c')).toBeUndefined()
   })
 
-  it('asks for so many at once and no more, and lets all go when it stops', async () => {
+  it('waits for so many at once and no more: who waits longest gives way, and a flood stops nobody', async () => {
     const notices = new FakeNotices()
     const replicas = new Replicas(notices, nobody)
-    const asked = Array.from({ length: 200 }, () => replicas.ask('digest', 'c'))
-    expect(notices.told).toHaveLength(64)
+    const flood = Array.from({ length: 200 }, () => replicas.ask('digest', 'c'))
+    const genuine = replicas.ask('genuine', 'c')
+    expect(await Promise.all(flood.slice(0, 137))).toEqual(Array(137).fill(undefined))
+    notices.says('cancelled', { id: notices.told.at(-1)?.body['id'] ?? '', session: 's1' })
+    expect(await genuine).toEqual({ takenBy: 'other', session: 's1' })
     replicas.stop()
-    expect(new Set(await Promise.all(asked))).toEqual(new Set([undefined]))
+    expect(new Set(await Promise.all(flood))).toEqual(new Set([undefined]))
   })
 })
 
