@@ -5,7 +5,8 @@
 
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { type BackendMessage, decodeBackend, encodeBackend } from '../wire/backend.ts'
+import { type BackendMessage, decodeBackend } from '../wire/backend.ts'
+import { encodeBackend } from '../wire/backend-encoder.ts'
 import { FrameReader } from '../wire/frames.ts'
 
 export interface OpenSession {

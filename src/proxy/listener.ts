@@ -3,7 +3,7 @@
 
 import net, { type Socket } from 'node:net'
 import { Failure } from '../errors.ts'
-import { errorResponse } from '../wire/backend.ts'
+import { errorResponse } from '../wire/backend-encoder.ts'
 import { Anteroom, type Guest } from './anteroom.ts'
 import { Line } from './line.ts'
 import { asFailure } from './login.ts'

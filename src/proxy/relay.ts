@@ -9,7 +9,7 @@ import { Failure } from '../errors.ts'
 import type { SessionPort } from '../session/port.ts'
 import { Session } from '../session/session.ts'
 import type { SessionOptions } from '../session/state.ts'
-import { errorResponse } from '../wire/backend.ts'
+import { errorResponse } from '../wire/backend-encoder.ts'
 import type { Meter } from './ports.ts'
 import { overdue, type TimeLimits } from './time-limits.ts'
 

@@ -14,7 +14,7 @@ import {
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
-import { encodeBackend } from '../wire/backend.ts'
+import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
 import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'

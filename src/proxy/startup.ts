@@ -5,7 +5,7 @@
 
 import type { Socket } from 'node:net'
 import { Failure } from '../errors.ts'
-import { encodeBackend } from '../wire/backend.ts'
+import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { StartupPacket } from '../wire/startup.ts'
 import { decodeStartup, startupSize, version32 } from '../wire/startup.ts'
 import { Intake } from './intake.ts'

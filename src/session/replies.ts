@@ -10,8 +10,8 @@ import {
   decodeErrorFields,
   decodeParameterStatus,
   decodeStatus,
-  errorResponse,
 } from '../wire/backend.ts'
+import { errorResponse } from '../wire/backend-encoder.ts'
 import type { FrameHandler } from '../wire/frames.ts'
 import { commandEnded, type Execution } from './execution.ts'
 import { Ranges } from './ranges.ts'

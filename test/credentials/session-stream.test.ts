@@ -1,7 +1,7 @@
 import { Client } from 'pg'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { SessionStream } from '../../src/credentials/session-stream.ts'
-import { encodeBackend } from '../../src/wire/backend.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { MemorySocket } from '../support/memory-socket.ts'
 
 beforeEach(() => {

@@ -11,10 +11,10 @@ import {
   decodeErrorFields,
   decodeParameterStatus,
   decodeStatus,
-  encodeBackend,
   upstreamFrames,
   upstreamLoginFrames,
 } from '../../src/wire/backend.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { FrameReader, type FrameTable } from '../../src/wire/frames.ts'
 import {
   decodeBindHead,

@@ -3,7 +3,7 @@
 
 import { beforeAll, describe, it } from 'vitest'
 import { loadParser } from '../../src/sql/analyse.ts'
-import { encodeBackend } from '../../src/wire/backend.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 import { anyBackend, anyFrontend } from '../support/any-frame.ts'
 import { FuzzHouse, FuzzSession } from '../support/fuzz-session.ts'

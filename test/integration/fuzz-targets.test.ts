@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { encodeBackend } from '../../src/wire/backend.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { encodeFrontend } from '../../src/wire/frontend.ts'
 import { anyBackend } from '../support/any-frame.ts'
 import { build } from '../support/executable.ts'

@@ -11,7 +11,7 @@ import { asFailure } from '../../src/proxy/login.ts'
 import { type Opening, readStartup } from '../../src/proxy/startup.ts'
 import { TlsDoor } from '../../src/proxy/tls.ts'
 import { Secret } from '../../src/secret.ts'
-import { errorResponse } from '../../src/wire/backend.ts'
+import { errorResponse } from '../../src/wire/backend-encoder.ts'
 import {
   encodeCancelRequest,
   encodeGssEncRequest,

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { Failure } from '../../src/errors.ts'
 import { Secret } from '../../src/secret.ts'
 import type { Upstream } from '../../src/upstream/open.ts'
-import { encodeBackend } from '../../src/wire/backend.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { type Forwarder, listenWith } from '../support/forwarder.ts'
 import { connectorTo, serverAt } from '../support/upstream.ts'
 

@@ -3,7 +3,7 @@
 
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadParser } from '../../src/sql/analyse.ts'
-import { encodeBackend } from '../../src/wire/backend.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import {
   bind,
   complete,

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { Receipt } from '../../src/audit/journal.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
-import { encodeBackend } from '../../src/wire/backend.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 import { emptySnapshot } from '../support/catalogs.ts'
 import {

@@ -2,7 +2,7 @@
 // generator, so that one seed tells everything of a case.
 
 import fc from 'fast-check'
-import { encodeBackend } from '../../src/wire/backend.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { encodeFrontend } from '../../src/wire/frontend.ts'
 import { anyBackendMessage, anyFrontendMessage } from './messages.ts'
 import { pick, type Random } from './random-session.ts'

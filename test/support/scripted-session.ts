@@ -13,7 +13,8 @@ import { predefinedRoles } from '../../src/policy/roles.ts'
 import type { Clearance, SessionPort } from '../../src/session/port.ts'
 import { nothingToRecord } from '../../src/session/port.ts'
 import { Session } from '../../src/session/session.ts'
-import { type BackendMessage, decodeBackend, encodeBackend } from '../../src/wire/backend.ts'
+import { type BackendMessage, decodeBackend } from '../../src/wire/backend.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { decodeFrontend, encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 
 export interface ScriptOptions {

@@ -3,7 +3,8 @@
 // would end the connection over makes it throw.
 // PostgreSQL documentation, "Message Flow".
 
-import { type BackendMessage, encodeBackend } from '../../src/wire/backend.ts'
+import type { BackendMessage } from '../../src/wire/backend.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { FrameReader, headerBytes } from '../../src/wire/frames.ts'
 import { decodeBindHead, decodeExecute, decodeTarget, frontend } from '../../src/wire/frontend.ts'
 import { complete, failed, ready } from './scripted-session.ts'
