@@ -80,22 +80,19 @@ export async function logIn(
     await refusals.record(peer.address, refusedLogin(identity, asFailure(error).code, undefined))
     throw error
   })
-  if (verified.type === 'refused') {
+  // A client that asked for this proof must have it before anything else, also before an error.
+  const data = verified.type === 'refused' ? undefined : verified.serverFinal
+  if (data !== undefined) write(encodeBackend({ type: 'authenticationSASLFinal', data }))
+  if (verified.type !== 'authorized') {
     const { reason, tokenId } = verified
     deps.meter.login('refused', reason)
     await refusals.record(peer.address, refusedLogin(identity, reason, tokenId))
+    if (verified.type === 'misdirected') {
+      throw misdirection(verified, wanted, destination, deps.requestable(principal))
+    }
     throw new Failure('invalid_password', {
       message: `password authentication failed for user "${user}"`,
     })
-  }
-  // A client that asked for this proof must have it before anything else, also before an error.
-  const { serverFinal: data } = verified
-  if (data !== undefined) write(encodeBackend({ type: 'authenticationSASLFinal', data }))
-  if (verified.type === 'misdirected') {
-    const { reason, tokenId } = verified
-    deps.meter.login('refused', reason)
-    await refusals.record(peer.address, refusedLogin(identity, reason, tokenId))
-    throw misdirection(verified, wanted, destination, deps.requestable(principal))
   }
   const { authorization } = verified
   try {

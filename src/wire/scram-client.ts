@@ -2,11 +2,11 @@
 // messages, every field checked, the server's own proof included. Ignorant of sockets and of TLS: what
 // to bind to is given. RFC 5802, RFC 7677, RFC 5929; PostgreSQL documentation, "SASL Authentication".
 
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { Failure } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import { saslprep } from './saslprep.ts'
-import { clientKey, saltedPassword, serverKey, storedKey } from './scram.ts'
+import { clientKey, hmac, saltedPassword, serverKey, storedKey, xor } from './scram.ts'
 
 /** A server may ask for any number of iterations; a hostile one must not keep us busy for ever. */
 const maxIterations = 1_000_000
@@ -79,9 +79,8 @@ export class ScramClient {
     const keys = await this.#keys(this.#password, Buffer.from(salt, 'base64'), iterations)
     const finalBare = `c=${this.#bindingData.toString('base64')},r=${nonce}`
     const authMessage = `${this.#firstBare},${text},${finalBare}`
-    const signature = createHmac('sha256', storedKey(keys.client)).update(authMessage).digest()
-    const proof = Buffer.from(keys.client.map((byte, at) => byte ^ (signature[at] ?? 0)))
-    this.#serverSignature = createHmac('sha256', keys.server).update(authMessage).digest()
+    const proof = xor(keys.client, hmac(storedKey(keys.client), authMessage))
+    this.#serverSignature = hmac(keys.server, authMessage)
     return Buffer.from(`${finalBare},p=${proof.toString('base64')}`)
   }
 

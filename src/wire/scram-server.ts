@@ -3,10 +3,10 @@
 // Ignorant of who logs in and of where verifiers come from: the challenge needs only the salt.
 // RFC 5802, RFC 7677, RFC 5929; error words as in PostgreSQL's auth-scram.c.
 
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { Failure } from '../errors.ts'
 import { Body } from './body.ts'
-import { type ScramVerifier, storedKey } from './scram.ts'
+import { hmac, type ScramVerifier, storedKey, xor } from './scram.ts'
 
 const plain = 'SCRAM-SHA-256'
 const plus = 'SCRAM-SHA-256-PLUS'
@@ -132,8 +132,7 @@ export function proves(
   { authMessage, proof }: ScramProof,
   verifier: Pick<ScramVerifier, 'storedKey'>,
 ): boolean {
-  const signature = createHmac('sha256', verifier.storedKey).update(authMessage).digest()
-  const clientKey = Buffer.from(proof.map((byte, at) => byte ^ (signature[at] ?? 0)))
+  const clientKey = xor(proof, hmac(verifier.storedKey, authMessage))
   return timingSafeEqual(storedKey(clientKey), verifier.storedKey)
 }
 
@@ -142,8 +141,7 @@ export function serverFinal(
   { authMessage }: ScramProof,
   verifier: Pick<ScramVerifier, 'serverKey'>,
 ): Buffer {
-  const signature = createHmac('sha256', verifier.serverKey).update(authMessage).digest()
-  return Buffer.from(`v=${signature.toString('base64')}`)
+  return Buffer.from(`v=${hmac(verifier.serverKey, authMessage).toString('base64')}`)
 }
 
 /** What `c=` must hold behind the gs2 header. The flag says what the client believes of us. */

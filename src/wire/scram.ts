@@ -26,8 +26,14 @@ export function saltedPassword(
   })
 }
 
-function hmac(key: Buffer, text: string | Buffer): Buffer {
+/** HMAC(key, text). */
+export function hmac(key: Buffer, text: string | Buffer): Buffer {
   return createHmac('sha256', key).update(text).digest()
+}
+
+/** `bytes` XOR `mask`, of the same length: ClientProof from ClientKey and ClientSignature, and back. */
+export function xor(bytes: Buffer, mask: Buffer): Buffer {
+  return Buffer.from(bytes.map((byte, at) => byte ^ (mask[at] ?? 0)))
 }
 
 /** What the client proves to have, without sending it. */
