@@ -9,6 +9,7 @@ import { Failure } from '../errors.ts'
 import { compileRoles } from '../policy/permissions.ts'
 import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
+import type { NamePart } from './application-name.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
@@ -73,6 +74,8 @@ export interface TargetConfig {
     readonly idleInTransactionMs: number | undefined
     readonly transactionMs: number | undefined
   }
+  /** Under which name PostgreSQL shows its sessions; without parts, the one that the client gives. */
+  readonly applicationName: readonly NamePart[]
   readonly catalog: {
     /** Whether functions, views and types of the target are read, to judge statements by them. */
     readonly snapshot: boolean
@@ -283,6 +286,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     targetSessionAttrs,
     requireAuth,
     channelBinding,
+    applicationName,
     catalog,
     credentials,
   } = raw
@@ -303,6 +307,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
       idleInTransactionMs: milliseconds(limits.idleInTransactionTimeout),
       transactionMs: milliseconds(limits.transactionTimeout),
     },
+    applicationName,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },
   }

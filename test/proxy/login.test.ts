@@ -41,6 +41,7 @@ const shop: Target = {
   serverNames: [],
   clientCertificate: 'none',
   limits: unlimited,
+  applicationName: [],
 }
 
 /** A login of the role, and the startup packet that the target got. */
@@ -180,5 +181,34 @@ describe('a target that requires a client certificate', () => {
     const certificate = { subject: 'CN=alice', sha256: 'ab' }
     const { asked } = await login('read_only', {}, said, { target, certificate })
     expect(asked.get('database')).toBe('db')
+  })
+})
+
+describe('the name of a session in PostgreSQL', () => {
+  const applicationName = [
+    { type: 'text', text: 'pgwarden ' },
+    { type: 'principal' },
+    { type: 'text', text: ' ' },
+    { type: 'application' },
+  ] as const
+
+  it('carries who it is, and the client’s own name stands in the audit', async () => {
+    const asked = { application_name: 'psql' }
+    const session = await login('read_only', asked, said, { target: { applicationName } })
+    expect(session.asked.get('application_name')).toBe('pgwarden alice psql')
+    expect(session.loggedIn.application).toBe('psql')
+  })
+
+  it('is not taken back by a client that writes the setting otherwise, or in its options', async () => {
+    const asked = { Application_Name: 'x', options: '-c APPLICATION_NAME=y' }
+    const session = await login('read_only', asked, said, { target: { applicationName } })
+    const names = [...session.asked].filter(([name]) => name.toLowerCase() === 'application_name')
+    expect(names).toEqual([['application_name', 'pgwarden alice x']])
+    expect(session.loggedIn.application).toBe('x')
+  })
+
+  it('is the client’s own where the operator has left it empty', async () => {
+    const { asked } = await login('read_only', { application_name: 'psql' })
+    expect(asked.get('application_name')).toBe('psql')
   })
 })
