@@ -53,9 +53,14 @@ export async function* examineTrial(
   try {
     login = await within(surgery, `getting a login from ${source}`, limit, () => issuing)
   } catch (error) {
-    await takeBackLate(issuing)
     const advice = `Look at ${source}, and at what the database's log says.`
-    yield fail(subject, `no login was issued: ${sentence(error)}`, advice)
+    // We have lost our patience, and the login may come yet.
+    const late = await lateLogin(issuing)
+    try {
+      yield fail(subject, `no login was issued: ${sentence(error)}`, advice)
+    } finally {
+      if (late !== undefined) yield* takeBack(subject, late, surgery)
+    }
     return
   }
   try {
@@ -123,15 +128,16 @@ function* tooMuch(subject: string, rights: Rights): Generator<Finding> {
   )
 }
 
-/** We have lost our patience, and the login may come yet. */
-async function takeBackLate(issuing: Promise<TrialLogin>): Promise<void> {
-  const none = new AbortController()
-  const late = await Promise.race([
-    issuing.catch(() => undefined),
-    sleep(limit, undefined, { signal: none.signal }),
-  ])
-  none.abort()
-  if (late !== undefined) await late.revoke()
+async function lateLogin(issuing: Promise<TrialLogin>): Promise<TrialLogin | undefined> {
+  const waiting = new AbortController()
+  try {
+    return await Promise.race([
+      issuing.catch(() => undefined),
+      sleep(limit, undefined, { signal: waiting.signal }),
+    ])
+  } finally {
+    waiting.abort()
+  }
 }
 
 async function* takeBack(
