@@ -27,8 +27,9 @@ import { CertificateWatch } from './certificates/watch.ts'
 import type { IssuedToken, Operations, Running, TokenRequest } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Config, type ListenConfig, loadConfig } from './config/config.ts'
-import { Administration, type Connect } from './credentials/administration.ts'
+import type { Connect } from './credentials/administrative-connection.ts'
 import { Broker } from './credentials/broker.ts'
+import { Inspection } from './credentials/inspection.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
 import { JournalFiles } from './journal/files.ts'
@@ -207,7 +208,9 @@ async function start(
   broker.start()
   started('broker', () => broker.stop())
 
-  const snapshots = new SnapshotReader(broker, (target) => catalogs.changed(target))
+  const inspection = inspectionOf(config, connector, problem('inspection'))
+  started('inspection', () => inspection.close())
+  const snapshots = new SnapshotReader(inspection, (target) => catalogs.changed(target))
   const catalogs = new Catalogs({
     refreshEveryMs: new Map(
       [...config.targets.values()]
@@ -283,25 +286,34 @@ function onPrimary(connector: Connector): Connect {
   return (request) => connector.connect({ ...request, attributes: 'primary' })
 }
 
+function inspectionOf(
+  { targets }: Config,
+  connector: Connector,
+  onProblem: (error: unknown) => void,
+): Inspection {
+  const inspected = [...targets].map(([name, { database, connectTimeoutMs, credentials }]) => {
+    const login = () => Promise.resolve(credentials.broker)
+    return [name, { database, connectTimeoutMs, login }] as const
+  })
+  return new Inspection(new Map(inspected), onPrimary(connector), onProblem)
+}
+
 /** The text of a snapshot taken now, past any running pgwarden. */
 async function snapshot(config: Config, name: string): Promise<string> {
-  const target = config.targets.get(name)
-  if (target === undefined) {
+  if (!config.targets.has(name)) {
     throw new Failure('not_found', {
       message: `there is no target "${name}"`,
       hint: `Choose one of ${[...config.targets.keys()].join(', ')}.`,
     })
   }
   await loadParser()
-  const connect = onPrimary(new Connector(config.targets, systemClock))
-  const administration = new Administration(name, target, connect, () => undefined)
+  const connector = new Connector(config.targets, systemClock)
+  const inspection = inspectionOf(config, connector, () => undefined)
   try {
-    const reader = new SnapshotReader({
-      inspect: (_, work, signal) => administration.inspect(work, signal),
-    })
+    const reader = new SnapshotReader(inspection)
     return snapshotText(await reader.read(name, AbortSignal.timeout(snapshotWithin)))
   } finally {
-    await administration.close()
+    await inspection.close()
   }
 }
 

@@ -10,7 +10,8 @@ import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import { defaultIterations, scramVerifier } from '../wire/scram.ts'
-import { Administration, type BrokerTarget, type Connect, type Query } from './administration.ts'
+import { Administration, type BrokerTarget } from './administration.ts'
+import type { Connect } from './administrative-connection.ts'
 import { retried } from './retry.ts'
 
 /** Implemented by store/. */
@@ -117,18 +118,6 @@ export class Broker {
     const open = await this.#leases.openLeases(engine, grantId)
     const results = await Promise.allSettled(open.map((lease) => this.#revoke(lease)))
     for (const result of results) if (result.status === 'rejected') throw result.reason
-  }
-
-  /**
-   * Reads on a target with the broker's own login, in one read-only transaction. Ends when `signal`
-   * is aborted. @throws Failure
-   */
-  async inspect<T>(
-    target: string,
-    work: (query: Query) => Promise<T>,
-    signal: AbortSignal,
-  ): Promise<T> {
-    return this.#target(target).inspect(work, signal)
   }
 
   /** Renews what is held here; revokes what is over or abandoned. Never rejects. */
