@@ -9,13 +9,13 @@ import { type Engine, type Issued, LeaseGone } from '../engine.ts'
 import {
   type DatabaseLogin,
   databaseLogin,
-  forClients,
   loginFor,
+  notIssued,
   unusable,
+  type VaultEngineOptions,
   type VaultLogin,
 } from './login.ts'
 import { VaultProblem } from './problem.ts'
-import type { VaultEngineOptions } from './shared.ts'
 import type { Vault, VaultResponse } from './vault.ts'
 
 /** Vault's own limit where nobody has set another (max_lease_ttl): 768 hours. */
@@ -26,13 +26,11 @@ export class VaultDynamic implements Engine {
   readonly roles = 'own'
   readonly #vault: Vault
   readonly #clock: Clock
-  readonly #target: string
   readonly #logins: ReadonlyMap<string, VaultLogin>
 
-  constructor({ vault, target, logins }: VaultEngineOptions, clock: Clock) {
+  constructor({ vault, logins }: VaultEngineOptions, clock: Clock) {
     this.#vault = vault
     this.#clock = clock
-    this.#target = target
     this.#logins = logins
   }
 
@@ -50,7 +48,7 @@ export class VaultDynamic implements Engine {
   }
 
   async issue(_record: LeaseRecord, grant: Grant): Promise<Issued> {
-    const { mount, role } = loginFor(this.#logins, this.#target, grant.role)
+    const { mount, role } = loginFor(this.#logins, grant)
     const path = `${mount}/creds/${role}`
     try {
       const answer = await this.#vault.read(path)
@@ -62,7 +60,7 @@ export class VaultDynamic implements Engine {
         limit: answer.token,
       }
     } catch (error) {
-      throw forClients(error)
+      throw notIssued(error)
     }
   }
 
@@ -89,14 +87,15 @@ export class VaultDynamic implements Engine {
     await this.#revoke(leaseOf(record))
   }
 
-  /** A lease that cannot be used is not left behind: nobody else knows of it. */
+  /** A lease that cannot be used is not left behind: nobody else has its id. */
   async #loginOf(path: string, answer: VaultResponse): Promise<DatabaseLogin> {
     try {
       if (answer.leaseId === '') throw unusable(path, 'no lease: is this a database mount?')
       if (answer.leaseMs <= 0) throw unusable(path, 'a lease without a life')
       return databaseLogin(path, answer.data)
     } catch (error) {
-      if (answer.leaseId !== '') await this.#revoke(answer.leaseId)
+      // That it is not revoked must not pass for "nothing was issued".
+      if (answer.leaseId !== '') await this.#revoke(answer.leaseId).catch(stillThere)
       throw error
     }
   }
@@ -109,4 +108,10 @@ export class VaultDynamic implements Engine {
 function leaseOf({ vaultLease }: LeaseRecord): string {
   if (vaultLease !== undefined) return vaultLease
   throw new Error('a lease whose id was never heard can only run out')
+}
+
+function stillThere(error: unknown): never {
+  throw error instanceof VaultProblem
+    ? new VaultProblem(error.kind, error.message, { unanswered: true })
+    : error
 }

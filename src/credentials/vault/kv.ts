@@ -3,8 +3,8 @@
 // Vault documentation: "KV secrets engine - version 2".
 
 import type { Engine } from '../engine.ts'
-import { databaseLogin, unusable } from './login.ts'
-import { SharedLogin, type VaultEngineOptions } from './shared.ts'
+import { databaseLogin, unusable, type VaultEngineOptions } from './login.ts'
+import { SharedLogin } from './shared.ts'
 
 /** Nothing tells when a secret is changed: after this time it is read anew. */
 const believedFor = 5 * 60 * 1000

@@ -1,9 +1,11 @@
 // What the three Vault engines have in common: which login is meant, and one read out of an answer with
 // nothing taken on trust. Ignorant of leases.
 
-import { Failure } from '../../errors.ts'
+import type { Grant } from '../../access/access.ts'
 import { Secret } from '../../secret.ts'
+import { NotIssued, noSuchRole } from '../engine.ts'
 import { failureOf, VaultProblem } from './problem.ts'
+import type { Vault } from './vault.ts'
 
 /** What is asked of Vault for a pgwarden role. */
 export interface VaultLogin {
@@ -20,18 +22,17 @@ export interface DatabaseLogin {
 /** PostgreSQL cuts longer names; the role that logs in would not be the one that is looked for later. */
 const longestName = 63
 
-/** @throws Failure when the target has no such role. */
-export function loginFor(
-  logins: ReadonlyMap<string, VaultLogin>,
-  target: string,
-  role: string,
-): VaultLogin {
-  const login = logins.get(role)
-  if (login !== undefined) return login
-  throw new Failure('invalid_authorization', {
-    message: `target "${target}" has no role "${role}"`,
-    hint: 'Ask for another role, or ask your administrator to add this one to the target.',
-  })
+export interface VaultEngineOptions {
+  readonly vault: Vault
+  /** By pgwarden role. */
+  readonly logins: ReadonlyMap<string, VaultLogin>
+}
+
+/** @throws NotIssued when none is configured for this grant. */
+export function loginFor(logins: ReadonlyMap<string, VaultLogin>, grant: Grant): VaultLogin {
+  const login = logins.get(grant.role)
+  if (login === undefined) throw new NotIssued(noSuchRole(grant.target, grant.role))
+  return login
 }
 
 /**
@@ -58,7 +59,12 @@ export function unusable(path: string, what: string): VaultProblem {
   return new VaultProblem('invalid', `${path}: the answer has ${what}`)
 }
 
-/** What a client hears of it: the log gets the rest, as the cause. */
-export function forClients(error: unknown): unknown {
-  return error instanceof VaultProblem ? failureOf(error) : error
+/**
+ * What issue() throws: for a client without addresses and paths, which the log finds in the cause. Where
+ * an answer may have been lost on the way, nobody can be certain that nothing was issued.
+ */
+export function notIssued(error: unknown): unknown {
+  if (!(error instanceof VaultProblem)) return error
+  const failure = failureOf(error)
+  return error.unanswered ? failure : new NotIssued(failure)
 }

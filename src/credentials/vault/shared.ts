@@ -5,16 +5,14 @@
 import type { Grant } from '../../access/access.ts'
 import type { LeaseRecord } from '../../access/lease.ts'
 import { type Engine, type Issued, LeaseGone } from '../engine.ts'
-import { type DatabaseLogin, forClients, loginFor, type VaultLogin } from './login.ts'
+import {
+  type DatabaseLogin,
+  loginFor,
+  notIssued,
+  type VaultEngineOptions,
+  type VaultLogin,
+} from './login.ts'
 import type { Vault } from './vault.ts'
-
-export interface VaultEngineOptions {
-  readonly vault: Vault
-  /** The target's name, for messages. */
-  readonly target: string
-  /** By pgwarden role. */
-  readonly logins: ReadonlyMap<string, VaultLogin>
-}
 
 export interface ToldLogin extends DatabaseLogin {
   /** How long it can be believed. */
@@ -48,13 +46,13 @@ export class SharedLogin implements Engine {
   }
 
   async issue(_record: LeaseRecord, grant: Grant): Promise<Issued> {
-    const { vault, target, logins } = this.#options
-    const login = loginFor(logins, target, grant.role)
+    const { vault, logins } = this.#options
+    const login = loginFor(logins, grant)
     try {
       const told = await this.#ask(vault, login)
       return { ...told, vaultLease: undefined, renewable: false }
     } catch (error) {
-      throw forClients(error)
+      throw notIssued(error)
     }
   }
 

@@ -3,8 +3,8 @@
 // Vault documentation: "Database secrets engine", static roles.
 
 import type { Engine } from '../engine.ts'
-import { databaseLogin, unusable } from './login.ts'
-import { SharedLogin, type VaultEngineOptions } from './shared.ts'
+import { databaseLogin, unusable, type VaultEngineOptions } from './login.ts'
+import { SharedLogin } from './shared.ts'
 
 export function vaultStatic(options: VaultEngineOptions): Engine {
   return new SharedLogin('vault-static', options, async (vault, { mount, role }) => {
