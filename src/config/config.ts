@@ -9,6 +9,7 @@ import { Failure } from '../errors.ts'
 import { compileRoles } from '../policy/permissions.ts'
 import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
+import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
@@ -79,16 +80,7 @@ export interface TargetConfig {
     /** The longest time between two reads. */
     readonly refreshEveryMs: number
   }
-  readonly credentials: {
-    readonly broker: {
-      readonly user: string
-      readonly password: Secret
-      /** What becomes of the objects that a database role leaves behind. */
-      readonly owned: { readonly reassignTo: string } | 'drop'
-      /** By role: the statements that give a new database role its membership. */
-      readonly creation: ReadonlyMap<string, readonly string[]>
-    }
-  }
+  readonly credentials: CredentialsConfig
 }
 
 /** @throws Failure invalid_configuration */
@@ -177,13 +169,8 @@ function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
       const message = 'no listener asks clients for certificates: give one a tls.clientCa'
       problems.push({ path: ['targets', target, 'clientCertificate'], message })
     }
-    const path = ['targets', target, 'credentials', 'broker', 'creation']
-    const offered = Object.keys(credentials.broker.creation)
-    if (offered.length === 0) problems.push({ path, message: 'expected at least one role' })
-    for (const role of offered) {
-      if (known.has(role)) continue
-      problems.push({ path: [...path, role], message: 'there is no such role', atKey: true })
-    }
+    const at = ['targets', target, 'credentials']
+    problems.push(...credentialsProblems(at, credentials, { roles: known, hasVault: false }))
   }
   return problems
 }
@@ -286,7 +273,6 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     catalog,
     credentials,
   } = raw
-  const { user, password, owned, creation } = credentials.broker
   return {
     name,
     database,
@@ -304,7 +290,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
       transactionMs: milliseconds(limits.transactionTimeout),
     },
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
-    credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },
+    credentials: credentialsOf(credentials),
   }
 }
 

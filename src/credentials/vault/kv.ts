@@ -1,0 +1,21 @@
+// Logins that somebody keeps in Vault's KV store, version 2, for databases that Vault cannot manage: the
+// keys "username" and "password" of a secret. Ignorant of who changes them, and of when they are read.
+// Vault documentation: "KV secrets engine - version 2".
+
+import type { Engine } from '../engine.ts'
+import { databaseLogin, unusable, type VaultEngineOptions } from './login.ts'
+import { SharedLogin } from './shared.ts'
+
+/** Nothing tells when a secret is changed: after this time it is read anew. */
+const believedFor = 5 * 60 * 1000
+
+export function vaultKv(options: VaultEngineOptions): Engine {
+  return new SharedLogin('vault-kv', options, async (vault, { mount, role }) => {
+    const path = `${mount}/data/${role}`
+    const secret = (await vault.read(path)).data['data']
+    if (typeof secret !== 'object' || secret === null) {
+      throw unusable(path, 'no "data": is this a KV mount of version 2?')
+    }
+    return { ...databaseLogin(path, { ...secret }), lifeMs: believedFor }
+  })
+}

@@ -1,0 +1,18 @@
+// Vault's database engine with static roles: a database role that is there already, whose password Vault
+// changes now and then. Ignorant of when a password is read.
+// Vault documentation: "Database secrets engine", static roles.
+
+import type { Engine } from '../engine.ts'
+import { databaseLogin, unusable, type VaultEngineOptions } from './login.ts'
+import { SharedLogin } from './shared.ts'
+
+export function vaultStatic(options: VaultEngineOptions): Engine {
+  return new SharedLogin('vault-static', options, async (vault, { mount, role }) => {
+    const path = `${mount}/static-creds/${role}`
+    const { data } = await vault.read(path)
+    // Seconds until the next rotation; at 0 it is being rotated, or Vault is late with it.
+    const { ttl } = data
+    if (typeof ttl !== 'number' || !(ttl >= 0)) throw unusable(path, 'no "ttl"')
+    return { ...databaseLogin(path, data), lifeMs: Math.max(1, ttl) * 1000 }
+  })
+}
