@@ -4,11 +4,9 @@
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { newGrant } from './access/grant.ts'
 import { TokenLogin } from './access/login.ts'
+import { RevokedGrants } from './access/revoked.ts'
 import { SittingKeeper } from './access/sittings.ts'
-import { issueToken } from './access/token.ts'
 import { createApi } from './api/api.ts'
 import { serveApi } from './api/serve.ts'
 import { Journal } from './audit/journal.ts'
@@ -17,16 +15,15 @@ import {
   journalCloseRecord,
   proxyStartRecord,
   proxyStopRecord,
-  tokenIssuedRecord,
 } from './audit/record.ts'
 import { Catalogs } from './catalog/catalogs.ts'
 import { SnapshotReader } from './catalog/reader.ts'
 import { readSnapshotFile, snapshotText } from './catalog/snapshot-file.ts'
 import { readCertificate } from './certificates/files.ts'
 import { CertificateWatch } from './certificates/watch.ts'
-import type { IssuedToken, Operations, Running, TokenRequest } from './cli/operations.ts'
+import type { Operations, Running } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { type Config, type ListenConfig, loadConfig } from './config/config.ts'
+import { type Config, loadConfig } from './config/config.ts'
 import type { Connect } from './credentials/administrative-connection.ts'
 import { Broker } from './credentials/broker.ts'
 import { Inspection } from './credentials/inspection.ts'
@@ -35,6 +32,7 @@ import { Failure } from './errors.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tailDirectory } from './journal/follow.ts'
 import { verifyDirectory } from './journal/verify.ts'
+import { issue, listGrants, revoke } from './operator.ts'
 import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
@@ -66,6 +64,10 @@ export const operations: Operations = {
   },
 
   issueToken: async (request) => issue(await loadConfig(request.configFile), request),
+
+  listGrants: async ({ configFile, all }) => listGrants(await loadConfig(configFile), all),
+
+  revokeGrant: async (request) => revoke(await loadConfig(request.configFile), request),
 
   policy: async ({ configFile }) => {
     await loadParser()
@@ -238,11 +240,12 @@ async function start(
     if (certificates !== undefined) started('certificate', () => certificates.stop())
     listenerOptions.push({ ...listen, certificates })
   }
+  const revoked = new RevokedGrants()
   const listeners = new Listeners(
     listenerOptions,
     { maxStatementBytes: config.limits.statementBytes },
     {
-      tokens: new TokenLogin(store, clock, config.tokens),
+      tokens: new TokenLogin(store, clock, config.tokens, revoked),
       credentials: broker,
       upstream: connector,
       policy,
@@ -252,6 +255,8 @@ async function start(
       sittings,
       catalogs,
       notices,
+      revoked,
+      revocations: store,
       clock,
       meter: metrics,
       log,
@@ -317,79 +322,9 @@ async function snapshot(config: Config, name: string): Promise<string> {
   }
 }
 
-/** A grant and a token of it, on the word of whoever may read the configuration. */
-async function issue(config: Config, request: TokenRequest | DemoRequest): Promise<IssuedToken> {
-  const clock = systemClock
-  const { principal, target, role, forMs, kind, reason } = request
-  const listen = advised(config)
-  const roles = new Set(config.roles.map(({ name }) => name))
-  const now = clock.now()
-  const grant = newGrant(
-    { principal, target, role, startsAt: now, durationMs: forMs, reason },
-    { roles, targets: config.targets },
-  )
-  const token = await issueToken(grant, kind, now, config.tokens)
-  const store = await Store.open({ ...config.store, connections: 1, onProblem: () => undefined })
-  try {
-    // Recorded first: access that the journal does not know of must not exist.
-    await recordIssue(config, clock, tokenIssuedRecord({ grant, tokenId: token.record.id, kind }))
-    await store.insertGrant(grant)
-    await store.insertToken(token.record)
-  } finally {
-    await store.close()
-  }
-  return {
-    token: token.text,
-    tokenId: token.record.id,
-    grantId: grant.id,
-    endsAt: grant.endsAt,
-    redeemBy: kind === 'reusable' ? undefined : token.record.redeemBy,
-    connection: {
-      host: reachable(listen.address),
-      port: listen.port,
-      database: target,
-      user: principal,
-      sslmode: listen.tls === undefined ? 'disable' : 'require',
-    },
-  }
-}
-
-type DemoRequest = Omit<TokenRequest, 'configFile'>
-
-/** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
-async function recordIssue(config: Config, clock: Clock, fields: string): Promise<void> {
-  for (let triesLeft = 20; ; triesLeft--) {
-    try {
-      const files = JournalFiles.open({ ...config.journal, clock, chain: 'operator' })
-      try {
-        const journal = new Journal(files.storage, files.tip, clock)
-        await journal.record(fields)
-        await journal.record(journalCloseRecord())
-        return
-      } finally {
-        files.storage.close()
-      }
-    } catch (error) {
-      if (triesLeft === 0 || !(error instanceof Failure)) throw error
-      await sleep(100)
-    }
-  }
-}
-
 /** After a failed write only another write can show that all is well, and traffic may stay away. */
 async function journalWorks(journal: Journal): Promise<void> {
   if (!journal.healthy) await journal.record(journalCheckRecord())
-}
-
-/** The listener that a client is best sent to: one with TLS, where there is one. */
-function advised({ listen: [first, ...more] }: Config): ListenConfig {
-  return first.tls === undefined ? (more.find(({ tls }) => tls !== undefined) ?? first) : first
-}
-
-/** Where a client on this machine finds a listener that is bound to every address. */
-function reachable(address: string): string {
-  if (address === '0.0.0.0') return '127.0.0.1'
-  return address === '::' ? '::1' : address
 }
 
 function bracketed(address: string): string {

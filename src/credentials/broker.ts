@@ -120,6 +120,11 @@ export class Broker {
     for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 
+  /** The grants of which this process holds a login. */
+  get grants(): Iterable<string> {
+    return this.#held.keys()
+  }
+
   /** Renews what is held here; revokes what is over or abandoned. Never rejects. */
   sweep(): Promise<void> {
     this.#sweeping ??= this.#renew()

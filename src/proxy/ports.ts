@@ -99,6 +99,14 @@ export interface CredentialSource {
    * something is not certain to be gone; it is tried again without being asked for.
    */
   endGrant(grantId: string, noticedAt?: number): Promise<void>
+  /** The grants of which this process holds a login. */
+  readonly grants: Iterable<string>
+}
+
+/** Implemented by store/. */
+export interface RevocationSource {
+  /** Which of these grants are revoked. */
+  revokedAmong(grantIds: readonly string[]): Promise<readonly string[]>
 }
 
 /** One session's part in a lease. */
