@@ -35,7 +35,8 @@ export async function insertLease(database: Database, lease: LeaseRecord): Promi
 
 /**
  * Writes down what the engine has said. Whether the lease may be used: it is still open and its grant
- * in force. What is written is written in either case, so that whoever ends it knows what to end.
+ * in force. It is written, and the lease open again, in either case: there is a login now that must be
+ * ended by somebody, whoever believed that there would be none.
  */
 export async function completeLease(
   database: Database,
@@ -43,14 +44,26 @@ export async function completeLease(
   now: number,
 ): Promise<boolean> {
   const rows = await database.rows<{ usable: boolean }>(
-    `update pgwarden.leases l set database_role = $2, vault_lease = $3, expires_at = $4
-      where l.id = $1
-      returning l.ended_at is null and exists (
+    `with found as (select id, ended_at from pgwarden.leases where id = $1 for update)
+     update pgwarden.leases l
+        set database_role = $2, vault_lease = $3, expires_at = $4, renewed_at = now(),
+            ended_at = null, revocation = null
+       from found
+      where l.id = found.id
+      returning found.ended_at is null and exists (
         select from pgwarden.grants g
          where g.id = l.grant_id and g.revoked_at is null and $5 < g.ends_at) as usable`,
     [id, databaseRole, vaultLease, dateOf(expiresAt), new Date(now)],
   )
   return rows[0]?.usable === true
+}
+
+/** It was renewed. */
+export async function moveLease(database: Database, id: string, expiresAt: number): Promise<void> {
+  await database.run(
+    'update pgwarden.leases set expires_at = $2 where id = $1 and ended_at is null',
+    [id, new Date(expiresAt)],
+  )
 }
 
 /** Says that these are still held. Answers those that were not ended by somebody else. */
@@ -126,7 +139,8 @@ export async function staleLeases(
       where l.ended_at is null
         and (l.renewed_at < now() - $2 * interval '1 ms' or g.revoked_at is not null or g.ends_at <= $1)
         and ${mayBeTried}
-        and not (l.database_role is null and l.vault_lease is null and l.expires_at > $1)
+        and not (l.database_role is null and l.vault_lease is null
+                 and coalesce(l.expires_at > $1, false))
       order by l.tried_at nulls first, l.issued_at
       limit 1000`,
     [new Date(now), silentMs],

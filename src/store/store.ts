@@ -73,6 +73,10 @@ export class Store {
     return leases.completeLease(this.#database, lease, now)
   }
 
+  moveLease(id: string, expiresAt: number): Promise<void> {
+    return leases.moveLease(this.#database, id, expiresAt)
+  }
+
   renewLeases(ids: readonly string[]): Promise<string[]> {
     return leases.renewLeases(this.#database, ids)
   }
