@@ -10,6 +10,7 @@ import { SittingKeeper } from './access/sittings.ts'
 import { createApi } from './api/api.ts'
 import { serveApi } from './api/serve.ts'
 import { Journal } from './audit/journal.ts'
+import { leaseIssueRecord, leaseProblemRecord, leaseRevokeRecord } from './audit/lease-record.ts'
 import {
   journalCheckRecord,
   journalCloseRecord,
@@ -24,9 +25,8 @@ import { CertificateWatch } from './certificates/watch.ts'
 import type { Operations, Running } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Config, loadConfig } from './config/config.ts'
-import type { Connect } from './credentials/administrative-connection.ts'
-import { Broker } from './credentials/broker.ts'
-import { Inspection } from './credentials/inspection.ts'
+import { Leases } from './credentials/leases.ts'
+import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
 import { JournalFiles } from './journal/files.ts'
@@ -41,6 +41,8 @@ import { Listeners } from './proxy/listeners.ts'
 import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
+import { openInspection, openTargets } from './targets.ts'
+import { leaseObserver } from './telemetry/lease-observer.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { certificateObserver, journalObserver } from './telemetry/observers.ts'
@@ -199,18 +201,24 @@ async function start(
   started('notifications', () => notices.stop())
 
   const connector = new Connector(config.targets, clock)
-  const broker = new Broker({
-    targets: config.targets,
-    connect: onPrimary(connector),
-    leases: store,
+  const surroundings = { connector, clock, onProblem: problem('targets') }
+  const targets = openTargets(config, surroundings)
+  started('targets', () => targets.close())
+  const leases = new Leases({
+    targets: targets.credentials,
+    store,
     clock,
     instance,
-    onProblem: problem('broker'),
+    observer: leaseObserver(metrics.leases, log, {
+      issued: (lease: LeaseOf) => journal.append(leaseIssueRecord(lease)),
+      revoked: (lease, end: Revoked) => journal.append(leaseRevokeRecord(lease, end)),
+      problem: (lease, failed: RevokeFailed) => journal.append(leaseProblemRecord(lease, failed)),
+    }),
   })
-  broker.start()
-  started('broker', () => broker.stop())
+  leases.start()
+  started('leases', () => leases.stop())
 
-  const inspection = inspectionOf(config, connector, problem('inspection'))
+  const inspection = openInspection(config, surroundings)
   started('inspection', () => inspection.close())
   const snapshots = new SnapshotReader(inspection, (target) => catalogs.changed(target))
   const catalogs = new Catalogs({
@@ -246,7 +254,7 @@ async function start(
     { maxStatementBytes: config.limits.statementBytes },
     {
       tokens: new TokenLogin(store, clock, config.tokens, revoked),
-      credentials: broker,
+      credentials: leases,
       upstream: connector,
       policy,
       journal,
@@ -286,23 +294,6 @@ async function start(
   }
 }
 
-/** Roles are made, and catalogs read, where that is possible whatever sessions are wanted of a target. */
-function onPrimary(connector: Connector): Connect {
-  return (request) => connector.connect({ ...request, attributes: 'primary' })
-}
-
-function inspectionOf(
-  { targets }: Config,
-  connector: Connector,
-  onProblem: (error: unknown) => void,
-): Inspection {
-  const inspected = [...targets].map(([name, { database, connectTimeoutMs, credentials }]) => {
-    const login = () => Promise.resolve(credentials.broker)
-    return [name, { database, connectTimeoutMs, login }] as const
-  })
-  return new Inspection(new Map(inspected), onPrimary(connector), onProblem)
-}
-
 /** The text of a snapshot taken now, past any running pgwarden. */
 async function snapshot(config: Config, name: string): Promise<string> {
   if (!config.targets.has(name)) {
@@ -313,7 +304,8 @@ async function snapshot(config: Config, name: string): Promise<string> {
   }
   await loadParser()
   const connector = new Connector(config.targets, systemClock)
-  const inspection = inspectionOf(config, connector, () => undefined)
+  const surroundings = { connector, clock: systemClock, onProblem: () => undefined }
+  const inspection = openInspection(config, surroundings)
   try {
     const reader = new SnapshotReader(inspection)
     return snapshotText(await reader.read(name, AbortSignal.timeout(snapshotWithin)))

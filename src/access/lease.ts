@@ -46,3 +46,12 @@ export type LeaseEndReason =
  * look; the engine's word is all there is.
  */
 export type LeaseEndResult = 'confirmed' | 'unconfirmed'
+
+/** An open lease that somebody should look after. */
+export interface StaleLease {
+  readonly record: LeaseRecord
+  readonly principal: string
+  readonly role: string
+  /** `grant_over`: it has outlived its grant. `abandoned`: nobody says any more that it is held. */
+  readonly reason: 'grant_over' | 'abandoned'
+}

@@ -5,13 +5,13 @@ import { Failure } from '../errors.ts'
 import { CancelRequests } from './cancel-requests.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
 import { Refusals } from './refusals.ts'
-import { Revocations } from './revocations.ts'
+import { RevocationWatch } from './revocation-watch.ts'
 import type { ServeDependencies } from './serve.ts'
 import { Sessions } from './sessions.ts'
 
 export class Listeners {
   readonly #sessions: Sessions
-  readonly #revocations: Revocations
+  readonly #revocations: RevocationWatch
   readonly #cancelRequests: CancelRequests
   readonly #refusals: Refusals
   readonly #listeners: readonly Listener[]
@@ -27,7 +27,7 @@ export class Listeners {
         deps.log.error({ grantId, err: error }, 'credentials of an ended grant were not revoked')
       })
     })
-    this.#revocations = new Revocations({
+    this.#revocations = new RevocationWatch({
       ...deps,
       sessions: this.#sessions,
       source: deps.revocations,

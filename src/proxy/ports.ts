@@ -99,8 +99,6 @@ export interface CredentialSource {
    * something is not certain to be gone; it is tried again without being asked for.
    */
   endGrant(grantId: string, noticedAt?: number): Promise<void>
-  /** The grants of which this process holds a login. */
-  readonly grants: Iterable<string>
 }
 
 /** Implemented by store/. */

@@ -1,16 +1,15 @@
 // Revoked grants, heard of at once and asked for every few seconds, since a notice can be lost: their sessions
-// are ended in this process. What comes after that (backends, logins) is the business of whoever is told that
-// a grant has no session left. Ignorant of who revokes, and of how processes hear of each other.
+// are ended in this process. What comes after that, their logins, is the business of whoever is told that a
+// grant has no session left. Ignorant of who revokes, and of how processes hear of each other.
 
 import type { RevokedGrants } from '../access/revoked.ts'
-import type { CredentialSource, Log, Notices, RevocationSource } from './ports.ts'
+import type { Log, Notices, RevocationSource } from './ports.ts'
 import type { Sessions } from './sessions.ts'
 
-export interface RevocationsOptions {
+export interface RevocationWatchOptions {
   /** What the sessions' authorizations ask. */
   readonly revoked: RevokedGrants
   readonly sessions: Pick<Sessions, 'grants' | 'endGrant'>
-  readonly credentials: Pick<CredentialSource, 'grants'>
   readonly source: RevocationSource
   readonly notices: Notices
   readonly log: Log
@@ -18,12 +17,12 @@ export interface RevocationsOptions {
 
 const lookEveryMs = 5_000
 
-export class Revocations {
-  readonly #options: RevocationsOptions
+export class RevocationWatch {
+  readonly #options: RevocationWatchOptions
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined
 
-  constructor(options: RevocationsOptions) {
+  constructor(options: RevocationWatchOptions) {
     this.#options = options
     options.notices.hear('grant.revoked', ({ grant }) => {
       if (grant !== undefined) this.#take(grant)
@@ -40,10 +39,10 @@ export class Revocations {
     await this.#looking
   }
 
-  /** One question to the store for all that is open here, and one at a time. */
+  /** One question to the store for all sessions, and one at a time. */
   #look(): void {
-    const { sessions, credentials, source, log } = this.#options
-    const ids = [...new Set([...sessions.grants, ...credentials.grants])]
+    const { sessions, source, log } = this.#options
+    const ids = [...new Set(sessions.grants)]
     if (ids.length === 0) return
     this.#looking ??= source
       .revokedAmong(ids)
