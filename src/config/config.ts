@@ -146,7 +146,7 @@ function plain(source: Source): unknown {
 }
 
 /** What is right by itself and wrong beside the rest. */
-function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
+function disagreements({ listen, http, vault, roles, targets }: RawConfig): Problem[] {
   const problems: Problem[] = []
   const places = listen.map(({ address, port }) => `${address} ${port}`)
   if (places.includes(`${http.address} ${http.port}`)) {
@@ -170,7 +170,9 @@ function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
       problems.push({ path: ['targets', target, 'clientCertificate'], message })
     }
     const at = ['targets', target, 'credentials']
-    problems.push(...credentialsProblems(at, credentials, { roles: known, hasVault: false }))
+    problems.push(
+      ...credentialsProblems(at, credentials, { roles: known, hasVault: vault !== undefined }),
+    )
   }
   return problems
 }

@@ -171,6 +171,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       sittingGrace: duration('1s', '1h').prefault('60s'),
       sittingLogins: whole(1, 10_000).default(32),
     }).prefault({}),
+    vault: z.unknown().optional(),
     roles: z.record(name, role, mapping).prefault({}),
     targets: z.record(name, target, mapping),
   })
