@@ -7,6 +7,7 @@ import { readKv } from './kv.ts'
 import { type DatabaseLogin, databaseLogin, unusable, type VaultLogin } from './login.ts'
 import { VaultProblem } from './problem.ts'
 import { readStatic } from './static.ts'
+import type { VaultToken } from './tokens.ts'
 import type { Vault } from './vault.ts'
 
 export interface OwnLoginOptions {
@@ -21,6 +22,8 @@ interface Held extends DatabaseLogin {
   /** By the clock: from then on it is no good. */
   readonly endsAt: number
   readonly leaseId: string
+  /** A lease ends with the token that it was asked with. */
+  readonly token: VaultToken | undefined
 }
 
 /** Whoever waits for the monitor waits for more than this one answer. */
@@ -39,7 +42,9 @@ export class OwnLogin {
   async current(): Promise<DatabaseLogin> {
     const now = this.#options.clock.elapsed()
     const held = this.#held
-    if (held !== undefined && now < held.freshUntil) return held
+    if (held !== undefined && now < Math.min(held.freshUntil, held.token?.endsAt ?? now + 1)) {
+      return held
+    }
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined
     })
@@ -66,7 +71,13 @@ export class OwnLogin {
     else {
       const read = login.engine === 'static' ? readStatic : readKv
       const told = await read(vault, login, patience)
-      this.#held = { ...told, freshUntil: asked, endsAt: asked + told.lifeMs, leaseId: '' }
+      this.#held = {
+        ...told,
+        freshUntil: asked,
+        endsAt: asked + told.lifeMs,
+        leaseId: '',
+        token: undefined,
+      }
     }
     return this.#held
   }
@@ -75,9 +86,9 @@ export class OwnLogin {
   async #issue(asked: number): Promise<Held> {
     const { vault, login } = this.#options
     const path = `${login.mount}/creds/${login.role}`
-    const { data, leaseId, leaseMs } = await vault.read(path, patience)
+    const { data, leaseId, leaseMs, token } = await vault.read(path, patience)
     if (leaseId === '') throw unusable(path, 'no lease: is this a database mount?')
     const freshUntil = asked + (leaseMs * 2) / 3
-    return { ...databaseLogin(path, data), freshUntil, endsAt: asked + leaseMs, leaseId }
+    return { ...databaseLogin(path, data), freshUntil, endsAt: asked + leaseMs, leaseId, token }
   }
 }
