@@ -6,7 +6,7 @@ import { Failure } from '../../src/errors.ts'
 
 const configuration = `store: { url: postgres://pgwarden:hidden@db/pgwarden }
 journal: { directory: journal }
-vault: { address: https://vault.internal:8200, auth: { token: { file: token } } }
+vault: { addresses: [https://vault.internal:8200], auth: { method: token, token: { file: token } } }
 targets:
   shop:
     host: db
