@@ -89,7 +89,7 @@ describe('database logins from Vault', () => {
 describe('a mistake about database logins is named with its place', () => {
   const at = 'targets.shop.credentials'
   const path =
-    'expected a path in Vault like database or team/database, without a slash at its ends'
+    'expected a path like "team/shop": names of letters, digits, and _ . -, without slashes at its ends'
   const role =
     'expected the name of a role in Vault, or a mapping with role, and engine and mount where they differ'
 

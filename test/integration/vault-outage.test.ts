@@ -78,45 +78,49 @@ it('keeps sessions and warm leases going, tells others within the limit, and rec
   }
 })
 
-it('loses no session under load while Vault is away, and lets new ones in soon after', async () => {
-  await shop.dynamicRole('shop', { ttl: Math.max(60, (3 * outageMs) / 1000), maxTtl: 7200 })
-  const logins = await Promise.all([1, 2, 3, 4].map(() => warden.login('admin')))
-  const sessions = await Promise.all([...logins, ...logins].map((login) => session(login)))
-  let over = false
-  const work = async ({ client }: Session): Promise<number> => {
-    let statements = 0
-    while (!over) {
-      await client.query('select count(*) from generate_series(1, 100)')
-      statements += 1
-      await sleep(5)
+it(
+  'loses no session under load while Vault is away, and lets new ones in soon after',
+  async () => {
+    await shop.dynamicRole('shop', { ttl: Math.max(60, (3 * outageMs) / 1000), maxTtl: 7200 })
+    const logins = await Promise.all([1, 2, 3, 4].map(() => warden.login('admin')))
+    const sessions = await Promise.all([...logins, ...logins].map((login) => session(login)))
+    let over = false
+    const work = async ({ client }: Session): Promise<number> => {
+      let statements = 0
+      while (!over) {
+        await client.query('select count(*) from generate_series(1, 100)')
+        statements += 1
+        await sleep(5)
+      }
+      return statements
     }
-    return statements
-  }
-  const working = Promise.all(sessions.map(work))
+    const working = Promise.all(sessions.map(work))
 
-  await line.cut()
-  const refused: unknown[] = []
-  let slowest = 0
-  for (const end = performance.now() + outageMs; performance.now() < end; ) {
-    const since = performance.now()
-    refused.push(await refusal(await warden.login('admin')))
-    slowest = Math.max(slowest, performance.now() - since)
-    await sleep(100)
-  }
-  await line.mend()
-  const backAfter = await recovered()
+    await line.cut()
+    const refused: unknown[] = []
+    let slowest = 0
+    for (const end = performance.now() + outageMs; performance.now() < end; ) {
+      const since = performance.now()
+      refused.push(await refusal(await warden.login('admin')))
+      slowest = Math.max(slowest, performance.now() - since)
+      await sleep(100)
+    }
+    await line.mend()
+    const backAfter = await recovered()
 
-  over = true
-  const statements = await working
-  expect(statements.every((count) => count > 10)).toBe(true)
-  expect(refused.length).toBeGreaterThan(2)
-  for (const error of refused) expect(error).toMatchObject({ code: '57P03', message: sentence })
-  expect(slowest).toBeLessThan(4_000)
-  expect(backAfter).toBeLessThan(20_000)
-  console.info(
-    `Vault away for ${outageMs} ms: ${statements.reduce((sum, count) => sum + count, 0)} statements` +
-      ` of ${sessions.length} sessions, ${refused.length} logins refused within` +
-      ` ${Math.round(slowest)} ms, back after ${Math.round(backAfter)} ms`,
-  )
-  for (const { client } of sessions) await client.end()
-}, outageMs + 60_000)
+    over = true
+    const statements = await working
+    expect(statements.every((count) => count > 10)).toBe(true)
+    expect(refused.length).toBeGreaterThan(2)
+    for (const error of refused) expect(error).toMatchObject({ code: '57P03', message: sentence })
+    expect(slowest).toBeLessThan(4_000)
+    expect(backAfter).toBeLessThan(20_000)
+    console.info(
+      `Vault away for ${outageMs} ms: ${statements.reduce((sum, count) => sum + count, 0)} statements` +
+        ` of ${sessions.length} sessions, ${refused.length} logins refused within` +
+        ` ${Math.round(slowest)} ms, back after ${Math.round(backAfter)} ms`,
+    )
+    for (const { client } of sessions) await client.end()
+  },
+  outageMs + 60_000,
+)
