@@ -1,4 +1,5 @@
-// The line between pgwarden and a server, at an address that stays: cut and mended as a test wants it.
+// The line between pgwarden and a server, at an address that stays: listened to, cut and mended as a test
+// wants it.
 
 import { once } from 'node:events'
 import net from 'node:net'
@@ -8,6 +9,8 @@ export class Line {
   readonly #server: net.Server
   readonly #sockets = new Set<net.Socket>()
   readonly port: number
+  /** What the server has said. */
+  heard = ''
 
   private constructor(server: net.Server, port: number) {
     this.#server = server
@@ -16,11 +19,15 @@ export class Line {
 
   static async to(host: string, port: number): Promise<Line> {
     const server = net.createServer((client) => {
-      for (const socket of [client, net.connect({ host, port })]) {
+      const upstream = net.connect({ host, port })
+      for (const socket of [client, upstream]) {
         line.#sockets.add(socket)
         socket.on('close', () => line.#sockets.delete(socket))
-        if (socket !== client) join(client, socket)
       }
+      upstream.on('data', (chunk: Buffer) => {
+        line.heard += chunk.toString('utf8')
+      })
+      join(client, upstream)
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')

@@ -33,6 +33,7 @@ export class VaultShop {
   readonly #policy: string
   readonly database: string
   readonly kv: string
+  readonly appRole: string
   /** Of the static role: one of the whole server's. */
   readonly staticUser: string
 
@@ -44,6 +45,7 @@ export class VaultShop {
     this.#policy = `pgwarden-${suffix}`
     this.database = `database-${suffix}`
     this.kv = `kv-${suffix}`
+    this.appRole = `approle-${suffix}`
     this.staticUser = `shop_app_${suffix}`
   }
 
@@ -120,6 +122,16 @@ export class VaultShop {
     return token
   }
 
+  /** An AppRole for pgwarden, mounted at `approle-...`. */
+  async newAppRole(): Promise<{ mount: string; roleId: string; secretId: string }> {
+    await this.ask('POST', `sys/auth/${this.appRole}`, { type: 'approle' })
+    const role = `auth/${this.appRole}/role/pgwarden`
+    await this.ask('POST', role, { token_policies: [this.#policy], token_ttl: '1h' })
+    const { role_id } = await this.ask('GET', `${role}/role-id`)
+    const { secret_id } = await this.ask('POST', `${role}/secret-id`)
+    return { mount: this.appRole, roleId: String(role_id), secretId: String(secret_id) }
+  }
+
   /** The `data` of Vault's answer; {} where there is none, also when there is no such thing. */
   async ask(method: string, path: string, body?: object): Promise<VaultData> {
     const { status, answer } = await this.#ask(method, path, body)
@@ -133,6 +145,7 @@ export class VaultShop {
     await this.ask('PUT', `sys/leases/revoke-prefix/${this.database}`)
     await this.ask('DELETE', `sys/mounts/${this.database}`)
     await this.ask('DELETE', `sys/mounts/${this.kv}`)
+    await this.ask('DELETE', `sys/auth/${this.appRole}`)
     await this.ask('DELETE', `sys/policies/acl/${this.#policy}`)
     await connectedTo(this.#adminUrl, (client) => client.query(`drop role ${this.staticUser}`))
   }

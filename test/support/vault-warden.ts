@@ -11,6 +11,8 @@ export interface VaultWardenOptions extends WardenOptions {
   /** Where pgwarden reaches Vault; at its own address where there is nothing in between. */
   readonly address?: string
   readonly token?: string
+  /** YAML: another way to a token than a file with one. */
+  readonly auth?: string
   /** YAML lines below the target's `credentials.vault:` and beside it. */
   readonly logins?: readonly string[]
   readonly beside?: Warden
@@ -21,12 +23,13 @@ const tokenFile = 'vault-token'
 export async function vaultWarden(
   adminUrl: string,
   shop: VaultShop,
-  { address = shop.address, token, logins, ...options }: VaultWardenOptions = {},
+  { address = shop.address, token, auth, logins, ...options }: VaultWardenOptions = {},
 ): Promise<Warden> {
   return Warden.start(adminUrl, {
+    ...options,
     vault: [
       `addresses: ['${address}']`,
-      `auth: { method: token, token: { file: ${tokenFile} } }`,
+      `auth: ${auth ?? `{ method: token, token: { file: ${tokenFile} } }`}`,
       ...(options.vault ?? []),
     ],
     credentials: [
@@ -34,8 +37,7 @@ export async function vaultWarden(
       `  mount: ${shop.database}`,
       ...(logins ?? ['  roles: { read_only: shop, admin: shop }']),
     ],
-    shop: ['catalog: { snapshot: false }'],
-    ...options,
+    shop: options.shop ?? ['catalog: { snapshot: false }'],
     files: { [tokenFile]: token ?? (await shop.newToken()), ...options.files },
   })
 }
