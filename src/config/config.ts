@@ -13,6 +13,7 @@ import { type CredentialsConfig, credentialsOf, credentialsProblems } from './cr
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
+import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 
 export interface Config {
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
@@ -26,6 +27,7 @@ export interface Config {
     readonly sittingGraceMs: number
     readonly sittingLogins: number
   }
+  readonly vault: VaultConfig | undefined
   /** The predefined roles, then the operator's in the order of the file. */
   readonly roles: readonly RoleDefinition[]
   /** Maps, not objects: these names come from clients, and `constructor` is not a target. */
@@ -129,6 +131,7 @@ export function parseConfig(
   const problems = [
     ...disagreements(parsed.data),
     ...nameClashes(parsed.data.targets),
+    ...(parsed.data.vault === undefined ? [] : vaultProblems(parsed.data.vault)),
     ...roleProblems(roles),
   ]
   if (problems.length > 0) throw invalid(source, problems)
@@ -146,7 +149,7 @@ function plain(source: Source): unknown {
 }
 
 /** What is right by itself and wrong beside the rest. */
-function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
+function disagreements({ listen, http, vault, roles, targets }: RawConfig): Problem[] {
   const problems: Problem[] = []
   const places = listen.map(({ address, port }) => `${address} ${port}`)
   if (places.includes(`${http.address} ${http.port}`)) {
@@ -170,7 +173,9 @@ function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
       problems.push({ path: ['targets', target, 'clientCertificate'], message })
     }
     const at = ['targets', target, 'credentials']
-    problems.push(...credentialsProblems(at, credentials, { roles: known, hasVault: false }))
+    problems.push(
+      ...credentialsProblems(at, credentials, { roles: known, hasVault: vault !== undefined }),
+    )
   }
   return problems
 }
@@ -235,6 +240,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
       sittingGraceMs: tokens.sittingGrace,
       sittingLogins: tokens.sittingLogins,
     },
+    vault: raw.vault && vaultOf(raw.vault),
     roles,
     targets: new Map(
       Object.entries(raw.targets).map(([name, target]) => [

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { Secret } from '../secret.ts'
 import type { Problem } from './problems.ts'
 import { duration, keys, list, mapping, name, type secret, text } from './values.ts'
+import { mountPath } from './vault.ts'
 
 export type CredentialsConfig =
   | { readonly type: 'broker'; readonly broker: BrokerConfig }
@@ -53,20 +54,12 @@ const creationStatement = text.superRefine((statement, context) => {
 
 const engine = z.enum(['dynamic', 'static', 'kv'], 'expected dynamic, static or kv')
 
-/** It becomes part of a request's path: no dots that climb, no query, no slash at either end. */
-const vaultPath = z
-  .string('expected a path in Vault')
-  .regex(
-    /^(?![.]{1,2}(\/|$))[\w.@+~=-]+(\/(?![.]{1,2}(\/|$))[\w.@+~=-]+)*$/,
-    'expected a path in Vault like database or team/database, without a slash at its ends',
-  )
-
 const vaultRole = z
   .unknown()
   .transform((value) => (typeof value === 'string' && value !== '' ? { role: value } : value))
   .pipe(
     keys(
-      { engine: engine.optional(), mount: vaultPath.optional(), role: vaultPath },
+      { engine: engine.optional(), mount: mountPath.optional(), role: mountPath },
       'expected the name of a role in Vault, or a mapping with role, and engine and mount where they differ',
     ),
   )
@@ -88,7 +81,7 @@ export function credentialsSchema(secretText: ReturnType<typeof secret>) {
     }).optional(),
     vault: keys({
       engine: engine.default('dynamic'),
-      mount: vaultPath.optional(),
+      mount: mountPath.optional(),
       lease: z.enum(['grant', 'session'], 'expected grant or session').default('grant'),
       unusedTimeout: z
         .union(

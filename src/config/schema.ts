@@ -23,6 +23,7 @@ import {
   text,
   whole,
 } from './values.ts'
+import { vaultSchema } from './vault.ts'
 
 const texts = z.array(text, list)
 
@@ -171,6 +172,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       sittingGrace: duration('1s', '1h').prefault('60s'),
       sittingLogins: whole(1, 10_000).default(32),
     }).prefault({}),
+    vault: vaultSchema(surroundings, resolvePath).optional(),
     roles: z.record(name, role, mapping).prefault({}),
     targets: z.record(name, target, mapping),
   })

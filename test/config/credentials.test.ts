@@ -6,7 +6,7 @@ import { Failure } from '../../src/errors.ts'
 
 const configuration = `store: { url: postgres://pgwarden:hidden@db/pgwarden }
 journal: { directory: journal }
-vault: { address: https://vault.internal:8200, auth: { token: { file: token } } }
+vault: { addresses: [https://vault.internal:8200], auth: { method: token, token: { file: token } } }
 targets:
   shop:
     host: db
@@ -89,7 +89,7 @@ describe('database logins from Vault', () => {
 describe('a mistake about database logins is named with its place', () => {
   const at = 'targets.shop.credentials'
   const path =
-    'expected a path in Vault like database or team/database, without a slash at its ends'
+    'expected a path like "team/shop": names of letters, digits, and _ . -, without slashes at its ends'
   const role =
     'expected the name of a role in Vault, or a mapping with role, and engine and mount where they differ'
 
@@ -117,13 +117,13 @@ describe('a mistake about database logins is named with its place', () => {
     ['roles:', 'mount: /database\n        roles:', `11:16: ${at}.vault.mount: ${path}`],
     ['roles:', 'mount: database/\n        roles:', `11:16: ${at}.vault.mount: ${path}`],
     ['roles:', 'mount: database/../sys\n        roles:', `11:16: ${at}.vault.mount: ${path}`],
-    ['shop-ro', "'shop-ro?list=true'", `12:22: ${at}.vault.roles.read_only.role: ${path}`],
-    ['shop-ro', 'shop/%2e%2e/sys', `12:22: ${at}.vault.roles.read_only.role: ${path}`],
+    ['shop-ro', "'shop-ro?list=true'", `12:22: ${at}.vault.roles.read_only: ${path}`],
+    ['shop-ro', 'shop/%2e%2e/sys', `12:22: ${at}.vault.roles.read_only: ${path}`],
     ['shop-ro', '7', `12:22: ${at}.vault.roles.read_only: ${role}`],
     [
       'shop-ro',
       '{ mount: a }',
-      `12:22: ${at}.vault.roles.read_only.role: missing: expected a path in Vault`,
+      `12:11: ${at}.vault.roles.read_only.role: missing: expected a path in Vault`,
     ],
     ['shop-ro', '{ rol: a, role: b }', `12:24: ${at}.vault.roles.read_only.rol: unknown key`],
     ['read_only', 'readonly', `12:11: ${at}.vault.roles.readonly: there is no such role`],

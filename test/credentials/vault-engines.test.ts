@@ -7,7 +7,8 @@ import type { LeaseRecord } from '../../src/access/lease.ts'
 import { LeaseGone, NotIssued } from '../../src/credentials/engine.ts'
 import { vaultCredentials } from '../../src/credentials/vault/credentials.ts'
 import { VaultProblem } from '../../src/credentials/vault/problem.ts'
-import type { Vault, VaultResponse, VaultToken } from '../../src/credentials/vault/vault.ts'
+import type { VaultToken } from '../../src/credentials/vault/tokens.ts'
+import type { Vault, VaultResponse } from '../../src/credentials/vault/vault.ts'
 import { Failure } from '../../src/errors.ts'
 
 const start = Date.UTC(2030, 0, 1)

@@ -142,9 +142,11 @@ export class Warden {
       readonly forMs?: number
       readonly target?: string
     } = {},
-  ): Promise<ClientConfig & { readonly user: string; readonly password: string }> {
+  ): Promise<
+    ClientConfig & { readonly user: string; readonly password: string; readonly grantId: string }
+  > {
     const user = more.user ?? `user_${role}`
-    const { token } = await operations.issueToken({
+    const { token, grantId } = await operations.issueToken({
       configFile: this.configFile,
       principal: user,
       target: more.target ?? 'shop',
@@ -159,6 +161,7 @@ export class Warden {
       database: 'shop',
       user,
       password: token.reveal(),
+      grantId,
       connectionTimeoutMillis: 10_000,
     }
   }
