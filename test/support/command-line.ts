@@ -15,6 +15,8 @@ const none: Operations = {
   checkConfig: unexpected,
   doctor: unexpected,
   issueToken: unexpected,
+  listGrants: unexpected,
+  revokeGrant: unexpected,
   policy: unexpected,
   catalog: unexpected,
   snapshot: unexpected,
