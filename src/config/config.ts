@@ -166,7 +166,7 @@ function disagreements({ listen, http, vault, roles, targets }: RawConfig): Prob
   const known = new Set([...predefinedRoles.map(({ name }) => name), ...Object.keys(roles)])
   const asksClients = listen.some(({ tls }) => tls?.clientCa !== undefined)
   for (const [target, raw] of Object.entries(targets)) {
-    const { credentials, clientCertificate } = raw
+    const { credentials, clientCertificate, catalog } = raw
     problems.push(...serverProblems(['targets', target], raw))
     if (clientCertificate === 'required' && !asksClients) {
       const message = 'no listener asks clients for certificates: give one a tls.clientCa'
@@ -174,7 +174,11 @@ function disagreements({ listen, http, vault, roles, targets }: RawConfig): Prob
     }
     const at = ['targets', target, 'credentials']
     problems.push(
-      ...credentialsProblems(at, credentials, { roles: known, hasVault: vault !== undefined }),
+      ...credentialsProblems(at, credentials, {
+        roles: known,
+        hasVault: vault !== undefined,
+        snapshot: catalog.snapshot,
+      }),
     )
   }
   return problems

@@ -4,13 +4,26 @@
 
 import { z } from 'zod'
 import type { Secret } from '../secret.ts'
+import {
+  defaultMount,
+  type MonitorConfig,
+  monitorOf,
+  monitorProblems,
+  monitorSchema,
+  noVault,
+  type VaultLoginConfig,
+} from './monitor.ts'
 import type { Problem } from './problems.ts'
 import { duration, keys, list, mapping, name, type secret, text } from './values.ts'
-import { mountPath } from './vault.ts'
+import { mountPath, vaultEngine } from './vault.ts'
 
-export type CredentialsConfig =
+export type CredentialsConfig = {
+  /** Who sees to it that revoked logins are gone. */
+  readonly monitor: MonitorConfig | undefined
+} & (
   | { readonly type: 'broker'; readonly broker: BrokerConfig }
   | { readonly type: 'vault'; readonly vault: VaultLoginsConfig }
+)
 
 export interface BrokerConfig {
   readonly user: string
@@ -30,13 +43,6 @@ export interface VaultLoginsConfig {
   readonly roles: ReadonlyMap<string, VaultLoginConfig>
 }
 
-export interface VaultLoginConfig {
-  readonly engine: 'dynamic' | 'static' | 'kv'
-  readonly mount: string
-  /** A role of the database engine, or the path of a secret below a KV mount. */
-  readonly role: string
-}
-
 type RawCredentials = z.output<ReturnType<typeof credentialsSchema>>
 
 // Placeholders come out quoted; quotes around them would quote the quotes.
@@ -52,14 +58,12 @@ const creationStatement = text.superRefine((statement, context) => {
   }
 })
 
-const engine = z.enum(['dynamic', 'static', 'kv'], 'expected dynamic, static or kv')
-
 const vaultRole = z
   .unknown()
   .transform((value) => (typeof value === 'string' && value !== '' ? { role: value } : value))
   .pipe(
     keys(
-      { engine: engine.optional(), mount: mountPath.optional(), role: mountPath },
+      { engine: vaultEngine.optional(), mount: mountPath.optional(), role: mountPath },
       'expected the name of a role in Vault, or a mapping with role, and engine and mount where they differ',
     ),
   )
@@ -80,7 +84,7 @@ export function credentialsSchema(secretText: ReturnType<typeof secret>) {
       ),
     }).optional(),
     vault: keys({
-      engine: engine.default('dynamic'),
+      engine: vaultEngine.default('dynamic'),
       mount: mountPath.optional(),
       lease: z.enum(['grant', 'session'], 'expected grant or session').default('grant'),
       unusedTimeout: z
@@ -91,23 +95,31 @@ export function credentialsSchema(secretText: ReturnType<typeof secret>) {
         .prefault('off'),
       roles: z.record(name, vaultRole, mapping),
     }).optional(),
+    monitor: monitorSchema(secretText).optional(),
   })
 }
 
 /** What is right by itself and wrong beside the rest of the file. */
 export function credentialsProblems(
   at: Problem['path'],
-  { broker, vault }: RawCredentials,
-  file: { readonly roles: ReadonlySet<string>; readonly hasVault: boolean },
+  { broker, vault, monitor }: RawCredentials,
+  file: {
+    readonly roles: ReadonlySet<string>
+    readonly hasVault: boolean
+    /** Whether the target's catalog is to be read. */
+    readonly snapshot: boolean
+  },
 ): Problem[] {
   if ((broker === undefined) === (vault === undefined)) {
     const message = 'expected either broker or vault, which say where database logins come from'
     return [{ path: at, message }]
   }
-  const problems: Problem[] = []
-  if (vault !== undefined && !file.hasVault) {
-    const message = 'which Vault? Write a section "vault" beside "targets", with its address'
-    problems.push({ path: [...at, 'vault'], message, atKey: true })
+  const problems = monitorProblems([...at, 'monitor'], monitor, file.hasVault)
+  if (vault !== undefined && !file.hasVault) problems.push(noVault([...at, 'vault']))
+  if (vault !== undefined && monitor === undefined && file.snapshot) {
+    const message =
+      'there is no login to read the catalog with: write a monitor beside vault, or catalog: { snapshot: false }'
+    problems.push({ path: at, message, atKey: true })
   }
   const path = [...at, ...(broker === undefined ? ['vault', 'roles'] : ['broker', 'creation'])]
   const offered = Object.keys(broker?.creation ?? vault?.roles ?? {})
@@ -120,21 +132,23 @@ export function credentialsProblems(
 }
 
 /** @throws Error for what credentialsProblems has not passed. */
-export function credentialsOf({ broker, vault }: RawCredentials): CredentialsConfig {
+export function credentialsOf({ broker, vault, monitor: raw }: RawCredentials): CredentialsConfig {
+  const monitor = monitorOf(raw)
   if (broker !== undefined) {
     const creation = new Map(Object.entries(broker.creation))
-    return { type: 'broker', broker: { ...broker, creation } }
+    return { type: 'broker', broker: { ...broker, creation }, monitor }
   }
   if (vault === undefined) throw new Error('credentials that were not checked')
   const roles = Object.entries(vault.roles).map(([role, own]): [string, VaultLoginConfig] => {
     const kind = own.engine ?? vault.engine
     // A mount holds one kind of engine: the general one says nothing about roles of the other kind.
     const general = (kind === 'kv') === (vault.engine === 'kv') ? vault.mount : undefined
-    const mount = own.mount ?? general ?? (kind === 'kv' ? 'secret' : 'database')
+    const mount = own.mount ?? general ?? defaultMount(kind)
     return [role, { engine: kind, mount, role: own.role }]
   })
   return {
     type: 'vault',
+    monitor,
     vault: {
       share: vault.lease,
       unusedTimeoutMs: vault.unusedTimeout === 'off' ? undefined : vault.unusedTimeout,

@@ -63,6 +63,9 @@ export const mountPath = z
     'expected a path like "team/shop": names of letters, digits, and _ . -, without slashes at its ends',
   )
 
+/** What issues or keeps a database login. */
+export const vaultEngine = z.enum(['dynamic', 'static', 'kv'], 'expected dynamic, static or kv')
+
 const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token'
 
 export function vaultSchema(surroundings: Surroundings, resolvePath: (path: string) => string) {
