@@ -28,7 +28,7 @@ export function addDoctor(program: Command, context: Context): void {
         const found = { ok: 0, warn: 0, fail: 0 }
         const style = styleFor(terminal.stdout, terminal.env)
         const progress = progressOn(terminal)
-        let stopped = false
+        const ended = { early: false }
         await untilSignalled(terminal, async (signal) => {
           const onStep = progress.show
           const findings = operations.doctor({ configFile: config, target, signal, onStep })
@@ -38,11 +38,11 @@ export function addDoctor(program: Command, context: Context): void {
             const text = json ? `${JSON.stringify(finding)}\n` : paragraph(finding, style)
             await print(terminal.stdout, text)
           }
-          stopped = signal.aborted
+          ended.early = signal.aborted
         })
         progress.clear()
         if (!json) await print(terminal.stdout, summary(found, style))
-        return found.fail === 0 && !stopped ? 0 : 1
+        return found.fail === 0 && !ended.early ? 0 : 1
       }),
     )
   examples(
