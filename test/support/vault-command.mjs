@@ -31,7 +31,8 @@ function fields(pairs) {
   return body
 }
 
-async function ask(method, path, body) {
+/** Again for a moment where a mount of version 2 is still being made ready. */
+async function ask(method, path, body, tries = 50) {
   const reply = await fetch(`${address}/v1/${path}`, {
     method,
     headers: {
@@ -41,6 +42,10 @@ async function ask(method, path, body) {
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   const text = await reply.text()
+  if (text.includes('Upgrading from non-versioned') && tries > 0) {
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    return ask(method, path, body, tries - 1)
+  }
   if (!reply.ok) throw new Error(`${method} ${path}: ${reply.status} ${text.trim()}`)
   return text === '' ? {} : JSON.parse(text)
 }
@@ -63,7 +68,9 @@ async function run() {
     case 'auth': {
       const type = rest[1]
       const place = command === 'secrets' ? 'sys/mounts' : 'sys/auth'
-      return print(await ask('POST', `${place}/${flags.get('path') ?? type}`, { type }))
+      const version = flags.get('version')
+      const options = version === undefined ? {} : { options: { version } }
+      return print(await ask('POST', `${place}/${flags.get('path') ?? type}`, { type, ...options }))
     }
     case 'policy':
       return print(
