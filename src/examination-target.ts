@@ -54,7 +54,7 @@ export function openPatient(
     })),
     broker: brokerOf(target, asBroker),
     monitor: monitorOf(target, logins.inspection),
-    fromVault: credentials.type === 'vault',
+    needsVault: credentials.type === 'vault' || credentials.monitor?.type === 'vault',
     trials: sourcesOf(target).map(([role, source]) => ({
       role,
       source,

@@ -2,12 +2,12 @@
 // could only fail because of what failed before it is left out. Leaves nothing behind and disturbs no
 // pgwarden that runs. Ignorant of how anything is done: what can be examined is handed in.
 
-import { type Finding, fail, type Surgery } from './finding.ts'
+import { type Finding, fail, type Surgery, warn } from './finding.ts'
 import { examinePremises, type Premises } from './premises.ts'
 import { type BrokerLogin, examineBroker, examineMonitor, type OwnLogin } from './rights.ts'
 import { examineServers, type TargetServer } from './target.ts'
 import { examineTrial, type Trial } from './trial.ts'
-import { examineVault, type VaultPatient } from './vault.ts'
+import { examineVault, type VaultPatient, type VaultState } from './vault.ts'
 
 export interface Patient {
   readonly premises: Premises
@@ -20,8 +20,8 @@ export interface PatientTarget {
   readonly servers: readonly TargetServer[]
   readonly broker: BrokerLogin | undefined
   readonly monitor: OwnLogin | undefined
-  /** Whether the trials need Vault. */
-  readonly fromVault: boolean
+  /** Whether a login to it, for whomever, comes from Vault. */
+  readonly needsVault: boolean
   /** One for each pgwarden role. */
   readonly trials: readonly Trial[]
 }
@@ -40,26 +40,30 @@ async function* examineAll(
   surgery: Surgery,
 ): AsyncGenerator<Finding, void> {
   yield* examinePremises(premises, surgery)
-  const vaultWorks = vault !== undefined && (yield* examineVault(vault, surgery))
-  for (const target of targets) yield* examineTarget(target, vaultWorks, surgery)
+  const state = vault === undefined ? 'works' : yield* examineVault(vault, surgery)
+  for (const target of targets) yield* examineTarget(target, state, surgery)
 }
 
 async function* examineTarget(
-  { name, servers, broker, monitor, fromVault, trials }: PatientTarget,
-  vaultWorks: boolean,
+  target: PatientTarget,
+  vault: VaultState,
   surgery: Surgery,
 ): AsyncGenerator<Finding, void> {
+  const { name, servers, broker, monitor, needsVault, trials } = target
   if ((yield* examineServers(name, servers, surgery)) === 0) return
-  if (monitor !== undefined) yield* examineMonitor(name, monitor, surgery)
-  const brokerWorks = broker === undefined || (yield* examineBroker(name, broker, surgery))
-  if (!brokerWorks) return
-  if (fromVault && !vaultWorks) {
-    yield fail(
-      `target ${name}`,
-      'its logins come from Vault, and could not be tried',
-      'Correct what was found at Vault, and run the doctor again.',
-    )
+  if (needsVault && vault !== 'works') {
+    yield* withoutVault(name, vault)
     return
   }
+  if (monitor !== undefined) yield* examineMonitor(name, monitor, surgery)
+  if (broker !== undefined && !(yield* examineBroker(name, broker, surgery))) return
   for (const trial of trials) yield* examineTrial(name, trial, surgery)
+}
+
+function* withoutVault(target: string, vault: 'broken' | 'untouched'): Generator<Finding> {
+  const subject = `target ${target}`
+  const message = 'its logins come from Vault, and were not tried'
+  yield vault === 'broken'
+    ? fail(subject, message, 'Correct what was found at Vault, and run the doctor again.')
+    : warn(subject, message, 'Start serve, and log in once.')
 }

@@ -23,11 +23,12 @@ export function validity(
       'Look at the clock of this machine, or get a certificate that is valid now.',
     )
   }
-  const left = Math.floor(Math.abs(ends - now) / day)
+  const days = Math.floor(Math.abs(ends - now) / day)
+  const distance = days === 1 ? '1 day' : `${days} days`
   if (now >= ends) {
-    return fail(subject, `${what} expired on ${date(ends)}, ${left} days ago`, 'Renew it.')
+    return fail(subject, `${what} expired on ${date(ends)}, ${distance} ago`, 'Renew it.')
   }
-  const message = `${what} is valid until ${date(ends)}, ${left} days from now`
+  const message = `${what} is valid until ${date(ends)}, ${distance} from now`
   return ends - now <= soon ? warn(subject, message, 'Renew it soon.') : ok(subject, message)
 }
 

@@ -41,32 +41,34 @@ type Data = Readonly<Record<string, unknown>>
 const healthLimit = 10_000
 const questionLimit = 20_000
 
-/** Returns whether Vault can be asked for logins. */
+/** Whether Vault can be asked for logins; `untouched`: it must not be. */
+export type VaultState = 'works' | 'broken' | 'untouched'
+
 export async function* examineVault(
   patient: VaultPatient,
   surgery: Surgery,
-): AsyncGenerator<Finding, boolean> {
+): AsyncGenerator<Finding, VaultState> {
   let serving = 0
   for (const server of patient.servers) {
     const findings = await examineServer(server, surgery)
     if (findings.every(({ result }) => result !== 'fail')) serving += 1
     yield* findings
   }
-  if (serving === 0) return false
+  if (serving === 0) return 'broken'
   const subject = `vault login by ${patient.method}`
   if (patient.untouchable !== undefined) {
     yield warn(subject, `not tried: ${patient.untouchable}`, 'Start serve, and look at /readyz.')
-    return false
+    return 'untouched'
   }
   try {
     const ask = () => patient.read('auth/token/lookup-self')
     yield* tokenFindings(patient, await within(surgery, 'logging in to Vault', questionLimit, ask))
   } catch (error) {
     yield fail(subject, error, loginAdvice[patient.method])
-    return false
+    return 'broken'
   }
   yield* examineRights(patient, surgery)
-  return true
+  return 'works'
 }
 
 async function examineServer(
