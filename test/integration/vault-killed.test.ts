@@ -16,8 +16,8 @@ const wardens: Warden[] = []
 
 beforeAll(async () => {
   await build()
-  shop = await VaultShop.open(inject('vault'), adminUrl)
-  for (const role of ['next', 'beside']) await shop.dynamicRole(role, { ttl: 3600, maxTtl: 7200 })
+  const times = { ttl: '1h', maxTtl: '2h' }
+  shop = await VaultShop.open(adminUrl, { next: times, beside: times })
 }, 60_000)
 afterAll(async () => {
   for (const warden of wardens) await warden.stop()
