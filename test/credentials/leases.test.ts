@@ -178,9 +178,12 @@ describe('a lease that is used', () => {
     const leases = rig.process()
     const grant = rig.grant()
     const old = await leases.acquire(grant)
-    await rig.pass(leases, 55_000)
-    expect(old.remainingMs).toBeUndefined()
     await rig.pass(leases, 30_000)
+    expect(old.remainingMs).toBeUndefined()
+    // As soon as a renewal fell short of what was asked for.
+    await rig.pass(leases, 15_000)
+    expect(old.remainingMs).toBe(45_000)
+    await rig.pass(leases, 40_000)
     const { remainingMs } = old
     expect(remainingMs).toBe(5_000)
     rig.engine.maxEndsAt = Number.POSITIVE_INFINITY
