@@ -41,7 +41,7 @@ export interface VaultDatabase {
   wrappedSecretId(ttlSeconds?: number): Promise<string>
   /** Lease ids that Vault holds of a dynamic role. */
   leases(role: string): Promise<readonly string[]>
-  /** Unmounts all of it, which revokes its leases. */
+  /** Unmounts all of it, which revokes its leases: before the PostgreSQL goes. */
   remove(): Promise<void>
 }
 

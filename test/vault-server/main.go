@@ -4,6 +4,9 @@
 //
 //	vault-server server -dev -dev-root-token-id=TOKEN -dev-listen-address=HOST:PORT
 //	vault-server server -config=FILE
+//
+// Vault's module replaces its own sdk by a folder, and a module that depends on it gets the released one
+// instead. Vault 1.13.1 (MPL 2.0) works with that; with 1.13.3 and 1.14 it does not compile, or panics.
 package main
 
 import (
