@@ -36,15 +36,16 @@ export function vaultInMemory(
   const requests: HttpRequest[] = []
   const told: Told = { asked: [], breaker: [], tokenEnds: [], problems: [] }
   let trouble: ((request: HttpRequest) => HttpReply | Error | undefined) | undefined
+  const special = typeof settings === 'function' ? settings(state) : settings
   const vault = new VaultClient(
     {
       addresses: ['https://vault.test:8200'],
       namespace: undefined,
       tls: { ca: undefined, serverName: undefined, client: undefined },
-      auth: { method: 'token', token: new Secret(state.newToken()) },
+      auth: special.auth ?? { method: 'token', token: new Secret(state.newToken()) },
       timeoutMs: 5_000,
       waitForMs: 5_000,
-      ...(typeof settings === 'function' ? settings(state) : settings),
+      ...special,
     },
     {
       clock: testClock,
