@@ -12,6 +12,7 @@ import { issueToken } from './access/token.ts'
 import { createApi } from './api/api.ts'
 import { serveApi } from './api/serve.ts'
 import { Journal } from './audit/journal.ts'
+import { leaseIssueRecord, leaseProblemRecord, leaseRevokeRecord } from './audit/lease-record.ts'
 import {
   journalCheckRecord,
   journalCloseRecord,
@@ -28,7 +29,9 @@ import type { IssuedToken, Operations, Running, TokenRequest } from './cli/opera
 import { type Clock, systemClock } from './clock.ts'
 import { type Config, type ListenConfig, loadConfig } from './config/config.ts'
 import { Administration, type Connect } from './credentials/administration.ts'
-import { Broker } from './credentials/broker.ts'
+import { brokerCredentials } from './credentials/broker.ts'
+import { Leases } from './credentials/leases.ts'
+import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
 import { JournalFiles } from './journal/files.ts'
@@ -42,6 +45,7 @@ import { Listeners } from './proxy/listeners.ts'
 import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
+import { leaseObserver } from './telemetry/lease-observer.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { certificateObserver, journalObserver } from './telemetry/observers.ts'
@@ -196,18 +200,40 @@ async function start(
   started('notifications', () => notices.stop())
 
   const connector = new Connector(config.targets, clock)
-  const broker = new Broker({
-    targets: config.targets,
-    connect: onPrimary(connector),
-    leases: store,
+  const administrations = new Map(
+    [...config.targets].map(([name, target]) => [
+      name,
+      new Administration(name, target, onPrimary(connector), problem('broker')),
+    ]),
+  )
+  started('broker', async () => {
+    await Promise.all([...administrations.values()].map((each) => each.close()))
+  })
+  const leases = new Leases({
+    targets: new Map(
+      [...config.targets].map(([name, target]) => [
+        name,
+        brokerCredentials(name, target, managed(administrations, name)),
+      ]),
+    ),
+    store,
     clock,
     instance,
-    onProblem: problem('broker'),
+    observer: leaseObserver(metrics.leases, log, {
+      issued: (lease: LeaseOf) => journal.append(leaseIssueRecord(lease)),
+      revoked: (lease, end: Revoked) => journal.append(leaseRevokeRecord(lease, end)),
+      problem: (lease, failed: RevokeFailed) => journal.append(leaseProblemRecord(lease, failed)),
+    }),
   })
-  broker.start()
-  started('broker', () => broker.stop())
+  leases.start()
+  started('leases', () => leases.stop())
 
-  const snapshots = new SnapshotReader(broker, (target) => catalogs.changed(target))
+  const snapshots = new SnapshotReader(
+    {
+      inspect: (target, work, signal) => managed(administrations, target).inspect(work, signal),
+    },
+    (target) => catalogs.changed(target),
+  )
   const catalogs = new Catalogs({
     refreshEveryMs: new Map(
       [...config.targets.values()]
@@ -240,7 +266,7 @@ async function start(
     { maxStatementBytes: config.limits.statementBytes },
     {
       tokens: new TokenLogin(store, clock, config.tokens),
-      credentials: broker,
+      credentials: leases,
       upstream: connector,
       policy,
       journal,
@@ -276,6 +302,12 @@ async function start(
     http: `http://${bracketed(config.http.address)}:${http.port}`,
     journalDirectory: config.journal.directory,
   }
+}
+
+function managed<T>(targets: ReadonlyMap<string, T>, name: string): T {
+  const target = targets.get(name)
+  if (target !== undefined) return target
+  throw new Failure('not_found', { message: `there is no target "${name}"` })
 }
 
 /** Roles are made, and catalogs read, where that is possible whatever sessions are wanted of a target. */

@@ -17,6 +17,8 @@ export interface SessionFacts {
   readonly target: string
   /** The database role that the upstream session runs as. */
   readonly databaseRole: string
+  /** The lease of its login: as Vault calls it where it comes from there, else as pgwarden does. */
+  readonly lease: string
   /** `address:port` of the client. */
   readonly client: string
   /** What the client calls itself; its own claim. */
@@ -40,6 +42,7 @@ export function sessionContext(facts: SessionFacts): SessionContext {
     `"role":${quote(facts.role)}`,
     `"target":${quote(facts.target)}`,
     `"databaseRole":${quote(facts.databaseRole)}`,
+    `"lease":${quote(facts.lease)}`,
     `"client":${quote(facts.client)}`,
     `"application":${quote(facts.application)}`,
   ]

@@ -18,6 +18,7 @@ import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
 import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
+import { LoginEnd } from './login-end.ts'
 import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
 import type { Catalogs, Notices, Sittings, Upstream } from './ports.ts'
@@ -97,7 +98,12 @@ export async function serve(
   await deps.catalogs.ready(loggedIn.target.name)
   const id = randomUUID()
   const context = contextOf(id, loggedIn, peer)
-  await recordStart(id, context, loggedIn, socket, peer, deps)
+  try {
+    await recordStart(id, context, loggedIn, socket, peer, deps)
+  } catch (error) {
+    loggedIn.use.released()
+    throw error
+  }
   deps.meter.login('ok', 'ok')
   const relay = startRelay(id, context, socket, version, loggedIn, hall, deps)
   relay.start(loggedIn.upstream.rest, intake.rest())
@@ -105,6 +111,7 @@ export async function serve(
 
 function contextOf(id: string, loggedIn: LoggedIn, peer: Peer): SessionContext {
   const { grant } = loggedIn.authorization
+  const { lease } = loggedIn.use
   return sessionContext({
     session: id,
     principal: grant.principal,
@@ -112,7 +119,8 @@ function contextOf(id: string, loggedIn: LoggedIn, peer: Peer): SessionContext {
     requestId: grant.requestId,
     role: grant.role,
     target: grant.target,
-    databaseRole: loggedIn.databaseRole,
+    databaseRole: lease.user,
+    lease: lease.vaultLease ?? lease.id,
     client: peer.name,
     application: loggedIn.application,
   })
@@ -170,7 +178,7 @@ function startRelay(
   { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, pinned } = loggedIn
+  const { authorization, upstream, target, use, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { role, target: targetName } = authorization.grant
   const startedAt = clock.elapsed()
@@ -193,6 +201,7 @@ function startRelay(
       },
       onEnd: (ending) => {
         if (key !== undefined) cancels.forget(key)
+        use.released()
         sessions.closed(live)
         sittings.closed(authorization.tokenId)
         meter.sessionClosed(role, targetName)
@@ -212,9 +221,10 @@ function startRelay(
       },
     },
   )
+  const loginEnd = new LoginEnd(use, (notice) => relay.notice(notice))
   const live = {
     authorization,
-    overdue: () => relay.overdue(target.limits),
+    overdue: () => loginEnd.look() ?? relay.overdue(target.limits),
     end: (failure: Failure) => relay.end(failure),
   }
   sessions.opened(live)
