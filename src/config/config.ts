@@ -12,6 +12,7 @@ import type { Secret } from '../secret.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
+import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 
 export interface Config {
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
@@ -25,6 +26,7 @@ export interface Config {
     readonly sittingGraceMs: number
     readonly sittingLogins: number
   }
+  readonly vault: VaultConfig | undefined
   /** The predefined roles, then the operator's in the order of the file. */
   readonly roles: readonly RoleDefinition[]
   /** Maps, not objects: these names come from clients, and `constructor` is not a target. */
@@ -137,6 +139,7 @@ export function parseConfig(
   const problems = [
     ...disagreements(parsed.data),
     ...nameClashes(parsed.data.targets),
+    ...(parsed.data.vault === undefined ? [] : vaultProblems(parsed.data.vault)),
     ...roleProblems(roles),
   ]
   if (problems.length > 0) throw invalid(source, problems)
@@ -248,6 +251,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
       sittingGraceMs: tokens.sittingGrace,
       sittingLogins: tokens.sittingLogins,
     },
+    vault: raw.vault && vaultOf(raw.vault),
     roles,
     targets: new Map(
       Object.entries(raw.targets).map(([name, target]) => [

@@ -19,6 +19,7 @@ import {
   text,
   whole,
 } from './values.ts'
+import { vaultSchema } from './vault.ts'
 
 const mapping = 'expected a mapping'
 const list = 'expected a list'
@@ -204,6 +205,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       sittingGrace: duration('1s', '1h').prefault('60s'),
       sittingLogins: whole(1, 10_000).default(32),
     }).prefault({}),
+    vault: vaultSchema(surroundings, resolvePath).optional(),
     roles: z.record(name, role, mapping).prefault({}),
     targets: z.record(name, target, mapping),
   })
