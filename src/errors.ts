@@ -49,6 +49,8 @@ const kinds = {
   /** The store, the broker or another part of pgwarden cannot answer now. */
   cannot_connect_now: { sqlstate: '57P03', severity: 'FATAL', status: 503 },
   upstream_unreachable: { sqlstate: '08001', severity: 'FATAL', status: 502 },
+  /** The target refused the login that was issued for the session. */
+  login_refused: { sqlstate: '08006', severity: 'FATAL', status: 502 },
   upstream_lost: { sqlstate: '08006', severity: 'FATAL', status: 502 },
   /** The session is ended from this side: grant over, shutdown, operator. */
   session_terminated: { sqlstate: '57P01', severity: 'FATAL', status: 409 },

@@ -27,4 +27,6 @@ export interface Lease {
   /** The database role that logs in. */
   readonly user: string
   readonly password: Secret
+  /** What Vault calls it, where it comes from there; for the audit. */
+  readonly vaultLease: string | undefined
 }

@@ -17,6 +17,8 @@ export interface SessionFacts {
   readonly target: string
   /** The database role that the upstream session runs as. */
   readonly databaseRole: string
+  /** The lease of its login: as Vault calls it where it comes from there, else as pgwarden does. */
+  readonly lease: string
   /** `address:port` of the client. */
   readonly client: string
   /** What the client calls itself; its own claim. */
@@ -40,6 +42,7 @@ export function sessionContext(facts: SessionFacts): SessionContext {
     `"role":${quote(facts.role)}`,
     `"target":${quote(facts.target)}`,
     `"databaseRole":${quote(facts.databaseRole)}`,
+    `"lease":${quote(facts.lease)}`,
     `"client":${quote(facts.client)}`,
     `"application":${quote(facts.application)}`,
   ]
@@ -255,6 +258,22 @@ export function tokenIssuedRecord({ grant, tokenId, kind }: TokenIssued): string
     `,"role":${quote(grant.role)},"startsAt":"${new Date(grant.startsAt).toISOString()}"` +
     `,"endsAt":"${new Date(grant.endsAt).toISOString()}"` +
     `,"reason":${quote(clip(grant.reason, reasonLimit))}`
+  )
+}
+
+export interface GrantRevoked {
+  readonly grant: Grant
+  /** The account of the operator's process. */
+  readonly by: string
+  readonly reason: string
+}
+
+/** An operator took a grant back on the command line. */
+export function grantRevokedRecord({ grant, by, reason }: GrantRevoked): string {
+  return (
+    `"type":"grant.revoked","grant":${quote(grant.id)},"principal":${quote(grant.principal)}` +
+    `,"target":${quote(grant.target)},"role":${quote(grant.role)},"by":${quote(by)}` +
+    `,"reason":${quote(clip(reason, reasonLimit))}`
   )
 }
 

@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
 import type { Problem } from './problems.ts'
-import { duration, fileText, isLoopback, type Surroundings, secret, text } from './values.ts'
+import { duration, fileText, isLoopback, keys, type Surroundings, secret, text } from './values.ts'
 
 export interface VaultConfig {
   /** Scheme, host and port, in the order in which they are tried. */
@@ -42,8 +42,6 @@ export type VaultAuthConfig =
     }
   | { readonly method: 'cert'; readonly mount: string; readonly role: string | undefined }
 
-const mapping = 'expected a mapping'
-
 /** `https://vault.internal:8200`, without anything behind it. */
 const address = z.string('expected an address').transform((written, context) => {
   const url = URL.canParse(written) ? new URL(written) : undefined
@@ -59,31 +57,30 @@ const address = z.string('expected an address').transform((written, context) => 
 
 /** Where something is mounted, or a namespace: `approle`, `team/approle`. */
 export const mountPath = z
-  .string()
+  .string('expected a path in Vault')
   .regex(
     /^[A-Za-z0-9_-][A-Za-z0-9_.-]*(\/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$/,
     'expected a path like "team/shop": names of letters, digits, and _ . -, without slashes at its ends',
   )
+
+/** What issues or keeps a database login. */
+export const vaultEngine = z.enum(['dynamic', 'static', 'kv'], 'expected dynamic, static or kv')
 
 const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token'
 
 export function vaultSchema(surroundings: Surroundings, resolvePath: (path: string) => string) {
   const path = text.transform(resolvePath)
   const pem = fileText(surroundings)
-  const strict = <Shape extends z.ZodRawShape>(shape: Shape) =>
-    z.strictObject(shape, {
-      error: (issue) => (issue.code === 'unrecognized_keys' ? undefined : mapping),
-    })
 
   const auth = z.discriminatedUnion(
     'method',
     [
-      strict({
+      keys({
         method: z.literal('token'),
         // A file is not read here: its token is renewed there, and taken from there each time.
         token: z
           .union(
-            [strict({ file: path }), strict({ env: text })],
+            [keys({ file: path }), keys({ env: text })],
             'expected { env: NAME } or { file: PATH }',
           )
           .transform((from, context) => {
@@ -94,26 +91,26 @@ export function vaultSchema(surroundings: Surroundings, resolvePath: (path: stri
             return z.NEVER
           }),
       }),
-      strict({
+      keys({
         method: z.literal('approle'),
         mount: mountPath.default('approle'),
         roleId: secret(surroundings),
         secretIdFile: path,
         wrapped: z.boolean('expected true or false').default(false),
       }),
-      strict({
+      keys({
         method: z.literal('kubernetes'),
         mount: mountPath.default('kubernetes'),
         role: text,
         tokenFile: path.default(serviceAccountToken),
       }),
-      strict({
+      keys({
         method: z.literal('jwt'),
         mount: mountPath.default('jwt'),
         role: text,
         tokenFile: path,
       }),
-      strict({
+      keys({
         method: z.literal('cert'),
         mount: mountPath.default('cert'),
         role: text.optional(),
@@ -122,11 +119,11 @@ export function vaultSchema(surroundings: Surroundings, resolvePath: (path: stri
     'expected a mapping with a method: token, approle, kubernetes, jwt or cert',
   )
 
-  return strict({
+  return keys({
     addresses: z.array(address, 'expected a list').min(1, 'expected at least one address'),
     allowPlaintext: z.boolean('expected true or false').default(false),
     namespace: mountPath.optional(),
-    tls: strict({
+    tls: keys({
       ca: pem.optional(),
       serverName: text.optional(),
       certificate: pem.optional(),

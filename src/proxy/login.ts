@@ -2,6 +2,7 @@
 // credentials, upstream. To a stranger every refusal of a token looks the same; the true reason goes
 // to the audit. Ignorant of statements.
 
+import type { Grant } from '../access/access.ts'
 import type { Authorization } from '../access/authorization.ts'
 import type { Claim } from '../access/claim.ts'
 import type { Proof } from '../access/login.ts'
@@ -15,6 +16,7 @@ import type { Peer } from './peer.ts'
 import { asSettings, type Pins, pinsOf, requiredPins } from './pins.ts'
 import type {
   CredentialSource,
+  LeaseUse,
   Log,
   Meter,
   Target,
@@ -42,8 +44,8 @@ export interface LoggedIn {
   readonly authorization: Authorization
   readonly target: Target
   readonly upstream: Upstream
-  /** The database role that is logged in upstream. */
-  readonly databaseRole: string
+  /** To be released when the session is over. */
+  readonly use: LeaseUse
   readonly application: string
   /** Settings that the upstream must go on reporting as they are now. */
   readonly pinned: Pins
@@ -137,32 +139,57 @@ async function open(
   const settings = allowedSettings(deps.policy, grant.role, parameters)
   const required = requiredPins(role.readOnly === true)
 
-  const lease = await deps.credentials.acquire(grant)
-  const startup = new Map([
-    ...limitsBeside(settings, deps.policy.limits(grant.role)),
-    ...settings,
-    ...asSettings(required),
-    ['user', lease.user],
-    ['database', target.database],
-  ])
-  const upstream = await deps.upstream.connect({
-    target: target.name,
-    parameters: startup,
-    password: lease.password,
-  })
+  const connect = ({ lease }: LeaseUse): Promise<Upstream> =>
+    deps.upstream.connect({
+      target: target.name,
+      parameters: new Map([
+        ...limitsBeside(settings, deps.policy.limits(grant.role)),
+        ...settings,
+        ...asSettings(required),
+        ['user', lease.user],
+        ['database', target.database],
+      ]),
+      password: lease.password,
+    })
+  const { use, upstream } = await loggedInUpstream(deps.credentials, grant, connect)
   try {
     return {
       authorization,
       target,
       upstream,
-      databaseRole: lease.user,
+      use,
       application: settings.get('application_name') ?? '',
       pinned: pinsOf(required, upstream.reported, grant.role, deps.policy),
     }
   } catch (error) {
     upstream.socket.destroy()
+    use.released()
     throw error
   }
+}
+
+/**
+ * A login that was good when it was issued may not be any more: its password was changed, or somebody
+ * has dropped its role. Then another is asked for, once.
+ */
+async function loggedInUpstream(
+  credentials: CredentialSource,
+  grant: Grant,
+  connect: (use: LeaseUse) => Promise<Upstream>,
+  again = true,
+): Promise<{ readonly use: LeaseUse; readonly upstream: Upstream }> {
+  const use = await credentials.acquire(grant)
+  try {
+    const upstream = await connect(use)
+    use.opened(upstream.processId)
+    return { use, upstream }
+  } catch (error) {
+    const refused = error instanceof Failure && error.code === 'login_refused'
+    const another = refused && use.refused() && again
+    use.released()
+    if (!another) throw error
+  }
+  return loggedInUpstream(credentials, grant, connect, false)
 }
 
 /** The role's limits that the client did not ask for less of; what it asked for has been judged by them. */

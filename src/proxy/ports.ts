@@ -91,8 +91,39 @@ export interface Notices {
 }
 
 export interface CredentialSource {
-  acquire(grant: Grant): Promise<Lease>
-  endGrant(grantId: string): Promise<void>
+  /** @throws Failure when the grant is over, or no login can be had now. */
+  acquire(grant: Grant): Promise<LeaseUse>
+  /**
+   * Ends what this process holds on the grant; its client sockets are closed before. May be repeated.
+   * `noticedAt`: since when the end of the grant was known, by Clock.elapsed(). @throws Failure when
+   * something is not certain to be gone; it is tried again without being asked for.
+   */
+  endGrant(grantId: string, noticedAt?: number): Promise<void>
+}
+
+/** Implemented by store/. */
+export interface RevocationSource {
+  /** Which of these grants are revoked. */
+  revokedAmong(grantIds: readonly string[]): Promise<readonly string[]>
+}
+
+/** One session's part in a lease. */
+export interface LeaseUse {
+  readonly lease: Lease
+  /** The session's backend, which must be gone when the lease is revoked. */
+  opened(processId: number): void
+  /** When the session is over, or was never opened. Later calls do nothing. */
+  released(): void
+  /**
+   * The target refused this login: it is not given out again. Whether another may do better, because
+   * this one was not made just now (a password may have been changed in between).
+   */
+  refused(): boolean
+  /**
+   * For how long the login still works, once it is certain that it cannot be prolonged; 0: it is gone.
+   * undefined: no end is in sight before the grant's.
+   */
+  readonly remainingMs: number | undefined
 }
 
 export interface Log {

@@ -182,6 +182,16 @@ export class Relay implements SessionPort {
     this.#onTripped(tripwire)
   }
 
+  /**
+   * Says something to the client between two messages of the server's. False when that cannot be done
+   * now: a message is half said.
+   */
+  notice(message: Buffer): boolean {
+    if (this.#over || !this.session.clientAtBoundary || this.session.upstreamSaidFatal) return false
+    this.toClient([message])
+    return true
+  }
+
   /** Ends the session for a reason of ours: the client is told, what runs is cancelled. */
   end(failure: Failure): void {
     if (this.#over) return

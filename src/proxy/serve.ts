@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { claimOf } from '../access/claim.ts'
+import type { RevokedGrants } from '../access/revoked.ts'
 import {
   loginRecord,
   type SessionContext,
@@ -18,9 +19,10 @@ import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
 import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
+import { LoginEnd } from './login-end.ts'
 import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
-import type { Catalogs, Notices, Sittings, Upstream } from './ports.ts'
+import type { Catalogs, Notices, RevocationSource, Sittings, Upstream } from './ports.ts'
 import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
 import { type Ending, Relay } from './relay.ts'
@@ -31,6 +33,9 @@ export interface ServeDependencies extends LoginDependencies {
   readonly sittings: Sittings
   readonly catalogs: Catalogs
   readonly notices: Notices
+  /** What the authorizations ask. */
+  readonly revoked: RevokedGrants
+  readonly revocations: RevocationSource
   readonly clock: Clock
 }
 
@@ -97,7 +102,12 @@ export async function serve(
   await deps.catalogs.ready(loggedIn.target.name)
   const id = randomUUID()
   const context = contextOf(id, loggedIn, peer)
-  await recordStart(id, context, loggedIn, socket, peer, deps)
+  try {
+    await recordStart(id, context, loggedIn, socket, peer, deps)
+  } catch (error) {
+    loggedIn.use.released()
+    throw error
+  }
   deps.meter.login('ok', 'ok')
   const relay = startRelay(id, context, socket, version, loggedIn, hall, deps)
   relay.start(loggedIn.upstream.rest, intake.rest())
@@ -105,6 +115,7 @@ export async function serve(
 
 function contextOf(id: string, loggedIn: LoggedIn, peer: Peer): SessionContext {
   const { grant } = loggedIn.authorization
+  const { lease } = loggedIn.use
   return sessionContext({
     session: id,
     principal: grant.principal,
@@ -112,7 +123,8 @@ function contextOf(id: string, loggedIn: LoggedIn, peer: Peer): SessionContext {
     requestId: grant.requestId,
     role: grant.role,
     target: grant.target,
-    databaseRole: loggedIn.databaseRole,
+    databaseRole: lease.user,
+    lease: lease.vaultLease ?? lease.id,
     client: peer.name,
     application: loggedIn.application,
   })
@@ -125,7 +137,7 @@ async function recordStart(
   { authorization, upstream }: LoggedIn,
   socket: Socket,
   peer: Peer,
-  { journal }: ServeDependencies,
+  { journal, clock }: ServeDependencies,
 ): Promise<void> {
   const { grant, tokenId } = authorization
   journal.append(
@@ -146,18 +158,21 @@ async function recordStart(
     upstream.socket.destroy()
     throw error
   }
-  if (!socket.destroyed && !upstream.socket.destroyed) return
+  // A revoke since the token was looked up must win: from here to an open session nothing is waited for.
+  const ended = authorization.endedAt(clock.now())
+  if (ended === undefined && !socket.destroyed && !upstream.socket.destroyed) return
   upstream.socket.destroy()
+  const reason = ended === undefined ? undefined : `ended: ${ended.message}`
   journal.append(
     sessionEndRecord(context, {
-      reason: socket.destroyed ? 'client_gone' : 'upstream_gone',
+      reason: reason ?? (socket.destroyed ? 'client_gone' : 'upstream_gone'),
       statements: 0,
       durationMs: 0,
       bytesFromClient: 0,
       bytesToClient: 0,
     }),
   )
-  throw new Failure('upstream_lost', { message: 'the connection was lost during login' })
+  throw ended ?? new Failure('upstream_lost', { message: 'the connection was lost during login' })
 }
 
 /** Greets the client as the upstream greeted us, with a cancel key of our own. */
@@ -170,7 +185,7 @@ function startRelay(
   { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, pinned } = loggedIn
+  const { authorization, upstream, target, use, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { role, target: targetName } = authorization.grant
   const startedAt = clock.elapsed()
@@ -193,6 +208,7 @@ function startRelay(
       },
       onEnd: (ending) => {
         if (key !== undefined) cancels.forget(key)
+        use.released()
         sessions.closed(live)
         sittings.closed(authorization.tokenId)
         meter.sessionClosed(role, targetName)
@@ -212,9 +228,11 @@ function startRelay(
       },
     },
   )
+  const loginEnd = new LoginEnd(use, (notice) => relay.notice(notice))
   const live = {
     authorization,
-    overdue: () => relay.overdue(target.limits),
+    clientClosed: new Promise((resolve) => socket.once('close', resolve)),
+    overdue: () => loginEnd.look() ?? relay.overdue(target.limits),
     end: (failure: Failure) => relay.end(failure),
   }
   sessions.opened(live)

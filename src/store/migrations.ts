@@ -80,6 +80,18 @@ const migrations: readonly Migration[] = [
         key bytea not null check (octet_length(key) = 32)
       );`,
   },
+  {
+    // The role is not known before an engine that chooses its name has answered.
+    name: '0004-leases-of-engines',
+    sql: `
+      alter table pgwarden.leases
+        alter column database_role drop not null,
+        add column vault_lease text,
+        add column expires_at  timestamptz,
+        add column revocation  text check (revocation in ('confirmed', 'unconfirmed')),
+        add column tried_at    timestamptz,
+        add column tries       integer not null default 0;`,
+  },
 ]
 
 // "pgwarden" in ASCII: the advisory lock's number, the same for every release.

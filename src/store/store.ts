@@ -3,10 +3,11 @@
 // Fits the ports of access/ and credentials/ by its shape.
 
 import type { Grant } from '../access/access.ts'
-import type { LeaseEngine, LeaseRecord } from '../access/lease.ts'
+import type { LeaseEndResult, LeaseRecord, StaleLease } from '../access/lease.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import { Database, type DatabaseOptions } from './database.ts'
+import * as grants from './grants.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
 import * as tokens from './tokens.ts'
@@ -65,23 +66,59 @@ export class Store {
     return tokens.keepSittings(this.#database, tokenIds, until)
   }
 
+  findGrant(id: string): Promise<Grant | undefined> {
+    return grants.findGrant(this.#database, id)
+  }
+
+  listGrants(wanted: grants.WantedGrants): Promise<readonly grants.ListedGrant[]> {
+    return grants.listGrants(this.#database, wanted)
+  }
+
+  revokeGrant(id: string, now: number): Promise<boolean> {
+    return grants.revokeGrant(this.#database, id, now)
+  }
+
+  revokedAmong(ids: readonly string[]): Promise<readonly string[]> {
+    return grants.revokedAmong(this.#database, ids)
+  }
+
+  leasesOf(grantId: string): Promise<readonly grants.LeaseStanding[]> {
+    return grants.leasesOf(this.#database, grantId)
+  }
+
   insertLease(lease: LeaseRecord): Promise<boolean> {
     return leases.insertLease(this.#database, lease)
   }
 
-  renewLeases(ids: readonly string[], now: number): Promise<string[]> {
-    return leases.renewLeases(this.#database, ids, now)
+  completeLease(lease: LeaseRecord, now: number): Promise<boolean> {
+    return leases.completeLease(this.#database, lease, now)
   }
 
-  endLease(id: string, now: number): Promise<void> {
-    return leases.endLease(this.#database, id, now)
+  moveLease(id: string, expiresAt: number): Promise<void> {
+    return leases.moveLease(this.#database, id, expiresAt)
   }
 
-  openLeases(engine: LeaseEngine, grantId: string): Promise<LeaseRecord[]> {
-    return leases.openLeases(this.#database, engine, grantId)
+  renewLeases(ids: readonly string[]): Promise<string[]> {
+    return leases.renewLeases(this.#database, ids)
   }
 
-  staleLeases(engine: LeaseEngine, now: number, renewedSince: number): Promise<LeaseRecord[]> {
-    return leases.staleLeases(this.#database, engine, now, renewedSince)
+  endLease(id: string, result: LeaseEndResult): Promise<void> {
+    return leases.endLease(this.#database, id, result)
+  }
+
+  openLeases(grantId: string): Promise<LeaseRecord[]> {
+    return leases.openLeases(this.#database, grantId)
+  }
+
+  staleLeases(now: number, silentMs: number): Promise<StaleLease[]> {
+    return leases.staleLeases(this.#database, now, silentMs)
+  }
+
+  claimLeases(ids: readonly string[]): Promise<string[]> {
+    return leases.claimLeases(this.#database, ids)
+  }
+
+  orphanedLeases(silentMs: number): Promise<number> {
+    return leases.orphanedLeases(this.#database, silentMs)
   }
 }

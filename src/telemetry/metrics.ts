@@ -4,6 +4,7 @@
 // Names: Prometheus' conventions for metric and label names.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { Tally } from './tally.ts'
 import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 
@@ -39,6 +40,8 @@ export interface Metrics {
     wrote(records: number, bytes: number, ms: number): void
     failed(records: number, error: unknown): void
   }
+
+  readonly leases: LeaseMetrics
 
   readonly contentType: string
   /** What a scrape answers. */
@@ -215,6 +218,7 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
       },
       failed: () => journalFailures.inc(),
     },
+    leases: createLeaseMetrics(registry),
     contentType: registry.contentType,
     text: () => registry.metrics(),
   }

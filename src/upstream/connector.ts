@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import { type Opened, openSession, type SessionWanted, type Upstream } from './open.ts'
-import { clientFailure, ServerProblem } from './problem.ts'
+import { clientFailure, isRefusedLogin, ServerProblem } from './problem.ts'
 import { ScramKeys } from './scram-keys.ts'
 import { ServerOrder } from './server-order.ts'
 import { withinTime } from './socket.ts'
@@ -73,7 +73,9 @@ export class Connector {
       if ('upstream' in result) return result.upstream
       const pause = secondThoughts[round]
       // A database role that was made a moment ago may not have come to a standby yet.
-      const again = result.problems.length > 1 && result.problems.some(isUnknownLogin)
+      const again =
+        result.problems.length > 1 &&
+        result.problems.some(({ sqlstate }) => isRefusedLogin(sqlstate))
       const timeLeft = deadline - this.#clock.elapsed()
       if (!again || pause === undefined || pause > timeLeft) throw failureOf(result)
       await sleep(pause)
@@ -137,11 +139,6 @@ function keepFirst(kept: Upstream | undefined, { upstream }: Opened): Upstream {
 /** As far as such sessions are concerned. One that refuses a login may well take the next. */
 function isAway({ kind }: ServerProblem): boolean {
   return kind === 'unreachable' || kind === 'tls' || kind === 'unfit'
-}
-
-/** 28P01 and 28000: what a server says of a role that it does not have. */
-function isUnknownLogin({ sqlstate }: ServerProblem): boolean {
-  return sqlstate?.startsWith('28') === true
 }
 
 /** Where a stack tells more than the sentence, which is where the sentence is not ours, it goes along. */

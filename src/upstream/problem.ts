@@ -114,7 +114,8 @@ function refused(
       )
     default:
       return new Failure(
-        'upstream_lost',
+        // Of a login that is not good any more another may be had; of anything else not.
+        isRefusedLogin(sqlstate) ? 'login_refused' : 'upstream_lost',
         {
           message: 'could not log in to the target database',
           detail: `The target refused the login that was issued for this session (SQLSTATE ${sqlstate ?? 'unknown'}).`,
@@ -123,4 +124,9 @@ function refused(
         { cause },
       )
   }
+}
+
+/** 28P01 and 28000: what a server says of a password that is wrong, and of a role that it does not have. */
+export function isRefusedLogin(sqlstate: string | undefined): boolean {
+  return sqlstate?.startsWith('28') === true
 }

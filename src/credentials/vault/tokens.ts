@@ -99,6 +99,11 @@ export class Tokens {
     )
   }
 
+  /** The one in use, good or not. */
+  get held(): VaultToken | undefined {
+    return this.#token
+  }
+
   /** @throws VaultProblem; `unauthenticated` when there is no token for us. */
   async current(): Promise<HeldToken> {
     const token = this.#token

@@ -46,6 +46,8 @@ export interface Patience {
 }
 
 export interface Vault {
+  /** The one in use; undefined while there is none yet. */
+  readonly token: VaultToken | undefined
   /** Logs in soon, and keeps the token. */
   start(): void
   /** Gives back a token that was made for us, and with it every lease issued on it. Takes 2 s at most. */
@@ -125,6 +127,10 @@ export class VaultClient implements Vault {
       observer,
       random,
     })
+  }
+
+  get token(): VaultToken | undefined {
+    return this.#tokens.held
   }
 
   start(): void {

@@ -1,0 +1,134 @@
+// When a login ends, when to prolong it, and when to look for another: arithmetic on times alone, by a
+// clock that does not jump. Ignorant of who issues and who uses.
+// Vault documentation, "Lease, Renew, and Revoke".
+
+import type { Clock } from '../clock.ts'
+import type { Engine, Issued } from './engine.ts'
+
+/**
+ * `renew`: ask for more time. `replace`: it is for those who have it, new sessions want another.
+ * `end`: it is over.
+ */
+export type Due = 'renew' | 'replace' | 'end' | 'nothing'
+
+/** Ends are told in whole seconds, rounded by whoever tells them. */
+const roundingMs = 2_000
+const renewAt = 2 / 3
+/** Not all leases that were issued together are renewed together. */
+const jitter = 0.1
+/** The part of its life that must be left for new sessions to begin with it. */
+const lastPart = 1 / 6
+/** A renewal that moves the end by less was one of the last. */
+const worthwhilePart = 1 / 10
+const leastPauseMs = 1_000
+const longestPauseMs = 30_000
+
+export class Lifetime {
+  readonly #clock: Clock
+  readonly #roles: Engine['roles']
+  readonly #issued: Pick<Issued, 'lifeMs' | 'renewable' | 'limit'>
+  /** Milliseconds since the epoch: a promise to people, who read it off the wall. */
+  readonly #grantEndsAt: number
+  /** These by Clock.elapsed(). */
+  #since: number
+  #endsAt: number
+  #notBefore = 0
+  #shortened = false
+  #share = renewAtAbout()
+
+  constructor(
+    issued: Pick<Issued, 'lifeMs' | 'renewable' | 'limit'>,
+    roles: Engine['roles'],
+    grantEndsAt: number,
+    clock: Clock,
+  ) {
+    this.#clock = clock
+    this.#roles = roles
+    this.#issued = issued
+    this.#grantEndsAt = grantEndsAt
+    this.#since = clock.elapsed()
+    this.#endsAt = this.#since + (issued.lifeMs ?? Number.POSITIVE_INFINITY)
+  }
+
+  /** Infinite when it has no end of its own. */
+  get remainingMs(): number {
+    return Math.max(0, this.#end - this.#clock.elapsed())
+  }
+
+  /** Milliseconds since the epoch; undefined when it has no end of its own. */
+  get expiresAt(): number | undefined {
+    const { remainingMs } = this
+    return remainingMs === Number.POSITIVE_INFINITY
+      ? undefined
+      : Math.round(this.#clock.now() + remainingMs)
+  }
+
+  /** What to ask for in a renewal, in milliseconds since the epoch: never more than the grant has. */
+  get until(): number {
+    const { lifeMs = Number.POSITIVE_INFINITY } = this.#issued
+    return Math.min(this.#clock.now() + lifeMs, this.#grantEndsAt)
+  }
+
+  /** Without sessions a lease is left to run out. */
+  due(inUse: boolean): Due {
+    const now = this.#clock.elapsed()
+    const { remainingMs } = this
+    if (this.#roles === 'shared') return remainingMs <= 0 ? 'end' : 'nothing'
+    // What ends with the grant is ended with it.
+    if (this.#outlastsGrant(-roundingMs) && !this.#tooLong) return 'nothing'
+    if (remainingMs <= 0) return 'end'
+    const { lifeMs = Number.POSITIVE_INFINITY, renewable } = this.#issued
+    if (!this.#tooLong && remainingMs <= lifeMs * lastPart) return 'replace'
+    const late = now >= this.#since + (this.#end - this.#since) * this.#share
+    if (late && !renewable) return 'replace'
+    const wanted = (late && inUse) || this.#tooLong
+    return wanted && now >= this.#notBefore ? 'renew' : 'nothing'
+  }
+
+  /**
+   * It was renewed, and ends at `endsAt` (milliseconds since the epoch). Whether that was worth while;
+   * if not, it cannot be prolonged for much longer.
+   */
+  renewed(endsAt: number): boolean {
+    const before = this.#end
+    const now = this.#clock.elapsed()
+    this.#since = now
+    this.#endsAt = now + endsAt - this.#clock.now()
+    this.#share = renewAtAbout()
+    this.#shortened = true
+    if (this.#outlastsGrant(-roundingMs)) return true
+    const { lifeMs = 0 } = this.#issued
+    return this.#end - before > lifeMs * worthwhilePart
+  }
+
+  /** A renewal failed: to be tried again, but not at once. */
+  renewFailed(): void {
+    const { lifeMs = 0 } = this.#issued
+    const pause = Math.min(Math.max(lifeMs / 20, leastPauseMs), longestPauseMs)
+    this.#notBefore = this.#clock.elapsed() + pause * (0.5 + Math.random())
+  }
+
+  /** It would live on after a grant of which nobody ends it; once it can be told so. */
+  get #tooLong(): boolean {
+    return (
+      this.#issued.renewable &&
+      this.#roles === 'own' &&
+      !this.#shortened &&
+      this.#issued.lifeMs !== undefined &&
+      this.#outlastsGrant(roundingMs)
+    )
+  }
+
+  /** The lease's own end, or that of what it hangs on. */
+  get #end(): number {
+    return Math.min(this.#endsAt, this.#issued.limit?.endsAt ?? Number.POSITIVE_INFINITY)
+  }
+
+  #outlastsGrant(byMs: number): boolean {
+    return this.#clock.now() + this.remainingMs >= this.#grantEndsAt + byMs
+  }
+}
+
+function renewAtAbout(): number {
+  return renewAt * (1 - jitter / 2 + Math.random() * jitter)
+}
