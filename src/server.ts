@@ -27,6 +27,8 @@ import { type Clock, systemClock } from './clock.ts'
 import { type Config, loadConfig } from './config/config.ts'
 import { Leases } from './credentials/leases.ts'
 import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
+import type { VaultObserver } from './credentials/vault/observer.ts'
+import { openVault } from './credentials/vault/vault.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
 import { JournalFiles } from './journal/files.ts'
@@ -41,17 +43,24 @@ import { Listeners } from './proxy/listeners.ts'
 import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
-import { openInspection, openTargets } from './targets.ts'
+import { openTargets } from './targets.ts'
 import { leaseObserver } from './telemetry/lease-observer.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
-import { certificateObserver, journalObserver } from './telemetry/observers.ts'
+import { certificateObserver, journalObserver, vaultObserver } from './telemetry/observers.ts'
 import { Connector } from './upstream/connector.ts'
 import { packageVersion } from './version.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
 const snapshotWithin = 60_000
+/** Of a Vault that is asked once or twice: what matters comes back as the answer. */
+const unobserved: VaultObserver = {
+  asked: () => undefined,
+  breaker: () => undefined,
+  tokenEnds: () => undefined,
+  problem: () => undefined,
+}
 
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {
@@ -201,8 +210,12 @@ async function start(
   started('notifications', () => notices.stop())
 
   const connector = new Connector(config.targets, clock)
-  const surroundings = { connector, clock, onProblem: problem('targets') }
-  const targets = openTargets(config, surroundings)
+  const vault =
+    config.vault &&
+    openVault(config.vault, { clock, observer: vaultObserver(metrics.vault(), log) })
+  vault?.start()
+  started('vault', () => vault?.stop())
+  const targets = openTargets(config, { connector, vault, clock, onProblem: problem('targets') })
   started('targets', () => targets.close())
   const leases = new Leases({
     targets: targets.credentials,
@@ -218,9 +231,7 @@ async function start(
   leases.start()
   started('leases', () => leases.stop())
 
-  const inspection = openInspection(config, surroundings)
-  started('inspection', () => inspection.close())
-  const snapshots = new SnapshotReader(inspection, (target) => catalogs.changed(target))
+  const snapshots = new SnapshotReader(targets.inspection, (target) => catalogs.changed(target))
   const catalogs = new Catalogs({
     refreshEveryMs: new Map(
       [...config.targets.values()]
@@ -276,6 +287,9 @@ async function start(
   const api = createApi({
     checks: [
       { name: 'store', check: () => store.ping(), limitMs: 2_000 },
+      ...(vault === undefined
+        ? []
+        : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000 }]),
       { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
     ],
     metrics,
@@ -304,13 +318,16 @@ async function snapshot(config: Config, name: string): Promise<string> {
   }
   await loadParser()
   const connector = new Connector(config.targets, systemClock)
-  const surroundings = { connector, clock: systemClock, onProblem: () => undefined }
-  const inspection = openInspection(config, surroundings)
+  const vault =
+    config.vault && openVault(config.vault, { clock: systemClock, observer: unobserved })
+  const surroundings = { connector, vault, clock: systemClock, onProblem: () => undefined }
+  const targets = openTargets(config, surroundings)
   try {
-    const reader = new SnapshotReader(inspection)
+    const reader = new SnapshotReader(targets.inspection)
     return snapshotText(await reader.read(name, AbortSignal.timeout(snapshotWithin)))
   } finally {
-    await inspection.close()
+    await targets.close()
+    await vault?.stop()
   }
 }
 

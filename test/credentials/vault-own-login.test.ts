@@ -59,7 +59,7 @@ it('is used as it was while Vault is away, until its password has been changed',
   now = 89_999
   expect(await login.current()).toMatchObject({ user: 'v-1' })
   now = 90_000
-  await expect(login.current()).rejects.toThrow(VaultProblem)
+  await expect(login.current()).rejects.toMatchObject({ sqlstate: '57P03' })
 })
 
 it('is one lease of a dynamic role for two thirds of its life, and given back at the stop', async () => {

@@ -5,7 +5,7 @@
 import type { Clock } from '../../clock.ts'
 import { readKv } from './kv.ts'
 import { type DatabaseLogin, databaseLogin, unusable, type VaultLogin } from './login.ts'
-import { VaultProblem } from './problem.ts'
+import { failureOf, VaultProblem } from './problem.ts'
 import { readStatic } from './static.ts'
 import type { VaultToken } from './tokens.ts'
 import type { Vault } from './vault.ts'
@@ -38,7 +38,7 @@ export class OwnLogin {
     this.#options = options
   }
 
-  /** Asked for at every connection; those of one moment share an answer. @throws VaultProblem */
+  /** Asked for at every connection; those of one moment share an answer. @throws Failure */
   async current(): Promise<DatabaseLogin> {
     const now = this.#options.clock.elapsed()
     const held = this.#held
@@ -49,8 +49,9 @@ export class OwnLogin {
       this.#asking = undefined
     })
     return this.#asking.catch((error: unknown) => {
-      if (held !== undefined && now < held.endsAt && error instanceof VaultProblem) return held
-      throw error
+      if (!(error instanceof VaultProblem)) throw error
+      if (held !== undefined && now < held.endsAt) return held
+      throw failureOf(error)
     })
   }
 
