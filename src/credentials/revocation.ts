@@ -79,7 +79,7 @@ export class Revocations {
 
   /** Resolves when no attempt is under way. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.#jobs.values()].map(({ running }) => running))
+    await Promise.allSettled([...this.#jobs.values()].flatMap(({ running }) => running ?? []))
   }
 
   #run(job: Job): Promise<void> {

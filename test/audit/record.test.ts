@@ -28,6 +28,7 @@ const facts = {
   role: 'read_only',
   target: 'shop',
   databaseRole: 'pgw_g1_x',
+  lease: 'l1',
   client: '127.0.0.1:50000',
   application: 'psql',
 }

@@ -1,5 +1,5 @@
-// The built-in broker against a real PostgreSQL, both as a superuser and as the login with CREATEROLE
-// that an operator would give it.
+// Leases of the built-in broker against a real PostgreSQL and a real store, both as a superuser and as
+// the login with CREATEROLE that an operator would give it.
 
 import { readFile } from 'node:fs/promises'
 import { inspect } from 'node:util'
@@ -8,11 +8,17 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, i
 import type { Grant, Lease } from '../../src/access/access.ts'
 import { newGrant } from '../../src/access/grant.ts'
 import { randomId } from '../../src/access/id.ts'
-import type { BrokerTarget, OwnedObjects } from '../../src/credentials/administration.ts'
-import { Broker } from '../../src/credentials/broker.ts'
+import {
+  Administration,
+  type BrokerTarget,
+  type OwnedObjects,
+} from '../../src/credentials/administration.ts'
+import { brokerCredentials } from '../../src/credentials/broker.ts'
+import { Leases } from '../../src/credentials/leases.ts'
 import { Secret } from '../../src/secret.ts'
 import { Store } from '../../src/store/store.ts'
 import { type FreshDatabase, freshDatabase } from '../support/databases.ts'
+import { silentObserver } from '../support/leases.ts'
 import { connectorTo, serverAt } from '../support/upstream.ts'
 
 const hour = 3_600_000
@@ -31,7 +37,8 @@ const clock = { now: () => now, elapsed: () => now }
 let database: FreshDatabase
 let store: Store
 let direct: Pool
-let brokers: Broker[] = []
+let brokers: Leases[] = []
+let administrations: Administration[] = []
 let problems: unknown[] = []
 
 beforeAll(async () => {
@@ -57,7 +64,9 @@ beforeEach(() => {
 
 afterEach(async () => {
   await Promise.all(brokers.map((broker) => broker.stop()))
+  await Promise.all(administrations.map((administration) => administration.close()))
   brokers = []
+  administrations = []
 })
 
 afterAll(async () => {
@@ -77,11 +86,45 @@ interface Setup {
   readonly port?: number
 }
 
-function broker(setup: Setup = {}): Broker {
+/** One process. */
+function broker(setup: Setup = {}): Leases {
+  const target = targetOf(setup)
+  const made = new Leases({
+    targets: new Map([['shop', brokerCredentials('shop', target, administration(setup))]]),
+    store,
+    clock,
+    instance: setup.instance ?? randomId(),
+    observer: {
+      ...silentObserver,
+      revokeFailed: (_, { error }) => problems.push(error),
+      problem: (error) => problems.push(error),
+    },
+  })
+  brokers.push(made)
+  return made
+}
+
+function administration(setup: Setup = {}): Administration {
   const url = new URL(database.url)
-  const target: BrokerTarget = {
+  const port = setup.port ?? Number(url.port || 5432)
+  const connector = connectorTo([serverAt(port, {}, url.hostname)], { connectTimeoutMs: 2_000 })
+  const made = new Administration(
+    'shop',
+    targetOf(setup),
+    (request) => connector.connect(request),
+    (error) => problems.push(error),
+  )
+  administrations.push(made)
+  return made
+}
+
+function targetOf(setup: Setup): BrokerTarget {
+  const url = new URL(database.url)
+  return {
     database: database.name,
     connectTimeoutMs: 2_000,
+    servers: [0],
+    targetSessionAttrs: 'any',
     credentials: {
       broker: {
         user: setup.superuser === true ? decodeURIComponent(url.username) : administrator,
@@ -93,20 +136,29 @@ function broker(setup: Setup = {}): Broker {
       },
     },
   }
-  const port = setup.port ?? Number(url.port || 5432)
-  const connector = connectorTo([serverAt(port, {}, url.hostname)], { connectTimeoutMs: 2_000 })
-  const made = new Broker({
-    targets: new Map([['shop', target]]),
-    connect: (request) => connector.connect(request),
-    leases: store,
-    clock,
-    instance: setup.instance ?? randomId(),
-    onProblem: (error) => {
-      problems.push(error)
-    },
-  })
-  brokers.push(made)
-  return made
+}
+
+/** It has been at work for long enough to know who is silent. */
+async function watching(keeper: Leases): Promise<Leases> {
+  for (let seconds = 0; seconds <= 20; seconds += 5) {
+    await keeper.sweep()
+    now += 5_000
+  }
+  return keeper
+}
+
+/** For so long nobody has said that the grant's leases are held; by the store's clock. */
+async function silentFor(grant: Grant, seconds: number): Promise<void> {
+  await direct.query(
+    `update pgwarden.leases set renewed_at = renewed_at - $2 * interval '1 s',
+            tried_at = tried_at - $2 * interval '1 s'
+      where grant_id = $1`,
+    [grant.id, seconds],
+  )
+}
+
+async function acquired(keeper: Leases, grant: Grant): Promise<Lease> {
+  return (await keeper.acquire(grant)).lease
 }
 
 async function newStoredGrant(role = 'read_only'): Promise<Grant> {
@@ -149,7 +201,7 @@ async function revoke(grant: Grant): Promise<void> {
 
 describe('a lease', () => {
   it('is a login of its own that may what the creation statements give, and no more', async () => {
-    const lease = await broker().acquire(await newStoredGrant())
+    const lease = await acquired(broker(), await newStoredGrant())
     const client = await logIn(lease)
     const { rows } = await client.query('select count(*)::int as n from stock')
     expect(rows).toEqual([{ n: 2 }])
@@ -160,7 +212,7 @@ describe('a lease', () => {
 
   it('is a role with the right membership that ends with the grant', async () => {
     const grant = await newStoredGrant()
-    const lease = await broker().acquire(grant)
+    const lease = await acquired(broker(), grant)
     const { rows } = await direct.query(
       `select r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls,
               r.rolcanlogin, r.rolvaliduntil,
@@ -187,21 +239,21 @@ describe('a lease', () => {
   it('is one for 100 simultaneous sessions of a grant', async () => {
     const grant = await newStoredGrant()
     const shared = broker()
-    const leases = await Promise.all(Array.from({ length: 100 }, () => shared.acquire(grant)))
+    const leases = await Promise.all(Array.from({ length: 100 }, () => acquired(shared, grant)))
     expect(new Set(leases.map(({ user }) => user)).size).toBe(1)
     expect(await rolesOf(grant)).toHaveLength(1)
-    expect(await store.openLeases('broker', grant.id)).toHaveLength(1)
+    expect(await store.openLeases(grant.id)).toHaveLength(1)
   })
 
   it('is written to the store before the role exists', async () => {
     const grant = await newStoredGrant()
     const failing = broker({ creation: ['select pg_sleep(0.5)', 'grant no_such_role to {{name}}'] })
     const failed = failing.acquire(grant).catch((error: unknown) => error)
-    await expect.poll(() => store.openLeases('broker', grant.id), { interval: 20 }).toHaveLength(1)
+    await expect.poll(() => store.openLeases(grant.id), { interval: 20 }).toHaveLength(1)
     await failed
-    await failing.stop()
+    await expect.poll(() => store.openLeases(grant.id)).toEqual([])
     expect(await rolesOf(grant)).toEqual([])
-    expect(await store.openLeases('broker', grant.id)).toEqual([])
+    expect(await store.openLeases(grant.id)).toEqual([])
   })
 
   it('is refused when the grant was revoked since the login was checked', async () => {
@@ -212,12 +264,12 @@ describe('a lease', () => {
   })
 
   it('does not show its password in print', async () => {
-    const lease = await broker().acquire(await newStoredGrant())
+    const lease = await acquired(broker(), await newStoredGrant())
     expect(inspect(lease) + JSON.stringify(lease)).not.toContain(lease.password.reveal())
   })
 
   it.runIf(serverLog)('does not show its password in the log of the server', async () => {
-    const lease = await broker().acquire(await newStoredGrant())
+    const lease = await acquired(broker(), await newStoredGrant())
     const written = await readFile(serverLog ?? '', 'utf8')
     expect(written).toContain(lease.user)
     expect(written).not.toContain(lease.password.reveal())
@@ -263,7 +315,7 @@ describe.each([
   it('ends live sessions, keeps what was made, and drops the role', async () => {
     const grant = await newStoredGrant()
     const ending = broker({ superuser })
-    const lease = await ending.acquire(grant)
+    const lease = await acquired(ending, grant)
     const client = await logIn(lease)
     await client.query('create table workshop.made as select 1 as x')
     await client.query(`grant select on workshop.made to ${reader}`)
@@ -274,7 +326,7 @@ describe.each([
 
     expect(await cut).toMatchObject({ code: '57P01' })
     expect(await rolesOf(grant)).toEqual([])
-    expect(await store.openLeases('broker', grant.id)).toEqual([])
+    expect(await store.openLeases(grant.id)).toEqual([])
     const { rows } = await direct.query(
       "select tableowner, (select x from workshop.made) as x from pg_tables where tablename = 'made'",
     )
@@ -286,7 +338,7 @@ describe.each([
   it('drops what was made, where it is configured so', async () => {
     const grant = await newStoredGrant()
     const dropping = broker({ superuser, owned: 'drop' })
-    const client = await logIn(await dropping.acquire(grant))
+    const client = await logIn(await acquired(dropping, grant))
     await client.query('create table workshop.passing (x int)')
     await client.end()
     await dropping.endGrant(grant.id)
@@ -297,7 +349,7 @@ describe.each([
 })
 
 describe('the end of a grant', () => {
-  it('may be asked for again, by several processes at once', async () => {
+  it('may be asked for again, and in every process ends what that one holds', async () => {
     const grant = await newStoredGrant()
     const [one, two] = [broker(), broker()]
     await Promise.all([one.acquire(grant), two.acquire(grant)])
@@ -305,101 +357,149 @@ describe('the end of a grant', () => {
     await Promise.all([one, two, one].map((ending) => ending.endGrant(grant.id)))
     await one.endGrant(grant.id)
     expect(await rolesOf(grant)).toEqual([])
+    expect(await store.openLeases(grant.id)).toEqual([])
   })
 
   it('catches a lease that is being issued at this moment', async () => {
     const grant = await newStoredGrant()
-    const [one, two] = [broker({ creation: ['select pg_sleep(0.3)'] }), broker()]
+    const one = broker({ creation: ['select pg_sleep(0.3)'] })
     const issued = one.acquire(grant).catch((error: unknown) => error)
-    await expect.poll(() => store.openLeases('broker', grant.id), { interval: 20 }).toHaveLength(1)
+    await expect.poll(() => store.openLeases(grant.id), { interval: 20 }).toHaveLength(1)
     await revoke(grant)
-    await two.endGrant(grant.id)
+    await one.endGrant(grant.id)
     expect(await issued).toMatchObject({ code: 'invalid_authorization' })
-    await one.stop()
     expect(await rolesOf(grant)).toEqual([])
+    expect(await store.openLeases(grant.id)).toEqual([])
   })
 
-  it('that cannot be carried out is an error, and the lease stays open', async () => {
+  it('that cannot be carried out is an error, the lease stays open, and is tried again', async () => {
     const grant = await newStoredGrant()
-    const clumsy = broker({ owned: { reassignTo: 'no_such_role' } })
+    const clumsy = broker({ owned: { reassignTo: `late_${suffix}` } })
     await clumsy.acquire(grant)
     await expect(clumsy.endGrant(grant.id)).rejects.toMatchObject({ code: 'cannot_connect_now' })
-    expect(await store.openLeases('broker', grant.id)).toHaveLength(1)
-    await broker().endGrant(grant.id)
-    expect(await rolesOf(grant)).toEqual([])
+    expect(await store.openLeases(grant.id)).toHaveLength(1)
+    await direct.query(`create role late_${suffix}`)
+    try {
+      await direct.query(`grant late_${suffix} to ${administrator}`)
+      now += 60_000
+      clumsy.look()
+      await expect.poll(() => store.openLeases(grant.id)).toEqual([])
+      expect(await rolesOf(grant)).toEqual([])
+    } finally {
+      await direct.query(`drop role late_${suffix}`)
+    }
   })
 })
 
 describe('a sweep', () => {
   it('removes the roles of a process that was killed, with their sessions', async () => {
     const grant = await newStoredGrant()
-    const killed = broker()
-    const client = await logIn(await killed.acquire(grant))
-    const next = broker()
-    now += 179_000
+    const client = await logIn(await acquired(broker(), grant))
+    const next = await watching(broker())
+    await silentFor(grant, 15)
     await next.sweep()
     expect(await rolesOf(grant)).toHaveLength(1)
-    now += 2_000
-    next.start()
-    await expect.poll(() => rolesOf(grant)).toEqual([])
+    await silentFor(grant, 6)
+    await next.sweep()
+    expect(await rolesOf(grant)).toEqual([])
+    expect(await store.openLeases(grant.id)).toEqual([])
     await expect(client.query('select')).rejects.toThrow()
     expect(problems).toEqual([])
+  })
+
+  it('takes nobody for dead before it has heard the store for as long', async () => {
+    const grant = await newStoredGrant()
+    await broker().acquire(grant)
+    await silentFor(grant, 60)
+    const next = broker()
+    for (let seconds = 0; seconds < 20; seconds += 5) {
+      await next.sweep()
+      now += 5_000
+    }
+    expect(await rolesOf(grant)).toHaveLength(1)
+    // Another outage, or a stop of this process, and it begins to listen anew.
+    now += 30_000
+    await next.sweep()
+    expect(await rolesOf(grant)).toHaveLength(1)
+    await watching(next)
+    expect(await rolesOf(grant)).toEqual([])
   })
 
   it('leaves alone what its own or another living process holds', async () => {
     const grant = await newStoredGrant()
     const [one, two] = [broker(), broker()]
-    const lease = await one.acquire(grant)
-    for (let minutes = 0; minutes < 10; minutes++) {
-      now += 60_000
+    const lease = await acquired(one, grant)
+    await Promise.all([watching(one), watching(two)])
+    for (let beats = 0; beats < 5; beats++) {
+      await silentFor(grant, 12)
+      now += 5_000
       await one.sweep()
       await two.sweep()
     }
     expect(await rolesOf(grant)).toEqual([lease.user])
-    expect((await one.acquire(grant)).id).toBe(lease.id)
+    expect((await acquired(one, grant)).id).toBe(lease.id)
   })
 
   it('does not take the lease of the living for that of the dead on the same grant', async () => {
     const grant = await newStoredGrant()
     const [dead, living] = [broker(), broker()]
     await dead.acquire(grant)
-    const lease = await living.acquire(grant)
-    for (let minutes = 0; minutes < 8; minutes++) {
-      now += 60_000
-      await living.sweep()
-    }
+    const lease = await acquired(living, grant)
+    await watching(living)
+    await silentFor(grant, 21)
+    await living.sweep()
     expect(await rolesOf(grant)).toEqual([lease.user])
   })
 
   it('removes what outlived its grant, and what is over is not given again', async () => {
     const grant = await newStoredGrant()
     const sweeping = broker()
-    await sweeping.acquire(grant)
+    await sweeping.acquire(grant).then((use) => use.released())
     now = grant.endsAt
     await sweeping.sweep()
-    expect(await rolesOf(grant)).toEqual([])
+    await expect.poll(() => rolesOf(grant)).toEqual([])
     await expect(sweeping.acquire(grant)).rejects.toMatchObject({ code: 'invalid_authorization' })
+  })
+
+  it('leaves the lease of a grant that is over to its holder for ten seconds', async () => {
+    const grant = await newStoredGrant()
+    await broker().acquire(grant)
+    const other = await watching(broker())
+    await revoke(grant)
+    await other.sweep()
+    now += 5_000
+    await other.sweep()
+    expect(await rolesOf(grant)).toHaveLength(1)
+    now += 5_000
+    await other.sweep()
+    expect(await rolesOf(grant)).toEqual([])
   })
 
   it('makes a process that was away for too long issue anew', async () => {
     const grant = await newStoredGrant()
     const [away, other] = [broker(), broker()]
-    const lost = await away.acquire(grant)
-    now += 181_000
+    const use = await away.acquire(grant)
+    await watching(other)
+    await silentFor(grant, 21)
     await other.sweep()
     await away.sweep()
-    const lease = await away.acquire(grant)
-    expect(lease.id).not.toBe(lost.id)
+    expect(use.remainingMs).toBe(0)
+    const lease = await acquired(away, grant)
+    expect(lease.id).not.toBe(use.lease.id)
     await (await logIn(lease)).end()
   })
 
   it('is not held up by a target that is away, and says so', async () => {
     const grant = await newStoredGrant()
     await broker().acquire(grant)
-    now += 181_000
-    await broker({ port: 1 }).sweep()
+    const [lame, sound] = await Promise.all([watching(broker({ port: 1 })), watching(broker())])
+    await silentFor(grant, 21)
+    await lame.sweep()
     expect(problems).toMatchObject([{ code: 'upstream_unreachable' }])
-    await broker().sweep()
+    await sound.sweep()
+    expect(await rolesOf(grant), 'it was tried a moment ago').toHaveLength(1)
+    await silentFor(grant, 6)
+    await sound.sweep()
     expect(await rolesOf(grant)).toEqual([])
   })
 })
@@ -409,7 +509,7 @@ describe('stopping', () => {
     const grant = await newStoredGrant()
     const [one, two] = [broker(), broker()]
     await one.acquire(grant)
-    const other = await two.acquire(grant)
+    const other = await acquired(two, grant)
     await one.stop()
     expect(await rolesOf(grant)).toEqual([other.user])
     expect(problems).toEqual([])

@@ -4,6 +4,7 @@ import { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { Grant } from '../../src/access/access.ts'
 import { newGrant } from '../../src/access/grant.ts'
+import type { LeaseRecord } from '../../src/access/lease.ts'
 import { issueToken } from '../../src/access/token.ts'
 import { Failure } from '../../src/errors.ts'
 import { Secret } from '../../src/secret.ts'
@@ -65,6 +66,7 @@ describe('opening the store', () => {
       { name: '0001-grants-tokens-leases' },
       { name: '0002-token-verifiers' },
       { name: '0003-notification-key' },
+      { name: '0004-leases-of-engines' },
     ])
   })
 
@@ -115,10 +117,30 @@ describe('a lease', () => {
     grantId: grant.id,
     target: 'shop',
     engine: 'broker' as const,
-    databaseRole: 'pgw_x',
     instance: 'one',
     issuedAt,
+    databaseRole: 'pgw_x',
+    vaultLease: undefined,
+    expiresAt: undefined,
   })
+  /** Of a lease whose engine has not answered. */
+  const asked = (grant: Grant, id: string, expiresAt: number): LeaseRecord => ({
+    ...lease(grant, id),
+    engine: 'vault-dynamic',
+    databaseRole: undefined,
+    expiresAt,
+  })
+  const age = (grant: Grant, seconds: number) =>
+    direct.query(
+      `update pgwarden.leases set renewed_at = renewed_at - $2 * interval '1 s',
+              tried_at = tried_at - $2 * interval '1 s'
+        where grant_id = $1`,
+      [grant.id, seconds],
+    )
+  const staleOf = async (store: Store, grant: Grant, now: number) =>
+    (await store.staleLeases(now, 20_000))
+      .filter(({ record }) => record.grantId === grant.id)
+      .map(({ record, reason }) => [record.id, reason])
 
   it('is not given on a grant that is over, revoked or unknown', async () => {
     const store = await open()
@@ -129,7 +151,7 @@ describe('a lease', () => {
     expect(await store.insertLease(lease(grant, 'c'))).toBe(true)
     await direct.query('update pgwarden.grants set revoked_at = now() where id = $1', [grant.id])
     expect(await store.insertLease(lease(grant, 'd'))).toBe(false)
-    expect(await store.openLeases('broker', grant.id)).toEqual([lease(grant, 'c')])
+    expect(await store.openLeases(grant.id)).toEqual([lease(grant, 'c')])
     await store.close()
   })
 
@@ -148,7 +170,7 @@ describe('a lease', () => {
     await store.close()
   })
 
-  it('is stale when its grant is over or nobody renews it, until it is ended', async () => {
+  it('is stale when its grant is over or nobody says that it is held, until it is ended', async () => {
     const store = await open()
     const grant = grantFrom(start)
     await store.insertGrant(grant)
@@ -156,17 +178,105 @@ describe('a lease', () => {
     await store.insertLease(lease(grant, 'b'))
     const a = `${grant.id}-a`
     const b = `${grant.id}-b`
-    expect(await store.renewLeases([b, 'unknown'], start + 2)).toEqual([b])
-    const stale = async (now: number, since: number) =>
-      (await store.staleLeases('broker', now, since))
-        .filter(({ grantId }) => grantId === grant.id)
-        .map(({ id }) => id)
-    expect(await stale(start + 3, start)).toEqual([])
-    expect(await stale(start + 3, start + 1)).toEqual([a])
-    expect((await stale(start + hour, start)).sort()).toEqual([a, b])
-    await store.endLease(a, start + 4)
-    expect(await store.renewLeases([a], start + 5)).toEqual([])
-    expect(await stale(start + hour, start)).toEqual([b])
+    await age(grant, 15)
+    expect(await staleOf(store, grant, start)).toEqual([])
+    expect(await store.renewLeases([b, 'unknown'])).toEqual([b])
+    await age(grant, 6)
+    expect(await staleOf(store, grant, start)).toEqual([[a, 'abandoned']])
+    expect(await store.orphanedLeases(20_000)).toBe(1)
+    expect((await staleOf(store, grant, start + hour)).sort()).toEqual([
+      [a, 'grant_over'],
+      [b, 'grant_over'],
+    ])
+    await store.endLease(a, 'unconfirmed')
+    expect(await store.renewLeases([a])).toEqual([])
+    expect(await staleOf(store, grant, start + hour)).toEqual([[b, 'grant_over']])
+    expect(await store.orphanedLeases(20_000)).toBe(0)
+    await store.close()
+  })
+
+  it('tells whose it was to whoever finds it', async () => {
+    const store = await open()
+    const grant = grantFrom(start)
+    await store.insertGrant(grant)
+    await store.insertLease(lease(grant, 'a'))
+    await age(grant, 21)
+    const found = await store.staleLeases(start, 20_000)
+    expect(found.find(({ record }) => record.grantId === grant.id)).toEqual({
+      record: lease(grant, 'a'),
+      principal: grant.principal,
+      role: grant.role,
+      reason: 'abandoned',
+    })
+    await store.endLease(`${grant.id}-a`, 'confirmed')
+    await store.close()
+  })
+
+  it('is tried by one process at a time, and after a failure later and later', async () => {
+    const store = await open()
+    const grant = grantFrom(start)
+    await store.insertGrant(grant)
+    await store.insertLease(lease(grant, 'a'))
+    const id = `${grant.id}-a`
+    await age(grant, 21)
+    const claims = await Promise.all([1, 2, 3].map(() => store.claimLeases([id])))
+    expect(claims.flat()).toEqual([id])
+    expect(await staleOf(store, grant, start)).toEqual([])
+    await age(grant, 6)
+    expect(await staleOf(store, grant, start)).toEqual([[id, 'abandoned']])
+    expect(await store.claimLeases([id])).toEqual([id])
+    await age(grant, 6)
+    expect(await store.claimLeases([id])).toEqual([])
+    await age(grant, 5)
+    expect(await store.claimLeases([id])).toEqual([id])
+    await store.endLease(id, 'confirmed')
+    await store.close()
+  })
+
+  it('that nobody can name is left until it has ended by itself', async () => {
+    const store = await open()
+    const grant = grantFrom(start)
+    await store.insertGrant(grant)
+    await store.insertLease(asked(grant, 'a', start + 1_000))
+    await age(grant, 21)
+    expect(await staleOf(store, grant, start + 999)).toEqual([])
+    expect(await store.orphanedLeases(20_000)).toBe(1)
+    expect(await staleOf(store, grant, start + 1_000)).toEqual([[`${grant.id}-a`, 'abandoned']])
+    await store.endLease(`${grant.id}-a`, 'unconfirmed')
+    await store.close()
+  })
+
+  it('is not used when its grant was revoked while it was made, and can be found by its name', async () => {
+    const store = await open()
+    const grant = grantFrom(start)
+    await store.insertGrant(grant)
+    const named = {
+      ...asked(grant, 'a', start + 2_000),
+      databaseRole: 'v-x',
+      vaultLease: 'database/creds/r/1',
+    }
+    await store.insertLease(asked(grant, 'a', start + 1_000))
+    expect(await store.completeLease(named, start)).toBe(true)
+    expect(await store.openLeases(grant.id)).toEqual([named])
+    await store.moveLease(named.id, start + 3_000)
+    expect(await store.openLeases(grant.id)).toEqual([{ ...named, expiresAt: start + 3_000 }])
+    await direct.query('update pgwarden.grants set revoked_at = now() where id = $1', [grant.id])
+    expect(await store.completeLease(named, start)).toBe(false)
+    expect(await store.openLeases(grant.id)).toEqual([named])
+    await store.endLease(named.id, 'confirmed')
+    await store.close()
+  })
+
+  it('is open again when its login is made after all', async () => {
+    const store = await open()
+    const grant = grantFrom(start)
+    await store.insertGrant(grant)
+    const record = lease(grant, 'a')
+    await store.insertLease(record)
+    await store.endLease(record.id, 'confirmed')
+    expect(await store.completeLease(record, start)).toBe(false)
+    expect(await store.openLeases(grant.id)).toEqual([record])
+    await store.endLease(record.id, 'confirmed')
     await store.close()
   })
 })

@@ -10,10 +10,12 @@ import { promisify } from 'node:util'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startEmbeddedPostgres } from '../../src/demo/embedded.ts'
+import { operations } from '../../src/server.ts'
 import { certify } from '../support/certificates.ts'
-import { connectedTo } from '../support/databases.ts'
+import { connectedTo, type FreshDatabase, freshDatabase } from '../support/databases.ts'
 import { namedBlocks, writeBlocks } from '../support/document.ts'
 import { olderServerIsInstalled, startOlderServer } from '../support/older-server.ts'
+import { freePorts } from '../support/ports.ts'
 import { describeWithOwnVault, startOwnVault } from '../support/vault.ts'
 
 /** insufficient_privilege */
@@ -433,6 +435,83 @@ describeWithOwnVault('docs/vault.md', () => {
         for (const path of ['auth/cert/certs/pgwarden', 'auth/kubernetes/role/pgwarden']) {
           const { data } = await ask('GET', path, undefined, vault.rootToken)
           expect(data).toMatchObject(terms)
+        }
+      })
+    })
+
+    describe.runIf(release === servers[0]?.release)('pgwarden with all of it', () => {
+      let store: FreshDatabase
+      let configFile: string
+      beforeAll(async () => {
+        store = await freshDatabase(postgres.url('postgres'), 'store')
+        const authority = await certify('vault', { isAuthority: true })
+        await writeFile(join(directory, 'vault-ca.pem'), authority.certificate)
+        const { port } = new URL(postgres.url('shop'))
+        const written = await readFile(join(directory, 'pgwarden.yaml'), 'utf8')
+        configFile = join(directory, 'complete.yaml')
+        const [listen, http] = await freePorts()
+        await writeFile(
+          configFile,
+          [
+            written
+              .replace(/addresses: .*/, `addresses: ['${vault.address}']`)
+              .replace('host: db.example.com', `host: 127.0.0.1\n    port: ${port}`),
+            `listen: { port: ${listen} }`,
+            `http: { port: ${http} }`,
+            `store: { url: '${store.url}' }`,
+            'journal: { directory: journal }',
+            'log: { level: error }',
+          ].join('\n'),
+        )
+      })
+      afterAll(() => store.drop())
+
+      it('is found sound by the doctor', async () => {
+        const signal = AbortSignal.timeout(60_000)
+        const request = { configFile, target: 'shop', signal, onStep: () => undefined }
+        const failed = []
+        const revoked = []
+        for await (const { subject, result, message } of operations.doctor(request)) {
+          if (result === 'fail') failed.push(`${subject}: ${message}`)
+          if (message === 'it was revoked, and is gone') revoked.push(subject)
+        }
+        expect(failed).toEqual([])
+        expect(revoked).toHaveLength(4)
+      })
+
+      it('opens sessions that work as the owner of the schema', async () => {
+        const stopping = new AbortController()
+        const stopped = await new Promise<{ readonly served: Promise<void> }>((resolve, reject) => {
+          const { signal } = stopping
+          const onReady = (): void => resolve({ served })
+          const served = operations.serve({ configFile, signal, onReady })
+          served.catch(reject)
+        })
+        try {
+          const { token: secret, connection } = await operations.issueToken({
+            configFile,
+            principal: 'alice',
+            target: 'shop',
+            role: 'read_full_write',
+            forMs: 60_000,
+            kind: 'one-time',
+            reason: 'the document says so',
+          })
+          const { host, port, database, user } = connection
+          const client = new Client({ host, port, database, user, password: secret.reveal() })
+          await client.connect()
+          await client.query('create table by_alice (id int)')
+          const { rows } = await client.query<{ name: string; login: string; role: string }>(
+            "select current_setting('application_name') as name, session_user as login, current_user as role",
+          )
+          await client.end()
+          expect(rows[0]?.name).toMatch(/^pgwarden alice [a-z2-7]{16}$/)
+          expect(rows[0]?.role).toBe('shop_owner')
+          expect(await ownerOf('by_alice')).toBe('shop_owner')
+          expect(rows[0]?.login).toMatch(/^v-/)
+        } finally {
+          stopping.abort()
+          await stopped.served
         }
       })
     })

@@ -8,10 +8,11 @@ import { Authorization } from '../../src/access/authorization.ts'
 import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import type { ClientCertificate } from '../../src/audit/record.ts'
+import { Failure } from '../../src/errors.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles, type RoleDefinition } from '../../src/policy/roles.ts'
 import { type LoggedIn, type LoginDependencies, logIn } from '../../src/proxy/login.ts'
-import type { Target } from '../../src/proxy/ports.ts'
+import type { LeaseUse, Target } from '../../src/proxy/ports.ts'
 import { Refusals } from '../../src/proxy/refusals.ts'
 import { Secret } from '../../src/secret.ts'
 import { HeldClock, MemoryStorage } from '../support/memory-journal.ts'
@@ -44,12 +45,50 @@ const shop: Target = {
   applicationName: [],
 }
 
+/** Issues Lease_1, Lease_2 and so on, and writes down what becomes of each. */
+class Logins {
+  readonly happened: string[] = []
+  failure = new Failure('login_refused', { message: 'could not log in to the target database' })
+  readonly #refused: number
+  readonly #warm: boolean
+  #count = 0
+
+  /** The target refuses the first so many. `warm`: they were not made just now. */
+  constructor(refused = 0, warm = true) {
+    this.#refused = refused
+    this.#warm = warm
+  }
+
+  next(): LeaseUse {
+    const user = `Lease_${++this.#count}`
+    const password = new Secret('x')
+    return {
+      lease: { id: 'l1', grantId: 'g1', user, password, vaultLease: undefined },
+      opened: (processId) => this.happened.push(`${user} opened by ${processId}`),
+      released: () => this.happened.push(`${user} released`),
+      refused: () => {
+        this.happened.push(`${user} refused`)
+        return this.#warm
+      },
+      remainingMs: undefined,
+    }
+  }
+
+  accepts(user: string | undefined): boolean {
+    return Number(user?.slice('Lease_'.length)) > this.#refused
+  }
+}
+
 /** A login of the role, and the startup packet that the target got. */
 async function login(
   role: string,
   parameters: Readonly<Record<string, string>> = {},
   reported: ReadonlyMap<string, string> = said,
-  by: { readonly target?: Partial<Target>; readonly certificate?: ClientCertificate } = {},
+  by: {
+    readonly target?: Partial<Target>
+    readonly certificate?: ClientCertificate
+    readonly logins?: Logins
+  } = {},
 ): Promise<{ readonly asked: ReadonlyMap<string, string>; readonly loggedIn: LoggedIn }> {
   const grant: Grant = {
     id: 'g1',
@@ -63,6 +102,7 @@ async function login(
     requestId: undefined,
   }
   const authorization = Authorization.mint(grant, 't1', '127.0.0.1', new Set())
+  const { logins = new Logins() } = by
   let asked: ReadonlyMap<string, string> = new Map()
   const nothing = (): undefined => undefined
   const deps: LoginDependencies = {
@@ -70,13 +110,13 @@ async function login(
       verify: () => Promise.resolve({ type: 'authorized', authorization, serverFinal: undefined }),
     },
     credentials: {
-      acquire: () =>
-        Promise.resolve({ id: 'l1', grantId: 'g1', user: 'Lease_1', password: new Secret('x') }),
+      acquire: () => Promise.resolve(logins.next()),
       endGrant: () => Promise.resolve(),
     },
     upstream: {
       connect: ({ parameters: startup }) => {
         asked = startup
+        if (!logins.accepts(startup.get('user'))) return Promise.reject(logins.failure)
         return Promise.resolve({
           socket: new Socket(),
           processId: 1,
@@ -210,5 +250,44 @@ describe('the name of a session in PostgreSQL', () => {
   it('is the client’s own where the operator has left it empty', async () => {
     const { asked } = await login('read_only', { application_name: 'psql' })
     expect(asked.get('application_name')).toBe('psql')
+  })
+})
+
+describe('a login that the target refuses', () => {
+  const refused = { code: 'login_refused', sqlstate: '08006' }
+
+  it('is given back, and another asked for', async () => {
+    const logins = new Logins(1)
+    const { asked } = await login('admin', {}, said, { logins })
+    expect(asked.get('user')).toBe('Lease_2')
+    expect(logins.happened).toEqual(['Lease_1 refused', 'Lease_1 released', 'Lease_2 opened by 1'])
+  })
+
+  it('is not asked for a third time', async () => {
+    const logins = new Logins(9)
+    await expect(login('admin', {}, said, { logins })).rejects.toMatchObject(refused)
+    expect(logins.happened.filter((each) => each.endsWith('released'))).toHaveLength(2)
+  })
+
+  it('is not asked for again when it was made for this session', async () => {
+    const logins = new Logins(1, false)
+    await expect(login('admin', {}, said, { logins })).rejects.toMatchObject(refused)
+    expect(logins.happened).toEqual(['Lease_1 refused', 'Lease_1 released'])
+  })
+
+  it('stays good when something else was the matter', async () => {
+    const logins = new Logins(1)
+    logins.failure = new Failure('upstream_unreachable', { message: 'it is away' })
+    await expect(login('admin', {}, said, { logins })).rejects.toThrow('it is away')
+    expect(logins.happened).toEqual(['Lease_1 released'])
+  })
+})
+
+describe('a session that cannot begin', () => {
+  it('gives its login back', async () => {
+    const logins = new Logins()
+    const lost = new Map([...said, ['default_transaction_read_only', 'off']])
+    await expect(login('read_only', {}, lost, { logins })).rejects.toThrow()
+    expect(logins.happened).toEqual(['Lease_1 opened by 1', 'Lease_1 released'])
   })
 })

@@ -79,6 +79,7 @@ export class FuzzSession {
         role,
         target: 'shop',
         databaseRole: 'pgw_g1',
+        lease: 'l1',
         client: '127.0.0.1:5000',
         application: 'fuzz',
       }),

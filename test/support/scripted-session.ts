@@ -99,6 +99,7 @@ export class Script {
         role,
         target: 'shop',
         databaseRole: 'pgw_g1',
+        lease: 'l1',
         client: '127.0.0.1:5000',
         application: 'test',
       }),

@@ -3,12 +3,12 @@
 // and of grants.
 // Vault's documentation: "HTTP API"; OpenBao speaks the same.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../../clock.ts'
 import { type AuthSettings, authentication } from './authentication.ts'
 import { Breaker } from './breaker.ts'
 import type { VaultObserver } from './observer.ts'
-import { failureOf, isOutage, mayPass, VaultProblem } from './problem.ts'
+import { patiently } from './patience.ts'
+import { failureOf, isOutage, VaultProblem } from './problem.ts'
 import { type Question, vaultServer } from './question.ts'
 import { Servers } from './servers.ts'
 import { type HeldToken, Tokens, type VaultToken } from './tokens.ts'
@@ -75,8 +75,6 @@ export interface VaultOptions {
 }
 
 const giveBackWithinMs = 2_000
-const firstPauseMs = 100
-const longestPauseMs = 2_000
 
 /** @throws Failure invalid_configuration for certificates that cannot be used. */
 export function openVault(settings: VaultSettings, options: VaultOptions): Vault {
@@ -177,33 +175,15 @@ export class VaultClient implements Vault {
   }
 
   /** The breaker counts those who have waited in vain, and turns away those who come after them. */
-  #persistently(question: Question, { waitMs }: Patience): Promise<VaultResponse> {
-    const deadline = this.#clock.elapsed() + (waitMs ?? this.#waitForMs)
-    return this.#breaker.run(() => this.#untilAnswered(question, deadline))
-  }
-
-  async #untilAnswered(question: Question, deadline: number): Promise<VaultResponse> {
-    for (let round = 0; ; round++) {
-      try {
-        return await this.#once(question)
-      } catch (error) {
-        if (!(error instanceof VaultProblem) || !mayPass(error) || error.unanswered) throw error
-        const pause = Math.max(this.#pause(round), error.retryAfterMs)
-        if (this.#clock.elapsed() + pause > deadline) throw error
-        await this.#sleep(pause, question.signal)
-      }
-    }
-  }
-
-  async #sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    await sleep(ms, undefined, { ref: false, ...(signal === undefined ? {} : { signal }) }).catch(
-      () => signal?.throwIfAborted(),
+  #persistently(question: Question, patience: Patience): Promise<VaultResponse> {
+    return this.#breaker.run(() =>
+      patiently(() => this.#once(question), {
+        patienceMs: patience.waitMs ?? this.#waitForMs,
+        clock: this.#clock,
+        random: this.#random,
+        signal: patience.signal,
+      }),
     )
-  }
-
-  #pause(round: number): number {
-    const most = Math.min(firstPauseMs * 2 ** Math.min(round, 10), longestPauseMs)
-    return most * (0.5 + 0.5 * this.#random())
   }
 
   async #once(question: Question): Promise<VaultResponse> {
