@@ -73,6 +73,7 @@ module.exports = {
     },
     only('libpg-query', 'sql'),
     only('pg', 'store', 'credentials', 'demo'),
+    only('node-vault', 'credentials/vault'),
     only('umzug', 'store'),
     only('pino', 'telemetry'),
     only('prom-client', 'telemetry'),

@@ -4,11 +4,9 @@
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { newGrant } from './access/grant.ts'
 import { TokenLogin } from './access/login.ts'
+import { RevokedGrants } from './access/revoked.ts'
 import { SittingKeeper } from './access/sittings.ts'
-import { issueToken } from './access/token.ts'
 import { createApi } from './api/api.ts'
 import { serveApi } from './api/serve.ts'
 import { Journal } from './audit/journal.ts'
@@ -18,25 +16,25 @@ import {
   journalCloseRecord,
   proxyStartRecord,
   proxyStopRecord,
-  tokenIssuedRecord,
 } from './audit/record.ts'
 import { Catalogs } from './catalog/catalogs.ts'
 import { SnapshotReader } from './catalog/reader.ts'
 import { readSnapshotFile, snapshotText } from './catalog/snapshot-file.ts'
 import { readCertificate } from './certificates/files.ts'
 import { CertificateWatch } from './certificates/watch.ts'
-import type { IssuedToken, Operations, Running, TokenRequest } from './cli/operations.ts'
+import type { Operations, Running } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { type Config, type ListenConfig, loadConfig } from './config/config.ts'
-import { Administration, type Connect } from './credentials/administration.ts'
-import { brokerCredentials } from './credentials/broker.ts'
+import { type Config, loadConfig } from './config/config.ts'
 import { Leases } from './credentials/leases.ts'
 import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
+import type { VaultObserver } from './credentials/vault/observer.ts'
+import { openVault } from './credentials/vault/vault.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tailDirectory } from './journal/follow.ts'
 import { verifyDirectory } from './journal/verify.ts'
+import { issue, listGrants, revoke } from './operator.ts'
 import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
@@ -45,16 +43,24 @@ import { Listeners } from './proxy/listeners.ts'
 import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
+import { openTargets } from './targets.ts'
 import { leaseObserver } from './telemetry/lease-observer.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
-import { certificateObserver, journalObserver } from './telemetry/observers.ts'
+import { certificateObserver, journalObserver, vaultObserver } from './telemetry/observers.ts'
 import { Connector } from './upstream/connector.ts'
 import { packageVersion } from './version.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
 const snapshotWithin = 60_000
+/** Of a Vault that is asked once or twice: what matters comes back as the answer. */
+const unobserved: VaultObserver = {
+  asked: () => undefined,
+  breaker: () => undefined,
+  tokenEnds: () => undefined,
+  problem: () => undefined,
+}
 
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {
@@ -69,6 +75,10 @@ export const operations: Operations = {
   },
 
   issueToken: async (request) => issue(await loadConfig(request.configFile), request),
+
+  listGrants: async ({ configFile, all }) => listGrants(await loadConfig(configFile), all),
+
+  revokeGrant: async (request) => revoke(await loadConfig(request.configFile), request),
 
   policy: async ({ configFile }) => {
     await loadParser()
@@ -200,22 +210,15 @@ async function start(
   started('notifications', () => notices.stop())
 
   const connector = new Connector(config.targets, clock)
-  const administrations = new Map(
-    [...config.targets].map(([name, target]) => [
-      name,
-      new Administration(name, target, onPrimary(connector), problem('broker')),
-    ]),
-  )
-  started('broker', async () => {
-    await Promise.all([...administrations.values()].map((each) => each.close()))
-  })
+  const vault =
+    config.vault &&
+    openVault(config.vault, { clock, observer: vaultObserver(metrics.vault(), log) })
+  vault?.start()
+  started('vault', () => vault?.stop())
+  const targets = openTargets(config, { connector, vault, clock, onProblem: problem('targets') })
+  started('targets', () => targets.close())
   const leases = new Leases({
-    targets: new Map(
-      [...config.targets].map(([name, target]) => [
-        name,
-        brokerCredentials(name, target, managed(administrations, name)),
-      ]),
-    ),
+    targets: targets.credentials,
     store,
     clock,
     instance,
@@ -228,12 +231,7 @@ async function start(
   leases.start()
   started('leases', () => leases.stop())
 
-  const snapshots = new SnapshotReader(
-    {
-      inspect: (target, work, signal) => managed(administrations, target).inspect(work, signal),
-    },
-    (target) => catalogs.changed(target),
-  )
+  const snapshots = new SnapshotReader(targets.inspection, (target) => catalogs.changed(target))
   const catalogs = new Catalogs({
     refreshEveryMs: new Map(
       [...config.targets.values()]
@@ -261,11 +259,12 @@ async function start(
     if (certificates !== undefined) started('certificate', () => certificates.stop())
     listenerOptions.push({ ...listen, certificates })
   }
+  const revoked = new RevokedGrants()
   const listeners = new Listeners(
     listenerOptions,
     { maxStatementBytes: config.limits.statementBytes },
     {
-      tokens: new TokenLogin(store, clock, config.tokens),
+      tokens: new TokenLogin(store, clock, config.tokens, revoked),
       credentials: leases,
       upstream: connector,
       policy,
@@ -275,6 +274,8 @@ async function start(
       sittings,
       catalogs,
       notices,
+      revoked,
+      revocations: store,
       clock,
       meter: metrics,
       log,
@@ -286,6 +287,9 @@ async function start(
   const api = createApi({
     checks: [
       { name: 'store', check: () => store.ping(), limitMs: 2_000 },
+      ...(vault === undefined
+        ? []
+        : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000 }]),
       { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
     ],
     metrics,
@@ -304,112 +308,32 @@ async function start(
   }
 }
 
-function managed<T>(targets: ReadonlyMap<string, T>, name: string): T {
-  const target = targets.get(name)
-  if (target !== undefined) return target
-  throw new Failure('not_found', { message: `there is no target "${name}"` })
-}
-
-/** Roles are made, and catalogs read, where that is possible whatever sessions are wanted of a target. */
-function onPrimary(connector: Connector): Connect {
-  return (request) => connector.connect({ ...request, attributes: 'primary' })
-}
-
 /** The text of a snapshot taken now, past any running pgwarden. */
 async function snapshot(config: Config, name: string): Promise<string> {
-  const target = config.targets.get(name)
-  if (target === undefined) {
+  if (!config.targets.has(name)) {
     throw new Failure('not_found', {
       message: `there is no target "${name}"`,
       hint: `Choose one of ${[...config.targets.keys()].join(', ')}.`,
     })
   }
   await loadParser()
-  const connect = onPrimary(new Connector(config.targets, systemClock))
-  const administration = new Administration(name, target, connect, () => undefined)
+  const connector = new Connector(config.targets, systemClock)
+  const vault =
+    config.vault && openVault(config.vault, { clock: systemClock, observer: unobserved })
+  const surroundings = { connector, vault, clock: systemClock, onProblem: () => undefined }
+  const targets = openTargets(config, surroundings)
   try {
-    const reader = new SnapshotReader({
-      inspect: (_, work, signal) => administration.inspect(work, signal),
-    })
+    const reader = new SnapshotReader(targets.inspection)
     return snapshotText(await reader.read(name, AbortSignal.timeout(snapshotWithin)))
   } finally {
-    await administration.close()
-  }
-}
-
-/** A grant and a token of it, on the word of whoever may read the configuration. */
-async function issue(config: Config, request: TokenRequest | DemoRequest): Promise<IssuedToken> {
-  const clock = systemClock
-  const { principal, target, role, forMs, kind, reason } = request
-  const listen = advised(config)
-  const roles = new Set(config.roles.map(({ name }) => name))
-  const now = clock.now()
-  const grant = newGrant(
-    { principal, target, role, startsAt: now, durationMs: forMs, reason },
-    { roles, targets: config.targets },
-  )
-  const token = await issueToken(grant, kind, now, config.tokens)
-  const store = await Store.open({ ...config.store, connections: 1, onProblem: () => undefined })
-  try {
-    // Recorded first: access that the journal does not know of must not exist.
-    await recordIssue(config, clock, tokenIssuedRecord({ grant, tokenId: token.record.id, kind }))
-    await store.insertGrant(grant)
-    await store.insertToken(token.record)
-  } finally {
-    await store.close()
-  }
-  return {
-    token: token.text,
-    tokenId: token.record.id,
-    grantId: grant.id,
-    endsAt: grant.endsAt,
-    redeemBy: kind === 'reusable' ? undefined : token.record.redeemBy,
-    connection: {
-      host: reachable(listen.address),
-      port: listen.port,
-      database: target,
-      user: principal,
-      sslmode: listen.tls === undefined ? 'disable' : 'require',
-    },
-  }
-}
-
-type DemoRequest = Omit<TokenRequest, 'configFile'>
-
-/** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
-async function recordIssue(config: Config, clock: Clock, fields: string): Promise<void> {
-  for (let triesLeft = 20; ; triesLeft--) {
-    try {
-      const files = JournalFiles.open({ ...config.journal, clock, chain: 'operator' })
-      try {
-        const journal = new Journal(files.storage, files.tip, clock)
-        await journal.record(fields)
-        await journal.record(journalCloseRecord())
-        return
-      } finally {
-        files.storage.close()
-      }
-    } catch (error) {
-      if (triesLeft === 0 || !(error instanceof Failure)) throw error
-      await sleep(100)
-    }
+    await targets.close()
+    await vault?.stop()
   }
 }
 
 /** After a failed write only another write can show that all is well, and traffic may stay away. */
 async function journalWorks(journal: Journal): Promise<void> {
   if (!journal.healthy) await journal.record(journalCheckRecord())
-}
-
-/** The listener that a client is best sent to: one with TLS, where there is one. */
-function advised({ listen: [first, ...more] }: Config): ListenConfig {
-  return first.tls === undefined ? (more.find(({ tls }) => tls !== undefined) ?? first) : first
-}
-
-/** Where a client on this machine finds a listener that is bound to every address. */
-function reachable(address: string): string {
-  if (address === '0.0.0.0') return '127.0.0.1'
-  return address === '::' ? '::1' : address
 }
 
 function bracketed(address: string): string {

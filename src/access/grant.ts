@@ -84,11 +84,22 @@ function refuse(message: string, instead?: Names): never {
   throw new Failure('invalid_parameter', { message, ...hint })
 }
 
+const askAgain = 'Ask for a new grant and connect again with its token.'
+
 /** The failure that ends a session whose grant is over. */
 export function grantEnded(): Failure {
   return new Failure('session_terminated', {
     message: 'terminating connection because the grant has ended',
-    detail: 'The access that was granted is over or has been revoked.',
-    hint: 'Ask for a new grant and connect again with its token.',
+    detail: 'The time for which access was granted is over.',
+    hint: askAgain,
+  })
+}
+
+/** The failure that ends a session whose grant was taken back. */
+export function grantRevoked(): Failure {
+  return new Failure('session_terminated', {
+    message: 'terminating connection because the grant was revoked',
+    detail: 'The access that was granted has been taken back before its time was over.',
+    hint: askAgain,
   })
 }

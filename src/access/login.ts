@@ -12,6 +12,7 @@ import type { Grant } from './access.ts'
 import { Authorization } from './authorization.ts'
 import type { Claim } from './claim.ts'
 import { standing } from './grant.ts'
+import type { Revoked } from './revoked.ts'
 import { hashToken, sameHash, type TokenRules, tokenId } from './token.ts'
 import type { StoredToken, TokenStore } from './token-store.ts'
 
@@ -94,15 +95,19 @@ export class TokenLogin {
   readonly #tokens: TokenStore
   readonly #clock: Clock
   readonly #rules: Pick<TokenRules, 'sittingGraceMs' | 'sittingLogins'>
+  readonly #revoked: Revoked
 
+  /** `revoked` is what authorizations ask from then on. */
   constructor(
     tokens: TokenStore,
     clock: Clock,
     rules: Pick<TokenRules, 'sittingGraceMs' | 'sittingLogins'>,
+    revoked: Revoked,
   ) {
     this.#tokens = tokens
     this.#clock = clock
     this.#rules = rules
+    this.#revoked = revoked
   }
 
   /** @throws whatever the store throws when it cannot answer. */
@@ -125,7 +130,7 @@ export class TokenLogin {
 
     const { grant, id: tokenId } = found.token
     if (redeemed && counted) {
-      const authorization = Authorization.mint(grant, tokenId, address)
+      const authorization = Authorization.mint(grant, tokenId, address, this.#revoked)
       return { type: 'authorized', authorization, serverFinal: found.serverFinal }
     }
     if (redeemed || refusal !== undefined) {

@@ -261,6 +261,22 @@ export function tokenIssuedRecord({ grant, tokenId, kind }: TokenIssued): string
   )
 }
 
+export interface GrantRevoked {
+  readonly grant: Grant
+  /** The account of the operator's process. */
+  readonly by: string
+  readonly reason: string
+}
+
+/** An operator took a grant back on the command line. */
+export function grantRevokedRecord({ grant, by, reason }: GrantRevoked): string {
+  return (
+    `"type":"grant.revoked","grant":${quote(grant.id)},"principal":${quote(grant.principal)}` +
+    `,"target":${quote(grant.target)},"role":${quote(grant.role)},"by":${quote(by)}` +
+    `,"reason":${quote(clip(reason, reasonLimit))}`
+  )
+}
+
 export interface JournalOpen {
   readonly chain: string
   /** `start`: a process began to write. `rotation`: the segment before it was full. */

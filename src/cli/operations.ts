@@ -1,7 +1,8 @@
 // What the command line needs done: its only port to the rest. The composition root implements it.
 // Ignorant of how; everything rejects with a Failure when it cannot be done.
 
-import type { TokenKind } from '../access/access.ts'
+import type { Grant, TokenKind } from '../access/access.ts'
+import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Secret } from '../secret.ts'
@@ -18,6 +19,15 @@ export interface Operations {
   checkConfig(file: string): Promise<void>
 
   issueToken(request: TokenRequest): Promise<IssuedToken>
+
+  /** The grants that are not over, or of which logins are not known to be gone; or all. Newest first. */
+  listGrants(options: {
+    readonly configFile: string
+    readonly all: boolean
+  }): Promise<readonly GrantStanding[]>
+
+  /** Resolves when no login of the grant is left, or `waitMs` have passed. */
+  revokeGrant(request: RevocationRequest & { readonly configFile: string }): Promise<Revocation>
 
   /** The policy of a configuration; without one, that of the predefined roles. */
   policy(options: { readonly configFile?: string }): Promise<Policy>
@@ -102,6 +112,41 @@ export interface Connection {
   readonly database: string
   readonly user: string
   readonly sslmode: 'disable' | 'require'
+}
+
+export interface GrantStanding extends Grant {
+  readonly standing: 'in_force' | 'not_yet' | 'expired' | 'revoked'
+  /** How many logins issued on it are not known to be gone. */
+  readonly openLeases: number
+}
+
+export interface RevocationRequest {
+  readonly grantId: string
+  readonly reason: string
+  readonly waitMs: number
+  /** Hears of each look that found logins left. */
+  readonly onWaiting: (now: { readonly left: number; readonly tookMs: number }) => void
+}
+
+export interface Revocation {
+  readonly grant: Grant
+  /** Milliseconds since the epoch. */
+  readonly revokedAt: number
+  /** Whether the proxies could be told at once; they find out by themselves otherwise. */
+  readonly told: boolean
+  /** The logins that were out. */
+  readonly logins: readonly RevokedLogin[]
+  readonly tookMs: number
+}
+
+export interface RevokedLogin {
+  /** Of the lease. */
+  readonly id: string
+  readonly engine: LeaseEngine
+  /** undefined while it was being issued. */
+  readonly databaseRole: string | undefined
+  /** undefined: it is not known to be gone. */
+  readonly ended: LeaseEndResult | undefined
 }
 
 /** One worker's chain of records. */

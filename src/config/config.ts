@@ -9,9 +9,11 @@ import { Failure } from '../errors.ts'
 import { compileRoles } from '../policy/permissions.ts'
 import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
+import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
+import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 
 export interface Config {
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
@@ -25,6 +27,7 @@ export interface Config {
     readonly sittingGraceMs: number
     readonly sittingLogins: number
   }
+  readonly vault: VaultConfig | undefined
   /** The predefined roles, then the operator's in the order of the file. */
   readonly roles: readonly RoleDefinition[]
   /** Maps, not objects: these names come from clients, and `constructor` is not a target. */
@@ -79,16 +82,7 @@ export interface TargetConfig {
     /** The longest time between two reads. */
     readonly refreshEveryMs: number
   }
-  readonly credentials: {
-    readonly broker: {
-      readonly user: string
-      readonly password: Secret
-      /** What becomes of the objects that a database role leaves behind. */
-      readonly owned: { readonly reassignTo: string } | 'drop'
-      /** By role: the statements that give a new database role its membership. */
-      readonly creation: ReadonlyMap<string, readonly string[]>
-    }
-  }
+  readonly credentials: CredentialsConfig
 }
 
 /** @throws Failure invalid_configuration */
@@ -137,6 +131,7 @@ export function parseConfig(
   const problems = [
     ...disagreements(parsed.data),
     ...nameClashes(parsed.data.targets),
+    ...(parsed.data.vault === undefined ? [] : vaultProblems(parsed.data.vault)),
     ...roleProblems(roles),
   ]
   if (problems.length > 0) throw invalid(source, problems)
@@ -154,7 +149,7 @@ function plain(source: Source): unknown {
 }
 
 /** What is right by itself and wrong beside the rest. */
-function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
+function disagreements({ listen, http, vault, roles, targets }: RawConfig): Problem[] {
   const problems: Problem[] = []
   const places = listen.map(({ address, port }) => `${address} ${port}`)
   if (places.includes(`${http.address} ${http.port}`)) {
@@ -171,19 +166,20 @@ function disagreements({ listen, http, roles, targets }: RawConfig): Problem[] {
   const known = new Set([...predefinedRoles.map(({ name }) => name), ...Object.keys(roles)])
   const asksClients = listen.some(({ tls }) => tls?.clientCa !== undefined)
   for (const [target, raw] of Object.entries(targets)) {
-    const { credentials, clientCertificate } = raw
+    const { credentials, clientCertificate, catalog } = raw
     problems.push(...serverProblems(['targets', target], raw))
     if (clientCertificate === 'required' && !asksClients) {
       const message = 'no listener asks clients for certificates: give one a tls.clientCa'
       problems.push({ path: ['targets', target, 'clientCertificate'], message })
     }
-    const path = ['targets', target, 'credentials', 'broker', 'creation']
-    const offered = Object.keys(credentials.broker.creation)
-    if (offered.length === 0) problems.push({ path, message: 'expected at least one role' })
-    for (const role of offered) {
-      if (known.has(role)) continue
-      problems.push({ path: [...path, role], message: 'there is no such role', atKey: true })
-    }
+    const at = ['targets', target, 'credentials']
+    problems.push(
+      ...credentialsProblems(at, credentials, {
+        roles: known,
+        hasVault: vault !== undefined,
+        snapshot: catalog.snapshot,
+      }),
+    )
   }
   return problems
 }
@@ -248,6 +244,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
       sittingGraceMs: tokens.sittingGrace,
       sittingLogins: tokens.sittingLogins,
     },
+    vault: raw.vault && vaultOf(raw.vault),
     roles,
     targets: new Map(
       Object.entries(raw.targets).map(([name, target]) => [
@@ -286,7 +283,6 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     catalog,
     credentials,
   } = raw
-  const { user, password, owned, creation } = credentials.broker
   return {
     name,
     database,
@@ -304,7 +300,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
       transactionMs: milliseconds(limits.transactionTimeout),
     },
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
-    credentials: { broker: { user, password, owned, creation: new Map(Object.entries(creation)) } },
+    credentials: credentialsOf(credentials),
   }
 }
 

@@ -53,11 +53,12 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source):
   })
 }
 
-/** The path as the file has it: one may stand there where a list of one would. */
+/** The path as the file has it: one may stand there for a list of one, a text for a mapping of one key. */
 function asWritten(path: Path, document: Document): Path {
   const written: PropertyKey[] = []
   for (const step of path) {
-    if (typeof step !== 'number' || isSeq(locate(document, written).node)) written.push(step)
+    const { node } = locate(document, written)
+    if (typeof step === 'number' ? isSeq(node) : !isScalar(node)) written.push(step)
   }
   return written
 }

@@ -3,12 +3,16 @@
 
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
+import { credentialsSchema } from './credentials.ts'
 import {
   duration,
   fileText,
   host,
   hostAndPort,
   hostName,
+  keys,
+  list,
+  mapping,
   name,
   network,
   oneOrMore,
@@ -19,16 +23,7 @@ import {
   text,
   whole,
 } from './values.ts'
-
-const mapping = 'expected a mapping'
-const list = 'expected a list'
-
-/** A mapping with exactly these keys; one that is unknown is a typing error that would be obeyed by nobody. */
-function keys<Shape extends z.ZodRawShape>(shape: Shape) {
-  return z.strictObject(shape, {
-    error: (issue) => (issue.code === 'unrecognized_keys' ? undefined : mapping),
-  })
-}
+import { vaultSchema } from './vault.ts'
 
 const texts = z.array(text, list)
 
@@ -63,19 +58,6 @@ const role = keys({
     )
     .exactOptional(),
   readOnly: z.boolean('expected true or false').exactOptional(),
-})
-
-// Placeholders come out quoted; quotes around them would quote the quotes.
-const creationStatement = text.superRefine((statement, context) => {
-  for (const [whole, before, inner = '', after] of statement.matchAll(
-    /(["']?)\{\{(.*?)\}\}(["']?)/gs,
-  )) {
-    if (!['name', 'expiration'].includes(inner.trim())) {
-      context.addIssue(`unknown placeholder {{${inner}}}; there are {{name}} and {{expiration}}`)
-    } else if (before !== '' || after !== '') {
-      context.addIssue(`${whole} is quoted already; write it without quotes`)
-    }
-  }
 })
 
 /** How long a session may do nothing, or take for one thing. */
@@ -161,21 +143,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),
     }).prefault({}),
-    credentials: keys({
-      broker: keys({
-        user: text,
-        password: secretText,
-        owned: z.union(
-          [z.literal('drop'), z.strictObject({ reassignTo: text })],
-          'expected drop or { reassignTo: ROLE }',
-        ),
-        creation: z.record(
-          name,
-          z.array(creationStatement, list).min(1, 'expected at least one statement'),
-          mapping,
-        ),
-      }),
-    }),
+    credentials: credentialsSchema(secretText),
   }).refine(({ host, hosts }) => (host === undefined) !== (hosts === undefined), {
     path: ['host'],
     error: 'expected a host, or hosts with a list of them',
@@ -204,6 +172,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       sittingGrace: duration('1s', '1h').prefault('60s'),
       sittingLogins: whole(1, 10_000).default(32),
     }).prefault({}),
+    vault: vaultSchema(surroundings, resolvePath).optional(),
     roles: z.record(name, role, mapping).prefault({}),
     targets: z.record(name, target, mapping),
   })

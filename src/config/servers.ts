@@ -1,10 +1,10 @@
 // The servers of a target: where they are, and what TLS is demanded of each. Here is decided what holds
 // where nothing is written: TLS with a verified certificate, except on this machine itself.
 
-import { isIPv4 } from 'node:net'
 import type { Secret } from '../secret.ts'
 import type { Problem } from './problems.ts'
 import type { RawConfig } from './schema.ts'
+import { isLoopback } from './values.ts'
 
 export type RawTarget = RawConfig['targets'][string]
 type RawTls = NonNullable<RawTarget['tls']>
@@ -62,13 +62,9 @@ export function serverProblems(at: Problem['path'], target: RawTarget): Problem[
 function tlsOf(tls: RawTls | undefined, host: string): ServerConfig['tls'] {
   const { mode, ca, serverName, certificate, key } = tls ?? {}
   return {
-    mode: mode ?? (isThisMachine(host) ? 'disable' : 'verify-full'),
+    mode: mode ?? (isLoopback(host) ? 'disable' : 'verify-full'),
     ca,
     serverName,
     client: certificate === undefined || key === undefined ? undefined : { certificate, key },
   }
-}
-
-function isThisMachine(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 }

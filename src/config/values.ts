@@ -1,7 +1,7 @@
-// The small values of a configuration and how they are written: durations, sizes, networks, names,
-// secrets. Ignorant of where in the file they stand.
+// The small values of a configuration and how they are written: mappings, durations, sizes, networks,
+// names, secrets. Ignorant of where in the file they stand.
 
-import { isIP } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
 
@@ -19,6 +19,16 @@ const sizeUnits: ReadonlyMap<string, number> = new Map([
   ['MiB', 1024 ** 2],
   ['GiB', 1024 ** 3],
 ])
+
+export const mapping = 'expected a mapping'
+export const list = 'expected a list'
+
+/** A mapping with exactly these keys; one that is unknown is a typing error that would be obeyed by nobody. */
+export function keys<Shape extends z.ZodRawShape>(shape: Shape, expected = mapping) {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === 'unrecognized_keys' ? undefined : expected),
+  })
+}
 
 /** `10s`, `1h30m`: milliseconds. A limit is part of the type: an endless wait is a mistake. */
 export function duration(least: string, most: string) {
@@ -120,6 +130,12 @@ export const hostAndPort = z.string('expected a host').transform((value, context
 export const host = text.refine((value) => isIP(value) === 6 || !/[\s:/[\],]/.test(value), {
   error: 'expected a host without a port; that one is written as port',
 })
+
+/** Whether a host, by its name or as in a URL, is this machine. */
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[(.*)\]$/, '$1')
+  return bare === 'localhost' || bare === '::1' || (isIPv4(bare) && bare.startsWith('127.'))
+}
 
 /** What a configuration reads beside its own file. */
 export interface Surroundings {

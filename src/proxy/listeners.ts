@@ -5,11 +5,13 @@ import { Failure } from '../errors.ts'
 import { CancelRequests } from './cancel-requests.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
 import { Refusals } from './refusals.ts'
+import { RevocationWatch } from './revocation-watch.ts'
 import type { ServeDependencies } from './serve.ts'
 import { Sessions } from './sessions.ts'
 
 export class Listeners {
   readonly #sessions: Sessions
+  readonly #revocations: RevocationWatch
   readonly #cancelRequests: CancelRequests
   readonly #refusals: Refusals
   readonly #listeners: readonly Listener[]
@@ -20,10 +22,15 @@ export class Listeners {
     limits: { readonly maxStatementBytes: number },
     deps: ServeDependencies,
   ) {
-    this.#sessions = new Sessions(deps.clock, (grantId) => {
-      deps.credentials.endGrant(grantId).catch((error: unknown) => {
+    this.#sessions = new Sessions(deps.clock, (grantId, noticedAt) => {
+      deps.credentials.endGrant(grantId, noticedAt).catch((error: unknown) => {
         deps.log.error({ grantId, err: error }, 'credentials of an ended grant were not revoked')
       })
+    })
+    this.#revocations = new RevocationWatch({
+      ...deps,
+      sessions: this.#sessions,
+      source: deps.revocations,
     })
     this.#cancelRequests = new CancelRequests(deps)
     this.#refusals = new Refusals(deps)
@@ -39,6 +46,7 @@ export class Listeners {
   /** Resolves with the ports that are listened on. When one cannot be had, all are given back. */
   async start(): Promise<readonly number[]> {
     this.#sessions.start()
+    this.#revocations.start()
     try {
       const ports: number[] = []
       for (const listener of this.#listeners) ports.push(await listener.start())
@@ -53,9 +61,10 @@ export class Listeners {
   async stop(): Promise<void> {
     this.#sessions.stop()
     this.#cancelRequests.stop()
+    const looked = this.#revocations.stop()
     const stopped = this.#listeners.map((listener) => listener.stop())
     this.#sessions.endAll(shutdown())
-    await Promise.all(stopped)
+    await Promise.all([...stopped, looked])
     this.#refusals.stop()
   }
 }

@@ -101,6 +101,12 @@ export interface CredentialSource {
   endGrant(grantId: string, noticedAt?: number): Promise<void>
 }
 
+/** Implemented by store/. */
+export interface RevocationSource {
+  /** Which of these grants are revoked. */
+  revokedAmong(grantIds: readonly string[]): Promise<readonly string[]>
+}
+
 /** One session's part in a lease. */
 export interface LeaseUse {
   readonly lease: Lease

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { claimOf } from '../access/claim.ts'
+import type { RevokedGrants } from '../access/revoked.ts'
 import {
   loginRecord,
   type SessionContext,
@@ -21,7 +22,7 @@ import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from 
 import { LoginEnd } from './login-end.ts'
 import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
-import type { Catalogs, Notices, Sittings, Upstream } from './ports.ts'
+import type { Catalogs, Notices, RevocationSource, Sittings, Upstream } from './ports.ts'
 import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
 import { type Ending, Relay } from './relay.ts'
@@ -32,6 +33,9 @@ export interface ServeDependencies extends LoginDependencies {
   readonly sittings: Sittings
   readonly catalogs: Catalogs
   readonly notices: Notices
+  /** What the authorizations ask. */
+  readonly revoked: RevokedGrants
+  readonly revocations: RevocationSource
   readonly clock: Clock
 }
 
@@ -133,7 +137,7 @@ async function recordStart(
   { authorization, upstream }: LoggedIn,
   socket: Socket,
   peer: Peer,
-  { journal }: ServeDependencies,
+  { journal, clock }: ServeDependencies,
 ): Promise<void> {
   const { grant, tokenId } = authorization
   journal.append(
@@ -154,18 +158,21 @@ async function recordStart(
     upstream.socket.destroy()
     throw error
   }
-  if (!socket.destroyed && !upstream.socket.destroyed) return
+  // A revoke since the token was looked up must win: from here to an open session nothing is waited for.
+  const ended = authorization.endedAt(clock.now())
+  if (ended === undefined && !socket.destroyed && !upstream.socket.destroyed) return
   upstream.socket.destroy()
+  const reason = ended === undefined ? undefined : `ended: ${ended.message}`
   journal.append(
     sessionEndRecord(context, {
-      reason: socket.destroyed ? 'client_gone' : 'upstream_gone',
+      reason: reason ?? (socket.destroyed ? 'client_gone' : 'upstream_gone'),
       statements: 0,
       durationMs: 0,
       bytesFromClient: 0,
       bytesToClient: 0,
     }),
   )
-  throw new Failure('upstream_lost', { message: 'the connection was lost during login' })
+  throw ended ?? new Failure('upstream_lost', { message: 'the connection was lost during login' })
 }
 
 /** Greets the client as the upstream greeted us, with a cancel key of our own. */
@@ -224,6 +231,7 @@ function startRelay(
   const loginEnd = new LoginEnd(use, (notice) => relay.notice(notice))
   const live = {
     authorization,
+    clientClosed: new Promise((resolve) => socket.once('close', resolve)),
     overdue: () => loginEnd.look() ?? relay.overdue(target.limits),
     end: (failure: Failure) => relay.end(failure),
   }

@@ -1,13 +1,15 @@
 // The sessions that are open now: counted, and ended when their grant or their time is over or the proxy
-// stops. One coarse timer looks at all of them; none has a timer of its own.
+// stops. One coarse timer looks at all of them; none has a timer of its own. Tells when the last client of
+// a grant that is over has gone.
 
 import type { Authorization } from '../access/authorization.ts'
-import { grantEnded } from '../access/grant.ts'
 import type { Clock } from '../clock.ts'
 import type { Failure } from '../errors.ts'
 
 export interface LiveSession {
   readonly authorization: Authorization
+  /** Resolves when the client's socket is closed. */
+  readonly clientClosed: Promise<unknown>
   /** Why it must end, if a limit of its time is reached. */
   overdue(): Failure | undefined
   end(failure: Failure): void
@@ -15,15 +17,19 @@ export interface LiveSession {
 
 /** How long a session may live at the most after the end of its grant, or of its time. */
 const lookEveryMs = 1_000
+/** How long a client may take to read its last message before its login is taken back all the same. */
+const leavingMs = 2_000
 
 export class Sessions {
   readonly #clock: Clock
   readonly #live = new Set<LiveSession>()
-  /** Called when a grant that is over has no session left. */
-  readonly #onGrantOver: (grantId: string) => void
+  /** Over, but their clients may not have gone yet: only those of grants that are over. */
+  readonly #leaving = new Set<LiveSession>()
+  readonly #onGrantOver: (grantId: string, noticedAt: number) => void
   #timer: NodeJS.Timeout | undefined
 
-  constructor(clock: Clock, onGrantOver: (grantId: string) => void) {
+  /** `onGrantOver` is called when a grant that is over has no client left. `noticedAt`: by Clock.elapsed(). */
+  constructor(clock: Clock, onGrantOver: (grantId: string, noticedAt: number) => void) {
     this.#clock = clock
     this.#onGrantOver = onGrantOver
   }
@@ -37,27 +43,51 @@ export class Sessions {
     clearInterval(this.#timer)
   }
 
+  /** The grants of the live sessions; of several sessions several times. */
+  get grants(): readonly string[] {
+    return [...this.#live].map(({ authorization }) => authorization.grant.id)
+  }
+
   opened(session: LiveSession): void {
     this.#live.add(session)
   }
 
   closed(session: LiveSession): void {
     this.#live.delete(session)
-    const { authorization } = session
-    if (authorization.inForceAt(this.#clock.now())) return
-    const { id } = authorization.grant
-    for (const other of this.#live) if (other.authorization.grant.id === id) return
-    this.#onGrantOver(id)
+    if (session.authorization.inForceAt(this.#clock.now())) return
+    this.#leaving.add(session)
+    const noticedAt = this.#clock.elapsed()
+    const gone = (): void => {
+      clearTimeout(timer)
+      if (!this.#leaving.delete(session)) return
+      const { id } = session.authorization.grant
+      if (!this.#has(id)) this.#onGrantOver(id, noticedAt)
+    }
+    const timer = setTimeout(gone, leavingMs).unref()
+    void session.clientClosed.then(gone)
+  }
+
+  /** Ends the sessions of a grant that was revoked; where there is none its end is told at once. */
+  endGrant(grantId: string): void {
+    if (this.#has(grantId)) this.#endThoseOver()
+    else this.#onGrantOver(grantId, this.#clock.elapsed())
   }
 
   endAll(failure: Failure): void {
     for (const session of [...this.#live]) session.end(failure)
   }
 
+  #has(grantId: string): boolean {
+    for (const sessions of [this.#live, this.#leaving]) {
+      for (const { authorization } of sessions) if (authorization.grant.id === grantId) return true
+    }
+    return false
+  }
+
   #endThoseOver(): void {
     const now = this.#clock.now()
     for (const session of [...this.#live]) {
-      const failure = session.authorization.inForceAt(now) ? session.overdue() : grantEnded()
+      const failure = session.authorization.endedAt(now) ?? session.overdue()
       if (failure !== undefined) session.end(failure)
     }
   }

@@ -3,7 +3,6 @@
 // server can still read the text as it was judged. Ignorant of frames.
 
 import { isAscii } from 'node:buffer'
-import { grantEnded } from '../access/grant.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
 import type { Named } from './sql-names.ts'
 import type { SessionState } from './state.ts'
@@ -81,7 +80,8 @@ export class Judging {
     const { decision } = this.#current(judgement)
     if (decision.outcome === 'deny') return decision
     const { authorization, clock } = this.#state.options
-    if (!authorization.inForceAt(clock.now())) throw grantEnded()
+    const ended = authorization.endedAt(clock.now())
+    if (ended !== undefined) throw ended
     return undefined
   }
 

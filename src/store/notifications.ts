@@ -3,7 +3,7 @@
 // others there are. What is told while the connection is away is lost. Ignorant of what it is about.
 // PostgreSQL documentation, "NOTIFY".
 
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import type { Clock } from '../clock.ts'
@@ -130,13 +130,7 @@ export class Notifications {
 
   /** Resolves true when a connection that was there is gone. */
   async #listen(signal: AbortSignal): Promise<true> {
-    const client = new Client({
-      connectionString: connectionString(this.#options.url),
-      connectionTimeoutMillis: answerWithinMs,
-      query_timeout: answerWithinMs,
-      keepAlive: true,
-      fallback_application_name: 'pgwarden notifications',
-    })
+    const client = connectionTo(this.#options.url)
     const gone = new Promise<true>((resolve) => client.once('end', () => resolve(true)))
     // What fails rejects too; without a listener the event would end the process.
     client.on('error', () => undefined)
@@ -174,6 +168,40 @@ export class Notifications {
     if (topic === hello) void this.tell(here, {})
     else this.#heard.get(topic)?.(body, from)
   }
+}
+
+/**
+ * For a process that has one thing to tell and does not listen: it is not counted among the others
+ * afterwards. @throws what keeps it from telling.
+ */
+export async function tellOnce(url: Secret, topic: string, body: Body): Promise<void> {
+  const client = connectionTo(url)
+  client.on('error', () => undefined)
+  const from = randomUUID()
+  try {
+    await client.connect()
+    const key = await sealKey(client)
+    await notify(client, key, { topic, from, number: 1, body })
+    await notify(client, key, { topic: goodbye, from, number: 2, body: {} })
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+function connectionTo(url: Secret): Client {
+  return new Client({
+    connectionString: connectionString(url),
+    connectionTimeoutMillis: answerWithinMs,
+    query_timeout: answerWithinMs,
+    keepAlive: true,
+    fallback_application_name: 'pgwarden notifications',
+  })
+}
+
+async function notify(client: Client, key: Buffer, notice: Notice): Promise<void> {
+  const sealed = seal(key, JSON.stringify(notice))
+  if (sealed.length > longestNotice) throw new Error('a notice is too long to be told')
+  await client.query('select pg_notify($1, $2)', [channel, sealed])
 }
 
 /** The key that all processes of this store seal with: whoever comes first makes it. */

@@ -7,6 +7,7 @@ import type { LeaseEndResult, LeaseRecord, StaleLease } from '../access/lease.ts
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import { Database, type DatabaseOptions } from './database.ts'
+import * as grants from './grants.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
 import * as tokens from './tokens.ts'
@@ -63,6 +64,26 @@ export class Store {
 
   keepSittings(tokenIds: readonly string[], until: number): Promise<void> {
     return tokens.keepSittings(this.#database, tokenIds, until)
+  }
+
+  findGrant(id: string): Promise<Grant | undefined> {
+    return grants.findGrant(this.#database, id)
+  }
+
+  listGrants(wanted: grants.WantedGrants): Promise<readonly grants.ListedGrant[]> {
+    return grants.listGrants(this.#database, wanted)
+  }
+
+  revokeGrant(id: string, now: number): Promise<boolean> {
+    return grants.revokeGrant(this.#database, id, now)
+  }
+
+  revokedAmong(ids: readonly string[]): Promise<readonly string[]> {
+    return grants.revokedAmong(this.#database, ids)
+  }
+
+  leasesOf(grantId: string): Promise<readonly grants.LeaseStanding[]> {
+    return grants.leasesOf(this.#database, grantId)
   }
 
   insertLease(lease: LeaseRecord): Promise<boolean> {

@@ -1,4 +1,4 @@
-// The catalogue of metrics: every name, label and bucket in one place, in a registry of its own. Label
+// The catalogue of metrics: every name, label and bucket, but for Vault's, in a registry of its own. Label
 // values come from the configuration and from fixed lists only, never from what a client may choose:
 // a client could otherwise make series without end. Ignorant of who counts and of who scrapes.
 // Names: Prometheus' conventions for metric and label names.
@@ -6,6 +6,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { Tally } from './tally.ts'
+import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 
 export interface Metrics {
   /** What a client connection turned out to be. */
@@ -32,6 +33,8 @@ export interface Metrics {
     result: 'changed' | 'unchanged' | 'failed',
     functions: number | undefined,
   ): void
+  /** For the Vault client's observer. What concerns Vault is shown from this call on. */
+  vault(): VaultMeter
   /** Fits the Journal's observer. */
   readonly journal: {
     wrote(records: number, bytes: number, ms: number): void
@@ -206,6 +209,7 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
       catalogReads.inc({ target, result })
       if (functions !== undefined) catalogFunctions.set({ target }, functions)
     },
+    vault: () => createVaultMeter(registry),
     journal: {
       wrote: (records, length, ms) => {
         journalRecords.inc(records)

@@ -1,9 +1,10 @@
-// What the journal and the listeners' certificates go through: counted, and said in the log, a lasting
-// state once. Ignorant of journals and of files.
+// What the journal, the listeners' certificates and Vault go through: counted, and said in the log, a
+// lasting state once. Ignorant of journals, of files and of who asks Vault for what.
 
 import type { Clock } from '../clock.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import type { VaultMeter } from './vault-metrics.ts'
 
 /** Counts every write of the journal, and says when it fails and when it works again. */
 export function journalObserver(meter: Metrics['journal'], log: Log): Metrics['journal'] {
@@ -62,5 +63,23 @@ export function certificateObserver(
       const over = certificate.expiresAt <= clock.now()
       log.warn(said(certificate), `the certificate ${over ? 'has expired' : 'expires soon'}`)
     },
+  }
+}
+
+interface VaultObserver extends VaultMeter {
+  problem(error: unknown): void
+}
+
+export function vaultObserver(meter: VaultMeter, log: Log): VaultObserver {
+  return {
+    ...meter,
+    breaker: (isOpen) => {
+      if (isOpen)
+        log.error({}, 'Vault does not serve; it is asked nothing but for a probe at times')
+      else log.info({}, 'Vault serves again')
+      meter.breaker(isOpen)
+    },
+    problem: (error) =>
+      log.warn({ err: error }, 'the Vault token could not be renewed or obtained'),
   }
 }

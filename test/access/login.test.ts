@@ -4,6 +4,7 @@ import { Authorization } from '../../src/access/authorization.ts'
 import { claimOf } from '../../src/access/claim.ts'
 import { newGrant } from '../../src/access/grant.ts'
 import { type Proof, TokenLogin } from '../../src/access/login.ts'
+import { RevokedGrants } from '../../src/access/revoked.ts'
 import { issueToken } from '../../src/access/token.ts'
 import type {
   ProvableToken,
@@ -76,6 +77,7 @@ class ScriptedStore implements TokenStore {
 let now = start
 const clock = { now: () => now, elapsed: () => now }
 let store = new ScriptedStore()
+let revoked = new RevokedGrants()
 let password = ''
 
 async function issue(kind: TokenKind, change: Partial<StoredToken> = {}): Promise<void> {
@@ -106,7 +108,7 @@ async function shown(way: Way, user: string, token: string): Promise<Proof> {
 }
 
 async function logIn(way: Way, change: Change = {}) {
-  const login = new TokenLogin(store, clock, { sittingGraceMs: minute, sittingLogins: 3 })
+  const login = new TokenLogin(store, clock, { sittingGraceMs: minute, sittingLogins: 3 }, revoked)
   const user = change.user ?? 'alice'
   return login.verify({
     claim: claimOf(user),
@@ -120,6 +122,7 @@ const sitting = { address: '192.0.2.1', until: start + 5 * minute, logins: 1 }
 
 beforeEach(async () => {
   now = start + minute
+  revoked = new RevokedGrants()
   store = new ScriptedStore()
   await issue('one-time')
 })
@@ -134,6 +137,17 @@ describe.each(ways)('a login with a valid token (%s)', (way) => {
     expect(result.authorization.address).toBe('192.0.2.1')
     expect(result.authorization.inForceAt(now)).toBe(true)
     expect(result.authorization.inForceAt(grant.endsAt)).toBe(false)
+  })
+
+  it('is over when this process hears that the grant was revoked, and says so', async () => {
+    const result = await logIn(way)
+    if (result.type !== 'authorized') throw new Error(result.reason)
+    const { authorization } = result
+    revoked.add('another grant')
+    expect(authorization.endedAt(now)).toBeUndefined()
+    revoked.add(grant.id)
+    expect(authorization.inForceAt(now)).toBe(false)
+    expect(authorization.endedAt(now)?.message).toContain('the grant was revoked')
   })
 
   it('tells the store where, when and until when', async () => {
@@ -176,7 +190,12 @@ describe('a proof by SCRAM', () => {
     const client = new ScramClient({ password: new Secret(password), binding: { type: 'none' } })
     const challenged = challenge(client.first(), 'SCRAM-SHA-256', undefined, saltOf('alice'))
     const proof = readProof(await client.final(challenged.serverFirst), challenged)
-    const login = new TokenLogin(store, clock, { sittingGraceMs: minute, sittingLogins: 3 })
+    const login = new TokenLogin(
+      store,
+      clock,
+      { sittingGraceMs: minute, sittingLogins: 3 },
+      revoked,
+    )
     const result = await login.verify({
       claim: claimOf('alice'),
       target: 'shop',

@@ -60,8 +60,9 @@ function changed(from: string | RegExp, to: string): string {
 describe('a configuration', () => {
   it('is the example file', () => {
     const config = parseConfig(readFileSync(example, 'utf8'), example, env)
-    expect(config.targets.get('shop')?.credentials.broker.owned).toEqual({
-      reassignTo: 'shop_owner',
+    expect(config.targets.get('shop')?.credentials).toMatchObject({
+      type: 'broker',
+      broker: { owned: { reassignTo: 'shop_owner' } },
     })
     expect(config.roles.map(({ name }) => name)).toEqual([
       'read_only',
@@ -218,8 +219,9 @@ describe('a secret', () => {
     const text = minimal.replace('password: hidden', 'password: { file: password }')
     const path = join(directory, 'pgwarden.yaml')
     writeFileSync(path, text)
-    const broker = (await loadConfig(path)).targets.get('shop')?.credentials.broker
-    expect(broker?.password.reveal()).toBe('from the file')
+    const credentials = (await loadConfig(path)).targets.get('shop')?.credentials
+    if (credentials?.type !== 'broker') throw new Error('no broker')
+    expect(credentials.broker.password.reveal()).toBe('from the file')
 
     const store = changed('postgres://pgwarden:hidden@db/pgwarden', '{ env: PGWARDEN_STORE_URL }')
     expect(parseConfig(store, 'pgwarden.yaml', env).store.url.reveal()).toBe('postgres://a:b@c/d')

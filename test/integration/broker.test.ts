@@ -513,39 +513,3 @@ describe('stopping', () => {
     expect(problems).toEqual([])
   })
 })
-
-describe('looking at a target', () => {
-  const never = new AbortController().signal
-
-  it('is done in one read-only transaction', async () => {
-    const looked = administration().inspect(async (query) => {
-      const rows = await query<{ isolation: string; only: string }>(
-        `select current_setting('transaction_isolation') as isolation,
-             current_setting('transaction_read_only') as only`,
-      )
-      await query('create table workshop.made ()')
-      return rows
-    }, never)
-    await expect(looked).rejects.toMatchObject({ cause: { code: '25006' } })
-  })
-
-  it('ends when it is broken off, and does not keep pgwarden from stopping', async () => {
-    const made = administration()
-    const stopping = new AbortController()
-    const looked = made.inspect((query) => query('select pg_sleep(60)'), stopping.signal)
-    setTimeout(() => stopping.abort(new Error('enough')), 100)
-    await expect(looked).rejects.toMatchObject({ cause: { message: 'enough' } })
-    const startedAt = performance.now()
-    administrations = []
-    await made.close()
-    expect(performance.now() - startedAt).toBeLessThan(2_000)
-  })
-
-  it('works again on another connection after it was broken off', async () => {
-    const made = administration()
-    const gone = AbortSignal.abort(new Error('too late'))
-    await expect(made.inspect((query) => query('select 1'), gone)).rejects.toThrow()
-    const rows = await made.inspect((query) => query<{ n: number }>('select 2 as n'), never)
-    expect(rows).toEqual([{ n: 2 }])
-  })
-})

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadConfig, type TargetConfig } from '../../src/config/config.ts'
+import type { BrokerConfig } from '../../src/config/credentials.ts'
 import { type DemoOptions, type PreparedDemo, prepareDemo } from '../../src/demo/demo.ts'
 import { freePorts, occupyPort } from '../support/ports.ts'
 
@@ -32,6 +33,12 @@ async function shop(): Promise<TargetConfig> {
   return target
 }
 
+async function broker(): Promise<BrokerConfig> {
+  const { credentials } = await shop()
+  if (credentials.type !== 'broker') throw new Error('the demo has no broker')
+  return credentials.broker
+}
+
 async function connected<T>(
   user: string,
   password: string,
@@ -49,7 +56,7 @@ async function connected<T>(
 }
 
 async function asSuperuser<T>(work: (client: Client) => Promise<T>): Promise<T> {
-  const { user, password } = (await shop()).credentials.broker
+  const { user, password } = await broker()
   return connected(user, password.reveal(), work)
 }
 
@@ -121,7 +128,7 @@ describe('the rights that each role is given in PostgreSQL', () => {
   }
 
   it.each(Object.keys(allowed))('%s can do what the policy allows, and no more', async (role) => {
-    const creation = (await shop()).credentials.broker.creation.get(role) ?? []
+    const creation = (await broker()).creation.get(role) ?? []
     await asSuperuser(async (client) => {
       await client.query(`create role probe login password 'probe'`)
       for (const sql of creation) await client.query(sql.replaceAll('{{name}}', 'probe'))

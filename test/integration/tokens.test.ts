@@ -64,7 +64,7 @@ async function issue(kind: TokenKind) {
   await store(0).insertGrant(grant)
   await store(0).insertToken(record)
   const logIn = async (address: string, process = 0): Promise<string> => {
-    const login = new TokenLogin(store(process), clock, rules)
+    const login = new TokenLogin(store(process), clock, rules, new Set())
     const claim = { principal: 'alice', tokenId: undefined }
     const proof = { type: 'token', text } as const
     const result = await login.verify({ claim, target: 'shop', proof, address })

@@ -100,7 +100,7 @@ async function login(
     reason: 'test',
     requestId: undefined,
   }
-  const authorization = Authorization.mint(grant, 't1', '127.0.0.1')
+  const authorization = Authorization.mint(grant, 't1', '127.0.0.1', new Set())
   const { logins = new Logins() } = by
   let asked: ReadonlyMap<string, string> = new Map()
   const nothing = (): undefined => undefined

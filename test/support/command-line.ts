@@ -14,6 +14,8 @@ const none: Operations = {
   serve: unexpected,
   checkConfig: unexpected,
   issueToken: unexpected,
+  listGrants: unexpected,
+  revokeGrant: unexpected,
   policy: unexpected,
   catalog: unexpected,
   snapshot: unexpected,

@@ -77,7 +77,7 @@ export class FuzzRelay {
     this.#upstream = new ServerSide(random)
     this.#relay = new Relay(
       {
-        authorization: Authorization.mint(grant, 't1', '127.0.0.1'),
+        authorization: Authorization.mint(grant, 't1', '127.0.0.1', new Set()),
         context: sessionContext({
           session: `s${++house.sessions}`,
           principal: 'alice',

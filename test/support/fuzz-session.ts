@@ -31,7 +31,7 @@ const grant: Grant = {
   reason: 'test',
   requestId: undefined,
 }
-const authorization = Authorization.mint(grant, 't1', '127.0.0.1')
+const authorization = Authorization.mint(grant, 't1', '127.0.0.1', new Set())
 const pinned = new Map([['standard_conforming_strings', ['on']]])
 
 /** What many sessions share, as they do in a running proxy. */

@@ -90,7 +90,7 @@ export class Script {
       requestId: undefined,
     }
     this.session = new Session({
-      authorization: Authorization.mint(grant, 't1', '127.0.0.1'),
+      authorization: Authorization.mint(grant, 't1', '127.0.0.1', new Set()),
       context: sessionContext({
         session: 's1',
         principal: 'alice',

@@ -32,6 +32,10 @@ export interface WardenOptions {
   readonly schema?: string
   /** YAML lines below `limits:`. */
   readonly limits?: readonly string[]
+  /** YAML lines below the target's `credentials:`, in the place of the broker. */
+  readonly credentials?: readonly string[]
+  /** YAML lines below `vault:`. */
+  readonly vault?: readonly string[]
   /** Another one, whose store and target it shares. */
   readonly beside?: Warden
   /** Another server to reach the target through: a fake in front of the real one. */
@@ -138,9 +142,11 @@ export class Warden {
       readonly forMs?: number
       readonly target?: string
     } = {},
-  ): Promise<ClientConfig & { readonly user: string; readonly password: string }> {
+  ): Promise<
+    ClientConfig & { readonly user: string; readonly password: string; readonly grantId: string }
+  > {
     const user = more.user ?? `user_${role}`
-    const { token } = await operations.issueToken({
+    const { token, grantId } = await operations.issueToken({
       configFile: this.configFile,
       principal: user,
       target: more.target ?? 'shop',
@@ -155,6 +161,7 @@ export class Warden {
       database: 'shop',
       user,
       password: token.reveal(),
+      grantId,
       connectionTimeoutMillis: 10_000,
     }
   }
@@ -218,6 +225,7 @@ export class Warden {
       options.ownProcess === true
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
+      ...(options.vault ?? []).map((line, at) => (at === 0 ? `vault:\n  ${line}` : `  ${line}`)),
       'targets:',
       '  shop: &shop',
       ...(
@@ -229,17 +237,24 @@ export class Warden {
       `    database: ${this.target.name}`,
       ...(options.shop ?? []).map((line) => `    ${line}`),
       '    credentials:',
-      '      broker:',
-      `        user: ${quote(decodeURIComponent(admin.username))}`,
-      `        password: ${quote(decodeURIComponent(admin.password))}`,
-      `        owned: { reassignTo: ${quote(decodeURIComponent(admin.username))} }`,
-      '        creation:',
-      // A superuser upstream: what holds here is pgwarden alone.
-      ...['read_only', 'read_limited_write', 'read_full_write', 'admin'].map(
-        (role) => `          ${role}: ['ALTER ROLE {{name}} SUPERUSER']`,
-      ),
+      ...(options.credentials ?? brokerLines(admin)).map((line) => `      ${line}`),
       ...(options.targets ?? []).map((line) => `  ${line}`),
       '',
     ].join('\n')
   }
+}
+
+/** A superuser upstream: what holds here is pgwarden alone. */
+function brokerLines(admin: URL): readonly string[] {
+  const user = JSON.stringify(decodeURIComponent(admin.username))
+  return [
+    'broker:',
+    `  user: ${user}`,
+    `  password: ${JSON.stringify(decodeURIComponent(admin.password))}`,
+    `  owned: { reassignTo: ${user} }`,
+    '  creation:',
+    ...['read_only', 'read_limited_write', 'read_full_write', 'admin'].map(
+      (role) => `    ${role}: ['ALTER ROLE {{name}} SUPERUSER']`,
+    ),
+  ]
 }

@@ -127,4 +127,34 @@ describe('the metrics', () => {
     expect(samples.get('pgwarden_policy_lookups_total{result="hit"}')).toBe(10)
     expect(samples.get('pgwarden_policy_lookups_total{result="miss"}')).toBe(1)
   })
+
+  it('tell whether Vault serves, what came of each request, and when our token ends', async () => {
+    const metrics = createMetrics('1', () => memory)
+    const vault = metrics.vault()
+    const now = async (name: string): Promise<number | undefined> =>
+      (await scrape(metrics)).get(`pgwarden_vault_${name}`)
+    vault.asked('ok', 20)
+    vault.tokenEnds(1_700_000_000_000)
+    expect(await now('up')).toBe(1)
+    expect(await now('requests_total{result="ok"}')).toBe(1)
+    expect(await now('request_duration_seconds_sum')).toBe(0.02)
+    expect(await now('token_expiry_timestamp_seconds')).toBe(1_700_000_000)
+    vault.asked('sealed', 1)
+    vault.breaker(true)
+    expect(await now('up')).toBe(0)
+    expect(await now('breaker_open')).toBe(1)
+    // Refused, by a Vault that serves.
+    vault.asked('denied', 1)
+    vault.breaker(false)
+    expect(await now('up')).toBe(1)
+    expect(await now('breaker_open')).toBe(0)
+    vault.tokenEnds(undefined)
+    expect((await metrics.text()).split('\n')).toContain(
+      'pgwarden_vault_token_expiry_timestamp_seconds +Inf',
+    )
+  })
+
+  it('say nothing of Vault where there is none: a gauge at 0 would look like an outage', async () => {
+    expect(await createMetrics('1', () => memory).text()).not.toContain('vault')
+  })
 })

@@ -1,0 +1,117 @@
+// Vault's database engine with dynamic roles: Vault makes a database role for each lease, and drops it
+// when the lease is revoked or has run out. Ignorant of when a lease is renewed or revoked.
+// Vault documentation: "Database secrets engine", and /sys/leases of its HTTP API.
+
+import type { Grant } from '../../access/access.ts'
+import type { LeaseRecord } from '../../access/lease.ts'
+import type { Clock } from '../../clock.ts'
+import { type Engine, type Issued, LeaseGone } from '../engine.ts'
+import {
+  type DatabaseLogin,
+  databaseLogin,
+  loginFor,
+  notIssued,
+  unusable,
+  type VaultEngineOptions,
+  type VaultLogin,
+} from './login.ts'
+import { VaultProblem } from './problem.ts'
+import type { Vault, VaultResponse } from './vault.ts'
+
+/** Vault's own limit where nobody has set another (max_lease_ttl): 768 hours. */
+const longestLease = 768 * 60 * 60 * 1000
+
+export class VaultDynamic implements Engine {
+  readonly kind = 'vault-dynamic'
+  readonly roles = 'own'
+  readonly #vault: Vault
+  readonly #clock: Clock
+  readonly #logins: ReadonlyMap<string, VaultLogin>
+
+  constructor({ vault, logins }: VaultEngineOptions, clock: Clock) {
+    this.#vault = vault
+    this.#clock = clock
+    this.#logins = logins
+  }
+
+  /** Vault chooses it, by the username_template of its database connection. */
+  nameFor(): undefined {
+    return undefined
+  }
+
+  /** Vault ends what a token was issued together with the token, and everything at its own limit. */
+  boundFor(): number {
+    const now = this.#clock.now()
+    const tokenEndsAt = this.#vault.token?.endsAt
+    if (tokenEndsAt === undefined) return now + longestLease
+    return now + Math.max(0, tokenEndsAt - this.#clock.elapsed())
+  }
+
+  async issue(_record: LeaseRecord, grant: Grant): Promise<Issued> {
+    const { mount, role } = loginFor(this.#logins, grant)
+    const path = `${mount}/creds/${role}`
+    try {
+      const answer = await this.#vault.read(path)
+      return {
+        ...(await this.#loginOf(path, answer)),
+        vaultLease: answer.leaseId,
+        lifeMs: answer.leaseMs,
+        renewable: answer.renewable,
+        limit: answer.token,
+      }
+    } catch (error) {
+      throw notIssued(error)
+    }
+  }
+
+  async renew(record: LeaseRecord, until: number): Promise<number> {
+    const now = this.#clock.now()
+    // An increment of 0 would be Vault's default, which may be longer than what was asked for.
+    const increment = Math.max(1, Math.floor((until - now) / 1000))
+    try {
+      const { leaseMs } = await this.#vault.write('sys/leases/renew', {
+        lease_id: leaseOf(record),
+        increment,
+      })
+      return now + leaseMs
+    } catch (error) {
+      if (error instanceof VaultProblem && error.kind === 'missing') {
+        throw new LeaseGone('Vault does not know the lease any more', { cause: error })
+      }
+      throw error
+    }
+  }
+
+  /** `sync`: Vault answers when its revocation statements have run. An unknown lease is revoked already. */
+  async revoke(record: LeaseRecord): Promise<void> {
+    await this.#revoke(leaseOf(record))
+  }
+
+  /** A lease that cannot be used is not left behind: nobody else has its id. */
+  async #loginOf(path: string, answer: VaultResponse): Promise<DatabaseLogin> {
+    try {
+      if (answer.leaseId === '') throw unusable(path, 'no lease: is this a database mount?')
+      if (answer.leaseMs <= 0) throw unusable(path, 'a lease without a life')
+      return databaseLogin(path, answer.data)
+    } catch (error) {
+      // That it is not revoked must not pass for "nothing was issued".
+      if (answer.leaseId !== '') await this.#revoke(answer.leaseId).catch(stillThere)
+      throw error
+    }
+  }
+
+  async #revoke(lease: string): Promise<void> {
+    await this.#vault.write('sys/leases/revoke', { lease_id: lease, sync: true })
+  }
+}
+
+function leaseOf({ vaultLease }: LeaseRecord): string {
+  if (vaultLease !== undefined) return vaultLease
+  throw new Error('a lease whose id was never heard can only run out')
+}
+
+function stillThere(error: unknown): never {
+  throw error instanceof VaultProblem
+    ? new VaultProblem(error.kind, error.message, { unanswered: true })
+    : error
+}

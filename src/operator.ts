@@ -1,0 +1,179 @@
+// What operators do to grants on the command line: issue, list, revoke. Each is a process of its own beside
+// the proxies: it writes into the store they share, and into a chain of its own in the journal, first.
+// A second composition root, besides server.ts: ignorant of the proxies but for one notice to them.
+
+import { userInfo } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Grant } from './access/access.ts'
+import { newGrant, standing } from './access/grant.ts'
+import { issueToken } from './access/token.ts'
+import { Journal } from './audit/journal.ts'
+import { grantRevokedRecord, journalCloseRecord, tokenIssuedRecord } from './audit/record.ts'
+import type {
+  GrantStanding,
+  IssuedToken,
+  Revocation,
+  RevocationRequest,
+  TokenRequest,
+} from './cli/operations.ts'
+import { type Clock, systemClock } from './clock.ts'
+import type { Config, ListenConfig } from './config/config.ts'
+import { Failure } from './errors.ts'
+import { JournalFiles } from './journal/files.ts'
+import { tellOnce } from './store/notifications.ts'
+import { Store } from './store/store.ts'
+
+const clock: Clock = systemClock
+/** More than a person reads. */
+const mostListed = 1_000
+/** Between two looks whether a revoked grant's logins are gone. */
+const lookEveryMs = 100
+
+/** A grant and a token of it, on the word of whoever may read the configuration. */
+export async function issue(
+  config: Config,
+  request: Omit<TokenRequest, 'configFile'>,
+): Promise<IssuedToken> {
+  const { principal, target, role, forMs, kind, reason } = request
+  const listen = advised(config)
+  const roles = new Set(config.roles.map(({ name }) => name))
+  const now = clock.now()
+  const grant = newGrant(
+    { principal, target, role, startsAt: now, durationMs: forMs, reason },
+    { roles, targets: config.targets },
+  )
+  const token = await issueToken(grant, kind, now, config.tokens)
+  await withStore(config, async (store) => {
+    // Recorded first: access that the journal does not know of must not exist.
+    await record(config, tokenIssuedRecord({ grant, tokenId: token.record.id, kind }))
+    await store.insertGrant(grant)
+    await store.insertToken(token.record)
+  })
+  return {
+    token: token.text,
+    tokenId: token.record.id,
+    grantId: grant.id,
+    endsAt: grant.endsAt,
+    redeemBy: kind === 'reusable' ? undefined : token.record.redeemBy,
+    connection: {
+      host: reachable(listen.address),
+      port: listen.port,
+      database: target,
+      user: principal,
+      sslmode: listen.tls === undefined ? 'disable' : 'require',
+    },
+  }
+}
+
+export function listGrants(config: Config, all: boolean): Promise<readonly GrantStanding[]> {
+  return withStore(config, async (store) => {
+    const now = clock.now()
+    const grants = await store.listGrants({ now, all, limit: mostListed })
+    return grants.map((grant) => ({ ...grant, standing: standing(grant, now) }))
+  })
+}
+
+/**
+ * Revokes, tells the proxies, and waits until no login of the grant is left, or for as long as it may.
+ * @throws Failure not_found; invalid_parameter when there is nothing to revoke any more.
+ */
+export function revoke(config: Config, request: RevocationRequest): Promise<Revocation> {
+  const { grantId, waitMs, onWaiting } = request
+  const reason = request.reason.trim()
+  if (reason === '') {
+    throw new Failure('invalid_parameter', { message: 'a revocation needs a reason' })
+  }
+  return withStore(config, async (store) => {
+    const grant = revocable(grantId, await store.findGrant(grantId))
+    // Recorded first: whoever finds the grant revoked finds by whom, too.
+    await record(config, grantRevokedRecord({ grant, by: operator(), reason }))
+    const startedAt = clock.elapsed()
+    const revokedAt = clock.now()
+    if (!(await store.revokeGrant(grantId, revokedAt))) {
+      revocable(grantId, await store.findGrant(grantId))
+      throw new Error(`grant ${grantId} was not revoked`)
+    }
+    // From here on the store gives no login of it any more: these are all.
+    const open = (await store.leasesOf(grantId)).filter(({ ended }) => ended === undefined)
+    const ids = new Set(open.map(({ id }) => id))
+    const told = await tellOnce(config.store.url, 'grant.revoked', { grant: grantId }).then(
+      () => true,
+      () => false,
+    )
+    for (;;) {
+      const logins = (await store.leasesOf(grantId)).filter(({ id }) => ids.has(id))
+      const left = logins.filter(({ ended }) => ended === undefined).length
+      const tookMs = clock.elapsed() - startedAt
+      if (left === 0 || tookMs >= waitMs) return { grant, revokedAt, told, logins, tookMs }
+      onWaiting({ left, tookMs })
+      await sleep(lookEveryMs)
+    }
+  })
+}
+
+function revocable(id: string, grant: Grant | undefined): Grant {
+  if (grant === undefined) {
+    throw new Failure('not_found', {
+      message: `there is no grant "${id}"`,
+      hint: 'See them with: pgwarden grant list --config FILE',
+    })
+  }
+  const { revokedAt, endsAt } = grant
+  const now = clock.now()
+  if (standing(grant, now) === 'in_force' || standing(grant, now) === 'not_yet') return grant
+  const [how, when] = revokedAt === undefined ? ['ended', endsAt] : ['was revoked', revokedAt]
+  throw new Failure('invalid_parameter', {
+    message: `grant ${id} ${how} at ${new Date(when).toISOString()} already`,
+    hint: 'Whether logins of it are still open is shown by: pgwarden grant list --config FILE',
+  })
+}
+
+/** The account that this command runs under: what else it could be told would be anybody's claim. */
+function operator(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // In a container a process can run under a number that has no name.
+    return `uid ${process.getuid?.() ?? 'unknown'}`
+  }
+}
+
+async function withStore<T>(config: Config, work: (store: Store) => Promise<T>): Promise<T> {
+  const store = await Store.open({ ...config.store, connections: 1, onProblem: () => undefined })
+  try {
+    return await work(store)
+  } finally {
+    await store.close()
+  }
+}
+
+/** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
+async function record(config: Config, fields: string): Promise<void> {
+  for (let triesLeft = 20; ; triesLeft--) {
+    try {
+      const files = JournalFiles.open({ ...config.journal, clock, chain: 'operator' })
+      try {
+        const journal = new Journal(files.storage, files.tip, clock)
+        await journal.record(fields)
+        await journal.record(journalCloseRecord())
+        return
+      } finally {
+        files.storage.close()
+      }
+    } catch (error) {
+      if (triesLeft === 0 || !(error instanceof Failure)) throw error
+      await sleep(100)
+    }
+  }
+}
+
+/** The listener that a client is best sent to: one with TLS, where there is one. */
+function advised({ listen: [first, ...more] }: Config): ListenConfig {
+  return first.tls === undefined ? (more.find(({ tls }) => tls !== undefined) ?? first) : first
+}
+
+/** Where a client on this machine finds a listener that is bound to every address. */
+function reachable(address: string): string {
+  if (address === '0.0.0.0') return '127.0.0.1'
+  return address === '::' ? '::1' : address
+}

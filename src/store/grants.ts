@@ -1,0 +1,127 @@
+// Grants in the store after they were made: found, listed with what is still open of them, and revoked.
+// Ignorant of what a revoke ends.
+
+import type { Grant } from '../access/access.ts'
+import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
+import type { Database } from './database.ts'
+
+/** A lease as those see it who wait for its end. */
+export interface LeaseStanding {
+  readonly id: string
+  readonly engine: LeaseEngine
+  readonly databaseRole: string | undefined
+  /** undefined: it is open. */
+  readonly ended: LeaseEndResult | undefined
+}
+
+export interface ListedGrant extends Grant {
+  /** How many logins issued on it are not known to be gone. */
+  readonly openLeases: number
+}
+
+export interface WantedGrants {
+  readonly now: number
+  /** Also those that are over. */
+  readonly all: boolean
+  readonly limit: number
+}
+
+interface GrantRow {
+  readonly id: string
+  readonly principal: string
+  readonly target: string
+  readonly role: string
+  readonly starts_at: Date
+  readonly ends_at: Date
+  readonly revoked_at: Date | null
+  readonly reason: string
+  readonly request_id: string | null
+}
+
+const columns = `g.id, g.principal, g.target, g.role, g.starts_at, g.ends_at, g.revoked_at, g.reason,
+                 g.request_id`
+
+export async function findGrant(database: Database, id: string): Promise<Grant | undefined> {
+  const [row] = await database.rows<GrantRow>(
+    `select ${columns} from pgwarden.grants g where g.id = $1`,
+    [id],
+  )
+  return row && grantOf(row)
+}
+
+/** Those that are not over or have logins that are not known to be gone; or all. Newest first. */
+export async function listGrants(
+  database: Database,
+  { now, all, limit }: WantedGrants,
+): Promise<ListedGrant[]> {
+  const rows = await database.rows<GrantRow & { readonly open_leases: number }>(
+    `select ${columns}, o.open_leases
+       from pgwarden.grants g
+            cross join lateral (select count(*)::int as open_leases from pgwarden.leases l
+                                 where l.grant_id = g.id and l.ended_at is null) o
+      where $2 or o.open_leases > 0 or (g.revoked_at is null and g.ends_at > $1)
+      order by g.starts_at desc, g.id
+      limit $3`,
+    [new Date(now), all, limit],
+  )
+  return rows.map((row) => ({ ...grantOf(row), openLeases: row.open_leases }))
+}
+
+/**
+ * Whether it was this call that revoked it: not when it was revoked before, or is over. Whoever is about
+ * to use the grant holds a lock on it or comes behind (insertLease, redeem), and finds it revoked.
+ */
+export async function revokeGrant(database: Database, id: string, now: number): Promise<boolean> {
+  const revoked = await database.run(
+    `update pgwarden.grants set revoked_at = $2
+      where id = $1 and revoked_at is null and ends_at > $2`,
+    [id, new Date(now)],
+  )
+  return revoked > 0
+}
+
+export async function revokedAmong(database: Database, ids: readonly string[]): Promise<string[]> {
+  const rows = await database.rows<{ readonly id: string }>(
+    'select id from pgwarden.grants where id = any($1) and revoked_at is not null',
+    [ids],
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** Everything that was ever issued on the grant. */
+export async function leasesOf(database: Database, grantId: string): Promise<LeaseStanding[]> {
+  const rows = await database.rows<LeaseStandingRow>(
+    `select id, engine, database_role, ended_at is not null as over, revocation
+       from pgwarden.leases where grant_id = $1 order by issued_at`,
+    [grantId],
+  )
+  return rows.map((row) => ({
+    id: row.id,
+    engine: row.engine,
+    databaseRole: row.database_role ?? undefined,
+    // Ended before results were kept: by the broker, which has seen the role go.
+    ended: row.over ? (row.revocation ?? 'confirmed') : undefined,
+  }))
+}
+
+interface LeaseStandingRow {
+  readonly id: string
+  readonly engine: LeaseEngine
+  readonly database_role: string | null
+  readonly over: boolean
+  readonly revocation: LeaseEndResult | null
+}
+
+function grantOf(row: GrantRow): Grant {
+  return {
+    id: row.id,
+    principal: row.principal,
+    target: row.target,
+    role: row.role,
+    startsAt: row.starts_at.getTime(),
+    endsAt: row.ends_at.getTime(),
+    revokedAt: row.revoked_at?.getTime(),
+    reason: row.reason,
+    requestId: row.request_id ?? undefined,
+  }
+}

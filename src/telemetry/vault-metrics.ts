@@ -1,0 +1,57 @@
+// What there is to measure of Vault: whether it serves, what its answers were and took, and how long our
+// token lives. Registered only where a Vault is configured, so that none is missed where there is none.
+// Ignorant of what is asked of it.
+
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+
+export interface VaultMeter {
+  /** `result`: ok, or what was the matter, from a fixed list. */
+  asked(result: string, ms: number): void
+  breaker(isOpen: boolean): void
+  /** Milliseconds since the epoch; undefined: never. */
+  tokenEnds(at: number | undefined): void
+}
+
+const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+/** Results with which no server of Vault serves anybody. */
+const away: ReadonlySet<string> = new Set(['unreachable', 'sealed', 'standby'])
+
+export function createVaultMeter(registry: Registry): VaultMeter {
+  const registers = [registry]
+  const up = new Gauge({
+    name: 'pgwarden_vault_up',
+    help: 'Whether the last request to Vault found a server that serves: 1, or 0.',
+    registers,
+  })
+  const requests = new Counter({
+    name: 'pgwarden_vault_requests_total',
+    help: 'Requests to Vault, logins and renewals of its token included, by what came of them.',
+    labelNames: ['result'],
+    registers,
+  })
+  const durations = new Histogram({
+    name: 'pgwarden_vault_request_duration_seconds',
+    help: 'One request to Vault, whichever of its servers answered it.',
+    buckets,
+    registers,
+  })
+  const breaker = new Gauge({
+    name: 'pgwarden_vault_breaker_open',
+    help: 'Whether Vault is asked nothing for the moment, because it has not served for some time.',
+    registers,
+  })
+  const tokenExpiry = new Gauge({
+    name: 'pgwarden_vault_token_expiry_timestamp_seconds',
+    help: "When pgwarden's Vault token ends unless it is renewed, in Unix time; +Inf: never.",
+    registers,
+  })
+  return {
+    asked: (result, ms) => {
+      up.set(away.has(result) ? 0 : 1)
+      requests.inc({ result })
+      durations.observe(ms / 1000)
+    },
+    breaker: (isOpen) => breaker.set(isOpen ? 1 : 0),
+    tokenEnds: (at = Number.POSITIVE_INFINITY) => tokenExpiry.set(at / 1000),
+  }
+}
