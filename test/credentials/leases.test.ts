@@ -178,10 +178,14 @@ describe('a lease that is used', () => {
     const leases = rig.process()
     const grant = rig.grant()
     const old = await leases.acquire(grant)
-    await rig.pass(leases, 55_000)
+    await rig.pass(leases, 30_000)
     expect(old.remainingMs).toBeUndefined()
-    await rig.pass(leases, 22_000)
-    expect(old.remainingMs).toBe(13_000)
+    // As soon as a renewal fell short of what was asked for.
+    await rig.pass(leases, 15_000)
+    expect(old.remainingMs).toBe(45_000)
+    await rig.pass(leases, 40_000)
+    const { remainingMs } = old
+    expect(remainingMs).toBe(5_000)
     rig.engine.maxEndsAt = Number.POSITIVE_INFINITY
     const next = await leases.acquire(grant)
     expect(next.lease.user).toBe('login_2')
