@@ -200,7 +200,11 @@ describeWithOwnVault('a target whose logins come from Vault', () => {
   }
 
   it.each([
-    ['ends and cannot be renewed', { ttl: '1h', renewable: false }, /cannot be renewed: in (59 min|1 h)/],
+    [
+      'ends and cannot be renewed',
+      { ttl: '1h', renewable: false },
+      /cannot be renewed: in (59 min|1 h)/,
+    ],
     ['ends at its max TTL', { ttl: '1h' }, /has no period: at its max TTL/],
     ['is a batch token', { ttl: '1h', type: 'batch' }, /a batch token cannot be renewed/],
   ])('is warned of a token that %s, and all logins with it', async (_, terms, why) => {
