@@ -62,8 +62,8 @@ module.exports = {
     {
       name: 'nobody-imports-the-root',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/main[.]ts$' },
-      to: { path: '^src/(server|main)[.]ts$' },
+      from: { path: '^src/', pathNot: '^src/(main|server)[.]ts$' },
+      to: { path: '^src/(main|server|operator|targets)[.]ts$' },
     },
     {
       name: 'src-never-imports-test',
