@@ -16,6 +16,8 @@ export type OwnedObjects = { readonly reassignTo: string } | 'drop'
 export interface BrokerTarget {
   readonly database: string
   readonly connectTimeoutMs: number
+  readonly servers: { readonly length: number }
+  readonly targetSessionAttrs: string
   readonly credentials: {
     readonly broker: {
       readonly user: string

@@ -20,12 +20,16 @@ import { retried } from './retry.ts'
 export class Broker implements Engine {
   readonly kind = 'broker'
   readonly roles = 'own'
-  /** DROP ROLE comes behind the end of all its sessions, and fails unless it is one. */
-  readonly confirms = true
+  readonly confirms: boolean
   readonly #administration: Administration
 
-  constructor(administration: Administration) {
+  /**
+   * `confirms`: sessions are on the primary alone. There DROP ROLE comes behind the end of all of them;
+   * on a standby they outlive it.
+   */
+  constructor(administration: Administration, confirms: boolean) {
     this.#administration = administration
+    this.confirms = confirms
   }
 
   nameFor(grant: Grant): string {
@@ -64,7 +68,7 @@ export function brokerCredentials(
   administration: Administration,
   monitor?: Monitor,
 ): TargetCredentials {
-  const broker = new Broker(administration)
+  const broker = new Broker(administration, onPrimaryAlone(target))
   return {
     engineFor: (role) => {
       if (!target.credentials.broker.creation.has(role)) throw noSuchRole(name, role)
@@ -75,6 +79,11 @@ export function brokerCredentials(
     share: 'grant',
     unusedTimeoutMs: undefined,
   }
+}
+
+/** A server that is not the primary any more has ended its sessions. */
+function onPrimaryAlone({ servers, targetSessionAttrs }: BrokerTarget): boolean {
+  return servers.length === 1 || ['primary', 'read-write'].includes(targetSessionAttrs)
 }
 
 /** Readable in pg_stat_activity, unique, and within PostgreSQL's 63 bytes whatever the grant's id. */

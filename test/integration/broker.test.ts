@@ -123,6 +123,8 @@ function targetOf(setup: Setup): BrokerTarget {
   return {
     database: database.name,
     connectTimeoutMs: 2_000,
+    servers: [0],
+    targetSessionAttrs: 'any',
     credentials: {
       broker: {
         user: setup.superuser === true ? decodeURIComponent(url.username) : administrator,

@@ -193,8 +193,17 @@ export class Warden {
 
   /** The proxy's chain so far. */
   async journal(...types: readonly string[]): Promise<readonly JournalRecord[]> {
-    const files = (await readdir(this.journalDirectory)).filter((name) =>
-      /^main-.*jsonl$/.test(name),
+    return this.#chain('main', types)
+  }
+
+  /** The chain of what operators did. */
+  async operatorJournal(...types: readonly string[]): Promise<readonly JournalRecord[]> {
+    return this.#chain('operator', types)
+  }
+
+  async #chain(chain: string, types: readonly string[]): Promise<readonly JournalRecord[]> {
+    const files = (await readdir(this.journalDirectory)).filter(
+      (name) => name.startsWith(`${chain}-`) && name.endsWith('.jsonl'),
     )
     const texts = await Promise.all(
       files.sort().map((name) => readFile(join(this.journalDirectory, name), 'utf8')),
