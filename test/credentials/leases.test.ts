@@ -121,7 +121,7 @@ describe('a lease that is used', () => {
     expect(rig.engine.heard('renew')).toEqual([])
     await rig.pass(leases, 6_000)
     expect(rig.engine.heard('renew')).toEqual(['renew login_1 for 60 s'])
-    expect(rig.store.open).toMatchObject([{ expiresAt: expect.any(Number) }])
+    expect(rig.store.open[0]?.expiresAt).toBeGreaterThan(rig.clock.wall + 50_000)
     await rig.pass(leases, 600_000)
     expect(rig.engine.heard('renew').length).toBeGreaterThanOrEqual(13)
     expect(use.remainingMs).toBeUndefined()
