@@ -185,9 +185,10 @@ export class Tokens {
     const { clock, observer, random } = this.#options
     const left = token.endsAt === undefined ? undefined : token.endsAt - clock.elapsed()
     observer.tokenEnds(left === undefined ? undefined : clock.now() + left)
+    if (left === undefined) return
     // Replicas that were started together should not come back together.
-    if (left !== undefined)
-      this.#in((left * 2 * (0.9 + 0.2 * random())) / 3, () => this.#renew(token))
+    const spread = 0.9 + 0.2 * random()
+    this.#in((2 / 3) * left * spread, () => this.#renew(token))
   }
 
   #renew(token: Own): void {
@@ -212,9 +213,9 @@ export class Tokens {
         path: 'auth/token/renew-self',
         token: token.secret,
       })
-      const leaseMs = auth?.leaseMs ?? 0
-      token.endsAt = askedAt + leaseMs
-      return leaseMs >= token.fullMs * nearlyFull
+      if (auth === undefined || auth.leaseMs === 0) return false
+      token.endsAt = askedAt + auth.leaseMs
+      return auth.leaseMs >= token.fullMs * nearlyFull
     } catch (error) {
       const refusals = ['denied', 'invalid', 'missing']
       if (error instanceof VaultProblem && refusals.includes(error.kind)) return false
