@@ -192,14 +192,19 @@ export class Tokens {
   }
 
   #renew(token: Own): void {
-    if (token !== this.#token) return
+    // Another may have taken its place at any moment, and has the timer then.
+    const isCurrent = (): boolean => token === this.#token
+    if (!isCurrent()) return
     void this.#renewed(token)
       .then((isFull) => {
+        if (!isCurrent()) return
         this.#failures = 0
         if (isFull) this.#keep(token)
         else this.#tryObtaining()
       })
-      .catch((error: unknown) => this.#tryAgain(error, () => this.#renew(token)))
+      .catch((error: unknown) => {
+        if (isCurrent()) this.#tryAgain(error, () => this.#renew(token))
+      })
   }
 
   /** Whether it has its full life again: what is capped once gets shorter with every renewal. */
