@@ -206,7 +206,7 @@ export class ScriptedEngine implements Engine {
   }
 
   async renew({ databaseRole }: LeaseRecord, until: number): Promise<number> {
-    this.asked.push(`renew ${databaseRole} for ${Math.round((until - this.#clock.now()) / 1000)} s`)
+    this.asked.push(`renew ${databaseRole} for ${Math.floor((until - this.#clock.now()) / 1000)} s`)
     await this.renewing()
     return Math.min(until, this.maxEndsAt)
   }
