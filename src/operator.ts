@@ -10,8 +10,8 @@ import { issueToken } from './access/token.ts'
 import { Journal } from './audit/journal.ts'
 import { grantRevokedRecord, journalCloseRecord, tokenIssuedRecord } from './audit/record.ts'
 import type {
-  GrantStanding,
   IssuedToken,
+  ListedGrants,
   Revocation,
   RevocationRequest,
   TokenRequest,
@@ -65,11 +65,15 @@ export async function issue(
   }
 }
 
-export function listGrants(config: Config, all: boolean): Promise<readonly GrantStanding[]> {
+export function listGrants(config: Config, all: boolean): Promise<ListedGrants> {
   return withStore(config, async (store) => {
     const now = clock.now()
-    const grants = await store.listGrants({ now, all, limit: mostListed })
-    return grants.map((grant) => ({ ...grant, standing: standing(grant, now) }))
+    const found = await store.listGrants({ now, all, limit: mostListed + 1 })
+    const grants = found.slice(0, mostListed)
+    return {
+      grants: grants.map((grant) => ({ ...grant, standing: standing(grant, now) })),
+      more: found.length > mostListed,
+    }
   })
 }
 
@@ -94,14 +98,13 @@ export function revoke(config: Config, request: RevocationRequest): Promise<Revo
       throw new Error(`grant ${grantId} was not revoked`)
     }
     // From here on the store gives no login of it any more: these are all.
-    const open = (await store.leasesOf(grantId)).filter(({ ended }) => ended === undefined)
-    const ids = new Set(open.map(({ id }) => id))
+    const ids = (await store.openLeases(grantId)).map(({ id }) => id)
     const told = await tellOnce(config.store.url, 'grant.revoked', { grant: grantId }).then(
       () => true,
       () => false,
     )
     for (;;) {
-      const logins = (await store.leasesOf(grantId)).filter(({ id }) => ids.has(id))
+      const logins = await store.leaseStandings(ids)
       const left = logins.filter(({ ended }) => ended === undefined).length
       const tookMs = clock.elapsed() - startedAt
       if (left === 0 || tookMs >= waitMs) return { grant, revokedAt, told, logins, tookMs }

@@ -32,12 +32,16 @@ export function addGrant(program: Command, context: Context): void {
     .option('--json', 'a JSON object a line')
     .action(
       runs(async ({ config, all, json }: ListOptions) => {
-        const grants = await operations.listGrants({ configFile: config, all: all === true })
+        const { grants, more } = await operations.listGrants({
+          configFile: config,
+          all: all === true,
+        })
         for (const each of grants) {
           const line = json === true ? JSON.stringify(grantJson(each)) : grantLine(each, terminal)
           await print(terminal.stdout, `${line}\n`)
         }
         if (grants.length === 0) terminal.stderr.write('There is no such grant.\n')
+        if (more) terminal.stderr.write(`These are the newest ${grants.length}; there are more.\n`)
         return 0
       }),
     )
