@@ -22,6 +22,9 @@ const descriptions: ReadonlyMap<string, (fields: Fields, style: Style) => string
   ['session.end', sessionEnd],
   ['session.tripwire', tripwire],
   ['token.issued', tokenIssued],
+  ['lease.issue', (fields, style) => `${who(fields, style)} lease issued: ${issued(fields)}`],
+  ['lease.revoke', leaseRevoked],
+  ['lease.problem', leaseProblem],
   ['journal.check', () => 'journal checked after a failed write'],
   ['cancel', (fields) => `cancel ${text(fields, 'result')}, from ${text(fields, 'client')}`],
   ['journal.open', (fields) => `journal opened (${text(fields, 'reason')})`],
@@ -70,6 +73,22 @@ function sessionEnd(fields: Fields, style: Style): string {
 function tripwire(fields: Fields, style: Style): string {
   const change = `${text(fields, 'setting')} is ${text(fields, 'got')}, not ${text(fields, 'expected')}`
   return `${who(fields, style)} ${style('red', `TRIPWIRE ${change}`)}: something got round the policy`
+}
+
+function issued(fields: Fields): string {
+  const role = text(fields, 'databaseRole')
+  return `${role === '' ? `lease ${text(fields, 'lease')}` : role} by ${text(fields, 'engine')}`
+}
+
+function leaseRevoked(fields: Fields, style: Style): string {
+  const result = text(fields, 'result')
+  const coloured = style(result === 'confirmed' ? 'green' : 'red', result)
+  return `${who(fields, style)} lease revoked, ${coloured}: ${issued(fields)}, because: ${text(fields, 'reason')}`
+}
+
+function leaseProblem(fields: Fields, style: Style): string {
+  const problem = style('red', 'LEASE NOT KNOWN TO BE REVOKED')
+  return `${who(fields, style)} ${problem}: ${issued(fields)}, ${counted(fields, 'attempts')}`
 }
 
 function who(fields: Fields, style: Style): string {

@@ -18,8 +18,9 @@ const renewAt = 2 / 3
 const jitter = 0.1
 /** The part of its life that must be left for new sessions to begin with it. */
 const lastPart = 1 / 6
-/** A renewal that moves the end by less was one of the last. */
+/** A renewal that moves the end by less, or stays so far behind what was asked for, was the last. */
 const worthwhilePart = 1 / 10
+const lagMs = 1_000
 const leastPauseMs = 1_000
 const longestPauseMs = 30_000
 
@@ -91,6 +92,7 @@ export class Lifetime {
    */
   renewed(endsAt: number): boolean {
     const before = this.#end
+    const asked = this.until
     const now = this.#clock.elapsed()
     this.#since = now
     this.#endsAt = now + endsAt - this.#clock.now()
@@ -98,7 +100,8 @@ export class Lifetime {
     this.#shortened = true
     if (this.#outlastsGrant(-roundingMs)) return true
     const { lifeMs = 0 } = this.#issued
-    return this.#end - before > lifeMs * worthwhilePart
+    const least = lifeMs * worthwhilePart
+    return this.#end - before > least && asked - endsAt < least + lagMs
   }
 
   /** A renewal failed: to be tried again, but not at once. */

@@ -97,6 +97,21 @@ describe('a record on a terminal', () => {
     )
   })
 
+  it('shows what becomes of leases, above all one that may be in force still', () => {
+    const lease = { lease: 'l1', engine: 'vault-dynamic', databaseRole: 'v-x', ...session }
+    expect(plain({ type: 'lease.issue', ...lease })).toBe(
+      '03:04:05.678 alice read_only@shop lease issued: v-x by vault-dynamic',
+    )
+    const revoked = { type: 'lease.revoke', result: 'unconfirmed', reason: 'grant_over', ...lease }
+    expect(plain(revoked)).toBe(
+      '03:04:05.678 alice read_only@shop lease revoked, unconfirmed: v-x by vault-dynamic, because: grant_over',
+    )
+    const problem = { type: 'lease.problem', attempts: 3, ...lease, databaseRole: undefined }
+    expect(plain(problem)).toBe(
+      '03:04:05.678 alice read_only@shop LEASE NOT KNOWN TO BE REVOKED: lease l1 by vault-dynamic, 3 attempts',
+    )
+  })
+
   it('shows the true reason of a refused login', () => {
     const login = { type: 'login', result: 'refused', reason: 'token is spent', ...session }
     expect(plain(login)).toBe(

@@ -121,7 +121,7 @@ describe('a lease that is used', () => {
     expect(rig.engine.heard('renew')).toEqual([])
     await rig.pass(leases, 6_000)
     expect(rig.engine.heard('renew')).toEqual(['renew login_1 for 60 s'])
-    expect(rig.store.open).toMatchObject([{ expiresAt: expect.any(Number) }])
+    expect(rig.store.open[0]?.expiresAt).toBeGreaterThan(rig.clock.wall + 50_000)
     await rig.pass(leases, 600_000)
     expect(rig.engine.heard('renew').length).toBeGreaterThanOrEqual(13)
     expect(use.remainingMs).toBeUndefined()
@@ -178,9 +178,12 @@ describe('a lease that is used', () => {
     const leases = rig.process()
     const grant = rig.grant()
     const old = await leases.acquire(grant)
-    await rig.pass(leases, 55_000)
-    expect(old.remainingMs).toBeUndefined()
     await rig.pass(leases, 30_000)
+    expect(old.remainingMs).toBeUndefined()
+    // As soon as a renewal fell short of what was asked for.
+    await rig.pass(leases, 15_000)
+    expect(old.remainingMs).toBe(45_000)
+    await rig.pass(leases, 40_000)
     const { remainingMs } = old
     expect(remainingMs).toBe(5_000)
     rig.engine.maxEndsAt = Number.POSITIVE_INFINITY
@@ -335,7 +338,12 @@ describe('a lease that is not used', () => {
     const again = await leases.acquire(grant)
     expect(again.lease.user).toBe('login_1')
     await rig.pass(leases, 30_000)
+    const third = await leases.acquire(grant)
     again.released()
+    again.released()
+    await rig.pass(leases, 20_000)
+    expect(rig.engine.alive.size, 'the third has it still').toBe(1)
+    third.released()
     await rig.pass(leases, 9_500)
     expect(rig.engine.alive.size).toBe(1)
     await rig.pass(leases, 1_000)
@@ -451,6 +459,7 @@ describe('the end of a grant', () => {
     const grant = rig.grant(100_000_000)
     await leases.acquire(grant)
     rig.monitor.failing = new Failure('cannot_connect_now', { message: 'a session is left' })
+    rig.store.revoke(grant)
     await expect(leases.endGrant(grant.id)).rejects.toThrow('a session is left')
     expect(rig.engine.alive.size, 'the lease is revoked all the same').toBe(0)
     expect(rig.store.open).toHaveLength(1)
@@ -463,6 +472,7 @@ describe('the end of a grant', () => {
     expect(rig.heard.length - soon).toBeLessThanOrEqual(21)
     await rig.beat([leases], 30)
     expect(rig.orphans, 'it has somebody who looks after it').toBe(0)
+    expect([...rig.store.rows.values()]).toMatchObject([{ triedAt: undefined }])
     rig.monitor.failing = undefined
     await rig.pass(leases, 100_000)
     expect(rig.store.open).toEqual([])
@@ -484,6 +494,45 @@ describe('the end of a grant', () => {
     expect(await using).toMatchObject({ code: 'invalid_authorization' })
     expect(rig.engine.alive.size).toBe(0)
     expect(rig.store.open).toEqual([])
+  })
+
+  it('is not confirmed by a role that is gone, when its sessions could not be ended', async () => {
+    const rig = new LeaseRig()
+    const leases = rig.process()
+    const grant = rig.grant()
+    await leases.acquire(grant)
+    rig.monitor.endBackends = () => Promise.reject(away)
+    await expect(leases.endGrant(grant.id)).rejects.toBe(away)
+    expect(rig.engine.alive.size).toBe(0)
+    expect(rig.heard.at(-1)).toBe('revoke failed grant_over 1')
+    expect(rig.store.open).toHaveLength(1)
+  })
+
+  it('that another process was told of catches a lease that is being issued', async () => {
+    const rig = new LeaseRig()
+    const { wait, open } = gate()
+    rig.engine.issuing = wait
+    const using = rig.process().acquire(rig.grant())
+    await settled()
+    for (const grant of rig.store.grants.values()) rig.store.revoke(grant)
+    open()
+    await expect(using).rejects.toMatchObject({ code: 'invalid_authorization' })
+    await settled()
+    expect(rig.engine.alive.size).toBe(0)
+    expect(rig.store.open).toEqual([])
+  })
+
+  it('is left to the process that has the sessions, for ten seconds', async () => {
+    const rig = new LeaseRig()
+    const [holder, other] = [rig.process(), rig.process()]
+    const grant = rig.grant()
+    await holder.acquire(grant)
+    await rig.beat([holder, other], 30)
+    rig.store.revoke(grant)
+    await rig.beat([other], 10)
+    expect(rig.engine.alive.size).toBe(1)
+    await rig.beat([other], 5)
+    expect(rig.engine.alive.size).toBe(0)
   })
 
   it('catches one that was issued before the revoke was known and is not used yet', async () => {

@@ -16,11 +16,12 @@ const wardens: Warden[] = []
 
 beforeAll(async () => {
   await build()
-  shop = await VaultShop.open(inject('vault'), adminUrl)
-  for (const role of ['next', 'beside']) await shop.dynamicRole(role, { ttl: 3600, maxTtl: 7200 })
+  const times = { ttl: '1h', maxTtl: '2h' }
+  shop = await VaultShop.open(adminUrl, { next: times, beside: times })
 }, 60_000)
 afterAll(async () => {
-  for (const warden of wardens) await warden.stop()
+  // The first has the databases.
+  for (const warden of wardens.reverse()) await warden.stop()
   await shop.close()
 })
 
@@ -40,12 +41,14 @@ async function killedHolding(count: number, role: string): Promise<Warden> {
   return warden
 }
 
-/** Until neither Vault nor PostgreSQL knows of them, nor the store of an open one of that process. */
+/** Until neither Vault nor PostgreSQL knows of them, nor the store of an open one. */
 async function swept(warden: Warden, role: string): Promise<void> {
   const since = performance.now()
   await eventually(async () => {
     const { rows } = await warden.inStore((store) =>
-      store.query('select from pgwarden.leases where ended_at is null'),
+      store.query('select from pgwarden.leases where ended_at is null and database_role like $1', [
+        `v-%-${role}-%`,
+      ]),
     )
     const known = [await shop.leases(role), await shop.databaseRoles(role), rows]
     return known.every(({ length }) => length === 0)

@@ -15,27 +15,25 @@ const legacy = 'legacy-password-of-nobody'
 let shop: VaultShop
 let line: Line
 let warden: Warden
-let appRole: { readonly mount: string; readonly roleId: string; readonly secretId: string }
 
 beforeAll(async () => {
   await build()
-  shop = await VaultShop.open(inject('vault'), adminUrl)
-  appRole = await shop.newAppRole()
+  shop = await VaultShop.open(adminUrl)
   await shop.keep('legacy', { username: 'nobody', password: legacy })
-  const { hostname, port } = new URL(shop.address)
+  const { hostname, port } = new URL(shop.vault.address)
   line = await Line.to(hostname, Number(port))
   warden = await vaultWarden(adminUrl, shop, {
     ownProcess: true,
     logLevel: 'debug',
     address: `http://127.0.0.1:${line.port}`,
     vault: ['waitFor: 1s', 'timeout: 1s'],
-    auth: `{ method: approle, mount: ${appRole.mount}, roleId: ${appRole.roleId}, secretIdFile: secret-id }`,
-    files: { 'secret-id': appRole.secretId },
+    auth: `{ method: approle, mount: ${shop.mounts.approle}, roleId: ${shop.mounts.roleId}, secretIdFile: secret-id }`,
+    files: { 'secret-id': shop.mounts.secretId },
     logins: [
       '  roles:',
       '    read_only: shop',
       '    admin: { engine: static, role: app }',
-      `    read_full_write: { engine: kv, mount: ${shop.kv}, role: legacy }`,
+      `    read_full_write: { engine: kv, mount: ${shop.mounts.kv}, role: legacy }`,
       '    read_limited_write: not-there',
     ],
   })
@@ -83,7 +81,7 @@ it('writes no secret of Vault’s to the log, the journal, the metrics, the stor
   ].join('\n')
   // What Vault has said on the line: passwords, and the token of the login by AppRole.
   const said = [...line.heard.matchAll(/"(?:password|client_token|accessor)":"([^"]+)"/g)]
-  const secrets = new Set([...said.map(([, secret = '']) => secret), appRole.secretId, legacy])
+  const secrets = new Set([...said.map(([, secret = '']) => secret), shop.mounts.secretId, legacy])
   expect(secrets.size).toBeGreaterThanOrEqual(6)
   expect(written).toContain('"type":"lease.issue"')
   expect(written).toContain('not-there')

@@ -13,11 +13,12 @@ import {
   startOwnVault,
   startVault,
 } from '../support/vault.ts'
-import { type VaultDatabase, vaultFor } from '../support/vault-database.ts'
+import { createLogin, type VaultDatabase, vaultFor } from '../support/vault-database.ts'
 import type { OwnVault } from '../support/vault-process.ts'
 import { type Answer, ask } from '../support/vault-request.ts'
 
 const adminUrl = inject('adminUrl')
+const grantRead = 'grant pg_read_all_data to "{{name}}"'
 const fixedRole = `vault_fixed_${randomBytes(4).toString('hex')}`
 
 beforeAll(() => connectedTo(adminUrl, (client) => client.query(`create role ${fixedRole} login`)))
@@ -30,7 +31,10 @@ describeWithVault('a Vault for the tests', () => {
   beforeAll(async () => {
     vault = await startVault()
     mounted = await vaultFor(vault, adminUrl, {
-      dynamic: { reader: { defaultTtl: '10m' }, brief: { defaultTtl: '2s', maxTtl: '2s' } },
+      dynamic: {
+        reader: { creation: [createLogin, grantRead] },
+        brief: { defaultTtl: '2s', maxTtl: '2s' },
+      },
       static: { fixed: fixedRole },
       kv: { legacy: { username: 'somebody', password: 'from the KV store' } },
     })
@@ -46,6 +50,7 @@ describeWithVault('a Vault for the tests', () => {
   it('makes a login that PostgreSQL lets in, and takes it away when its lease is revoked', async () => {
     const { data, lease_id } = await asApplication(`${mounted.database}/creds/reader`)
     expect(await whoIs(data)).toBe(data['username'])
+    expect(await reads(data['username'])).toBe(true)
     expect(await mounted.leases('reader')).toEqual([lease_id])
 
     await vault.request('PUT', 'sys/leases/revoke', { lease_id, sync: true })
@@ -171,6 +176,16 @@ async function whoIs(data: Answer['data']): Promise<unknown> {
   return connectedTo(url.href, async (client: Client) => {
     const { rows } = await client.query<{ name: string }>('select current_user as name')
     return rows[0]?.name
+  })
+}
+
+async function reads(role: unknown): Promise<boolean | undefined> {
+  return connectedTo(adminUrl, async (client) => {
+    const { rows } = await client.query<{ member: boolean }>(
+      "select pg_has_role($1, 'pg_read_all_data', 'usage') as member",
+      [role],
+    )
+    return rows[0]?.member
   })
 }
 

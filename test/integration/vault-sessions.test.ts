@@ -14,7 +14,7 @@ let shop: VaultShop
 let wardens: Warden[] = []
 
 beforeAll(async () => {
-  shop = await VaultShop.open(inject('vault'), adminUrl)
+  shop = await VaultShop.open(adminUrl)
 })
 afterEach(async () => {
   for (const warden of wardens) await warden.stop()
@@ -27,9 +27,6 @@ async function start(options?: VaultWardenOptions): Promise<Warden> {
   wardens.push(warden)
   return warden
 }
-
-const nothingLeft = async (): Promise<boolean> =>
-  (await shop.leases()).length === 0 && (await shop.databaseRoles()).length === 0
 
 describe('a dynamic role', () => {
   it('is made for a grant, runs its sessions, and is gone from Vault and PostgreSQL after it', async () => {
@@ -44,7 +41,7 @@ describe('a dynamic role', () => {
     )
     expect(seen.rows).toEqual([{ usename: role }])
     expect(await ended).toMatchObject({ code: '57P01' })
-    await eventually(nothingLeft)
+    await eventually(() => shop.hasNothing())
   })
 
   it.runIf(psql !== undefined)('serves psql', async () => {
@@ -88,7 +85,7 @@ describe('a dynamic role', () => {
     expect((await other.client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     expect(await shop.databaseRoles()).toEqual([other.role])
     await other.client.end()
-    await eventually(nothingLeft)
+    await eventually(() => shop.hasNothing())
   })
 
   it('is revoked some time after its last session where the configuration says so', async () => {
@@ -96,14 +93,14 @@ describe('a dynamic role', () => {
     const warden = await start({ logins })
     const { client } = await session(await warden.login('admin'))
     await client.end()
-    await eventually(nothingLeft)
+    await eventually(() => shop.hasNothing())
   })
 
   it('is gone when pgwarden has stopped', async () => {
     const warden = await start()
     const { client } = await session(await warden.login('admin'))
     await warden.halt()
-    expect(await nothingLeft()).toBe(true)
+    expect(await shop.hasNothing()).toBe(true)
     await client.end().catch(() => undefined)
   })
 
@@ -148,7 +145,7 @@ describe('a static role', () => {
 
 describe('a login from the KV store', () => {
   const logins = (): string[] => [
-    `  roles: { admin: { engine: kv, mount: ${shop.kv}, role: shop/legacy } }`,
+    `  roles: { admin: { engine: kv, mount: ${shop.mounts.kv}, role: shop/legacy } }`,
   ]
 
   it('is the name and password that somebody has put there', async () => {

@@ -76,6 +76,8 @@ export interface FakeVaultOptions {
 export class FakeVault {
   readonly state = new FakeVaultState()
   readonly received: Received[] = []
+  /** How many there were since the start. */
+  connections = 0
   readonly #server: http.Server
   #scripted: Scripted[] = []
 
@@ -97,6 +99,9 @@ export class FakeVault {
             },
             serve,
           )
+    this.#server.on('connection', () => {
+      this.connections += 1
+    })
   }
 
   static async start(options: FakeVaultOptions = {}): Promise<FakeVault> {

@@ -151,7 +151,8 @@ export class FuzzRelay {
     else if (roll < 0.7) this.#upstream.answer()
     else if (roll < 0.74) void this.#relay.cancel()
     else if (roll < 0.79) this.#cancels.shift()?.(this.#random() < 0.8)
-    else if (roll < 0.86) this.#reading.shift()?.()
+    else if (roll < 0.84) this.#reading.shift()?.()
+    else if (roll < 0.86) this.#relay.notice(notice)
     else if (roll < 0.9) {
       const ms = pick(this.#random, [10, 600, 6_000])
       this.#house.now += ms
@@ -192,7 +193,8 @@ export class FuzzRelay {
 
 const over = new Failure('session_terminated', { message: 'it is over' })
 const goingAway = new Failure('session_terminated', { message: 'the server goes' })
-const ours = ['it is over', 'server closed the connection unexpectedly']
+const notice = encodeBackend({ type: 'noticeResponse', fields: { S: 'NOTICE', M: 'it ends soon' } })
+const ours = ['it is over', 'it ends soon', 'server closed the connection unexpectedly']
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** The upstream's socket, with the server at its other end. */

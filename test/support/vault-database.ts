@@ -4,9 +4,9 @@
 import { randomBytes } from 'node:crypto'
 import { eventually } from './eventually.ts'
 import type { Vault } from './vault.ts'
-import { type Answer, ask, Refusal } from './vault-request.ts'
+import { type Answer, ask, list, Refusal } from './vault-request.ts'
 
-export interface DynamicRole {
+interface DynamicRole {
   readonly creation?: readonly string[]
   /** Vault's own (revoke all, drop) without. */
   readonly revocation?: readonly string[]
@@ -41,10 +41,11 @@ export interface VaultDatabase {
   wrappedSecretId(ttlSeconds?: number): Promise<string>
   /** Lease ids that Vault holds of a dynamic role. */
   leases(role: string): Promise<readonly string[]>
-  /** Unmounts all of it, which revokes its leases. */
+  /** Unmounts all of it, which revokes its leases: before the PostgreSQL goes. */
   remove(): Promise<void>
 }
 
+/** Statement of Vault's that makes a login, before what it is granted. */
 export const createLogin = `create role "{{name}}" login password '{{password}}' valid until '{{expiration}}'`
 
 /** `databaseUrl` is a superuser's. */
@@ -126,14 +127,14 @@ export async function vaultFor(
     leases: async (name) => {
       const prefix = `${database}/creds/${name}/`
       const keys = await vault.request('LIST', `sys/leases/lookup/${prefix}`).then(
-        ({ data }) => (Array.isArray(data['keys']) ? data['keys'] : []),
+        ({ data }) => list(data['keys']),
         (error: unknown) => {
           // Its way to say that there are none.
           if (error instanceof Refusal && error.status === 404) return []
           throw error
         },
       )
-      return keys.map((key) => `${prefix}${String(key)}`)
+      return keys.map((key) => `${prefix}${key}`)
     },
     remove: async () => {
       for (const path of [`sys/mounts/${database}`, `sys/mounts/${kv}`, `sys/auth/${approle}`]) {

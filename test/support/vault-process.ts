@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { certify, type Pair } from './certificates.ts'
 import { freePort } from './ports.ts'
-import { type Answer, ask, type Caller } from './vault-request.ts'
+import { type Answer, ask, type Caller, list } from './vault-request.ts'
 
 export interface OwnTerms {
   /**
@@ -58,8 +58,7 @@ export class OwnVault {
     try {
       await vault.#launch()
       const made = await vault.request('PUT', 'sys/init', { secret_shares: 1, secret_threshold: 1 })
-      const [key] = Array.isArray(made['keys']) ? made['keys'] : []
-      vault.#key = String(key)
+      vault.#key = list(made['keys'])[0] ?? ''
       vault.#rootToken = String(made['root_token'])
       await vault.unseal()
       return vault

@@ -29,6 +29,11 @@ const answer = z.looseObject({
 /** What Vault says; what only some paths say is there under its name. */
 export type Answer = z.infer<typeof answer>
 
+/** A list in an answer, like `keys`; none where it is not there. */
+export function list(value: unknown): readonly string[] {
+  return z.array(z.string()).default([]).parse(value)
+}
+
 export interface Caller {
   readonly address: string
   readonly token?: string | undefined

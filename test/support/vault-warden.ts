@@ -23,7 +23,7 @@ const tokenFile = 'vault-token'
 export async function vaultWarden(
   adminUrl: string,
   shop: VaultShop,
-  { address = shop.address, token, auth, logins, ...options }: VaultWardenOptions = {},
+  { address = shop.vault.address, token, auth, logins, ...options }: VaultWardenOptions = {},
 ): Promise<Warden> {
   return Warden.start(adminUrl, {
     ...options,
@@ -34,7 +34,7 @@ export async function vaultWarden(
     ],
     credentials: [
       'vault:',
-      `  mount: ${shop.database}`,
+      `  mount: ${shop.mounts.database}`,
       ...(logins ?? ['  roles: { read_only: shop, admin: shop }']),
     ],
     shop: options.shop ?? ['catalog: { snapshot: false }'],

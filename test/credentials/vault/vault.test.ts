@@ -18,13 +18,11 @@ const sealed = status(503, 'Vault is sealed')
 describe('a question to Vault', () => {
   it('is answered with data, lease and the token that the lease hangs on', async () => {
     const { vault } = vaultInMemory()
-    expect(await vault.read(creds)).toEqual({
-      data: { username: expect.stringMatching(/^v-/), password: expect.stringMatching(/^pw-/) },
-      leaseId: expect.stringMatching(/^database\/creds\/shop-ro\//),
-      leaseMs: 3_600_000,
-      renewable: true,
-      token: expect.objectContaining({ endsAt: undefined }),
-    })
+    const { data, leaseId, leaseMs, renewable, token } = await vault.read(creds)
+    expect(data['username']).toMatch(/^v-/)
+    expect(data['password']).toMatch(/^pw-/)
+    expect(leaseId).toMatch(/^database\/creds\/shop-ro\//)
+    expect([leaseMs, renewable, token.endsAt]).toEqual([3_600_000, true, undefined])
   })
 
   it.each([
