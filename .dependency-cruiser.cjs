@@ -52,6 +52,7 @@ module.exports = {
     room('parsing', ['sql']),
     room('proxy', ['wire', 'session', 'policy', 'access', 'audit']),
     room('api', ['access', 'audit']),
+    room('doctor', []),
     room('cli', ['access', 'sql', 'policy', 'audit']),
     {
       name: 'ground-imports-nothing',

@@ -31,6 +31,7 @@ import type { VaultObserver } from './credentials/vault/observer.ts'
 import { openVault } from './credentials/vault/vault.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
+import { examination } from './examination.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tailDirectory } from './journal/follow.ts'
 import { verifyDirectory } from './journal/verify.ts'
@@ -73,6 +74,8 @@ export const operations: Operations = {
     for (const { tls } of listen) if (tls !== undefined) await readCertificate(tls)
     new Connector(targets, systemClock)
   },
+
+  doctor: examination,
 
   issueToken: async (request) => issue(await loadConfig(request.configFile), request),
 

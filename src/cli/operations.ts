@@ -18,6 +18,17 @@ export interface Operations {
   /** Resolves when `file` is a configuration that `serve` would take. */
   checkConfig(file: string): Promise<void>
 
+  /**
+   * Tries everything that `serve` would need of `configFile`, with one target or all of them, and leaves
+   * nothing behind. `onStep` hears what is being looked at.
+   */
+  doctor(options: {
+    readonly configFile: string
+    readonly target: string | undefined
+    readonly signal: AbortSignal
+    readonly onStep: (step: string) => void
+  }): AsyncIterable<Finding>
+
   issueToken(request: TokenRequest): Promise<IssuedToken>
 
   /** The grants that are not over, or of which logins are not known to be gone; or all. Newest first. */
@@ -60,6 +71,16 @@ export interface Operations {
     readonly onStep: (step: string) => void
     readonly onReady: (running: RunningDemo) => void
   }): Promise<void>
+}
+
+/** What the doctor says of one thing that it has looked at. */
+export interface Finding {
+  /** What was looked at, e.g. `target shop`. */
+  readonly subject: string
+  readonly result: 'ok' | 'warn' | 'fail'
+  readonly message: string
+  /** What to change, where something is to be changed. */
+  readonly advice: string | undefined
 }
 
 export interface Running {

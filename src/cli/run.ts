@@ -6,6 +6,7 @@ import { Failure } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { addAudit } from './audit-command.ts'
 import { addDemo } from './demo-command.ts'
+import { addDoctor } from './doctor-command.ts'
 import { addGrant } from './grant-command.ts'
 import type { Operations } from './operations.ts'
 import { addPolicy } from './policy-command.ts'
@@ -63,7 +64,7 @@ function buildProgram(context: Context): Command {
       getErrHasColors: () => false,
     })
   examples(program, 'pgwarden demo', 'pgwarden serve --config pgwarden.yaml')
-  for (const add of [addDemo, addServe, addToken, addGrant, addPolicy, addAudit])
+  for (const add of [addDemo, addServe, addDoctor, addToken, addGrant, addPolicy, addAudit])
     add(program, context)
   return program
 }

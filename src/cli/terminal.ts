@@ -18,7 +18,10 @@ export interface Terminal {
   exit(status: number): void
 }
 
-export type Style = (format: 'bold' | 'cyan' | 'dim' | 'green' | 'red', text: string) => string
+export type Style = (
+  format: 'bold' | 'cyan' | 'dim' | 'green' | 'red' | 'yellow',
+  text: string,
+) => string
 
 /** Writes, and waits where the reader is slower than we are. */
 export async function print(stream: Writable, text: string): Promise<void> {

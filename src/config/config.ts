@@ -9,6 +9,7 @@ import { Failure } from '../errors.ts'
 import { compileRoles } from '../policy/permissions.ts'
 import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
+import type { NamePart } from './application-name.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
@@ -76,6 +77,8 @@ export interface TargetConfig {
     readonly idleInTransactionMs: number | undefined
     readonly transactionMs: number | undefined
   }
+  /** Under which name PostgreSQL shows its sessions; without parts, the one that the client gives. */
+  readonly applicationName: readonly NamePart[]
   readonly catalog: {
     /** Whether functions, views and types of the target are read, to judge statements by them. */
     readonly snapshot: boolean
@@ -280,6 +283,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     targetSessionAttrs,
     requireAuth,
     channelBinding,
+    applicationName,
     catalog,
     credentials,
   } = raw
@@ -299,6 +303,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
       idleInTransactionMs: milliseconds(limits.idleInTransactionTimeout),
       transactionMs: milliseconds(limits.transactionTimeout),
     },
+    applicationName,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: credentialsOf(credentials),
   }

@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
+import { nameTemplate } from './application-name.ts'
 import { credentialsSchema } from './credentials.ts'
 import {
   duration,
@@ -139,6 +140,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       idleInTransactionTimeout: timeLimit.exactOptional(),
       transactionTimeout: timeLimit.exactOptional(),
     }).prefault({}),
+    applicationName: nameTemplate.prefault('pgwarden {{principal}} {{grant}} {{application}}'),
     catalog: keys({
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),

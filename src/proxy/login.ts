@@ -12,6 +12,7 @@ import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import { decodeOptions } from '../wire/startup.ts'
+import { askedApplication, underName } from './application-name.ts'
 import type { Peer } from './peer.ts'
 import { asSettings, type Pins, pinsOf, requiredPins } from './pins.ts'
 import type {
@@ -144,7 +145,7 @@ async function open(
       target: target.name,
       parameters: new Map([
         ...limitsBeside(settings, deps.policy.limits(grant.role)),
-        ...settings,
+        ...underName(settings, target.applicationName, grant),
         ...asSettings(required),
         ['user', lease.user],
         ['database', target.database],
@@ -158,7 +159,7 @@ async function open(
       target,
       upstream,
       use,
-      application: settings.get('application_name') ?? '',
+      application: askedApplication(settings),
       pinned: pinsOf(required, upstream.reported, grant.role, deps.policy),
     }
   } catch (error) {

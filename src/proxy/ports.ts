@@ -6,6 +6,7 @@ import type { Authorized, LoginAttempt, Misdirected, Refused } from '../access/l
 import type { CancelResult } from '../audit/record.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Secret } from '../secret.ts'
+import type { NameTemplate } from './application-name.ts'
 import type { TimeLimits } from './time-limits.ts'
 
 export interface Target {
@@ -18,6 +19,8 @@ export interface Target {
   /** `required`: nobody gets in without a verified one. */
   readonly clientCertificate: 'none' | 'required'
   readonly limits: TimeLimits
+  /** Under which name PostgreSQL shows its sessions. */
+  readonly applicationName: NameTemplate
 }
 
 /** An open session on a target. */

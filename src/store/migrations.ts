@@ -94,6 +94,9 @@ const migrations: readonly Migration[] = [
   },
 ]
 
+/** In their order. */
+export const migrationNames: readonly string[] = migrations.map(({ name }) => name)
+
 // "pgwarden" in ASCII: the advisory lock's number, the same for every release.
 const lock = '8099573715263841646'
 const waitLimit = 60_000
@@ -132,7 +135,7 @@ export async function migrate(options: DatabaseOptions): Promise<void> {
 
 async function runPending(client: Client): Promise<void> {
   const storage = appliedMigrations(client)
-  const known = new Set(migrations.map(({ name }) => name))
+  const known = new Set(migrationNames)
   const later = (await storage.executed({ context: client })).filter((name) => !known.has(name))
   if (later.length > 0) {
     throw new Failure('invalid_configuration', {

@@ -169,6 +169,46 @@ describe('a configuration', () => {
     })
   })
 
+  it('takes the application name of its sessions apart, and leaves an empty one to the client', () => {
+    const read = (text: string) =>
+      parseConfig(text, 'pgwarden.yaml', env).targets.get('shop')?.applicationName
+    expect(read(minimal)).toEqual([
+      { type: 'text', text: 'pgwarden ' },
+      { type: 'principal' },
+      { type: 'text', text: ' ' },
+      { type: 'grant' },
+      { type: 'text', text: ' ' },
+      { type: 'application' },
+    ])
+    const named = (name: string) =>
+      changed('    host: db\n', `    host: db\n    applicationName: '${name}'\n`)
+    expect(read(named('shop of {{ role }}'))).toEqual([
+      { type: 'text', text: 'shop of ' },
+      { type: 'role' },
+    ])
+    expect(read(named(''))).toEqual([])
+  })
+
+  it.each([
+    [
+      '{{user}}',
+      'unknown placeholder {{user}}; there are {{principal}}, {{grant}}, {{role}}, {{application}}',
+    ],
+    [
+      'wärter {{grant}}',
+      'expected printable ASCII: PostgreSQL shows nothing else in an application name',
+    ],
+    [
+      `${'x'.repeat(48)}{{grant}}`,
+      'leaves no room: PostgreSQL keeps 63 bytes, and {{grant}} takes 16',
+    ],
+  ])('refuses the application name %s', (name, complaint) => {
+    const text = changed('    host: db\n', `    host: db\n    applicationName: '${name}'\n`)
+    expect(complaints(text)).toEqual([
+      `pgwarden.yaml:8:22: targets.shop.applicationName: ${complaint}`,
+    ])
+  })
+
   it('is found relative to its own directory', () => {
     const config = parseConfig(
       `${minimal}listen: { tls: { certificate: tls/a.crt, key: /etc/a.key } }\n`,

@@ -56,6 +56,8 @@ export async function openWays(server: 'current' | 'older'): Promise<Ways> {
       ownProcess: true,
       files: { 'server.crt': pems.certificate, 'server.key': pems.key },
       listen: ['tls: { certificate: server.crt, key: server.key }'],
+      // The clients compare what they asked for with what they got.
+      shop: ["applicationName: ''"],
       schema,
     })
     stops.push(() => warden.stop())

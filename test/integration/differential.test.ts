@@ -24,7 +24,10 @@ let warden: Warden
 let twin: FreshDatabase
 
 beforeAll(async () => {
-  warden = await Warden.start(inject('adminUrl'), { schema: randomSchema })
+  warden = await Warden.start(inject('adminUrl'), {
+    schema: randomSchema,
+    shop: ["applicationName: ''"],
+  })
   twin = await freshDatabase(inject('adminUrl'), 'twin')
   await connectedTo(twin.url, (client) => client.query(randomSchema))
 })

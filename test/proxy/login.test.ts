@@ -42,6 +42,7 @@ const shop: Target = {
   serverNames: [],
   clientCertificate: 'none',
   limits: unlimited,
+  applicationName: [],
 }
 
 /** Issues Lease_1, Lease_2 and so on, and writes down what becomes of each. */
@@ -259,5 +260,34 @@ describe('a session that cannot begin', () => {
     const lost = new Map([...said, ['default_transaction_read_only', 'off']])
     await expect(login('read_only', {}, lost, { logins })).rejects.toThrow()
     expect(logins.happened).toEqual(['Lease_1 opened by 1', 'Lease_1 released'])
+  })
+})
+
+describe('the name of a session in PostgreSQL', () => {
+  const applicationName = [
+    { type: 'text', text: 'pgwarden ' },
+    { type: 'principal' },
+    { type: 'text', text: ' ' },
+    { type: 'application' },
+  ] as const
+
+  it('carries who it is, and the client’s own name stands in the audit', async () => {
+    const asked = { application_name: 'psql' }
+    const session = await login('read_only', asked, said, { target: { applicationName } })
+    expect(session.asked.get('application_name')).toBe('pgwarden alice psql')
+    expect(session.loggedIn.application).toBe('psql')
+  })
+
+  it('is not taken back by a client that writes the setting otherwise, or in its options', async () => {
+    const asked = { Application_Name: 'x', options: '-c APPLICATION_NAME=y' }
+    const session = await login('read_only', asked, said, { target: { applicationName } })
+    const names = [...session.asked].filter(([name]) => name.toLowerCase() === 'application_name')
+    expect(names).toEqual([['application_name', 'pgwarden alice x']])
+    expect(session.loggedIn.application).toBe('x')
+  })
+
+  it('is the client’s own where the operator has left it empty', async () => {
+    const { asked } = await login('read_only', { application_name: 'psql' })
+    expect(asked.get('application_name')).toBe('psql')
   })
 })

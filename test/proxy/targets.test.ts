@@ -6,7 +6,13 @@ import { destinationOf, misdirection } from '../../src/proxy/targets.ts'
 
 function target(name: string, more: Partial<Target> = {}): [string, Target] {
   const limits = { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined }
-  const rest = { aliases: [], serverNames: [], clientCertificate: 'none', limits } as const
+  const rest = {
+    aliases: [],
+    serverNames: [],
+    clientCertificate: 'none',
+    limits,
+    applicationName: [],
+  } as const
   return [name, { name, database: `${name}_prod`, ...rest, ...more }]
 }
 

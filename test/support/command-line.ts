@@ -13,6 +13,7 @@ const unexpected = (): never => {
 const none: Operations = {
   serve: unexpected,
   checkConfig: unexpected,
+  doctor: unexpected,
   issueToken: unexpected,
   listGrants: unexpected,
   revokeGrant: unexpected,

@@ -67,7 +67,7 @@ export function openTransport(settings: VaultTls): Transport {
   }
 }
 
-function tlsOptions({ ca, serverName, client }: VaultTls): https.AgentOptions {
+export function tlsOptions({ ca, serverName, client }: VaultTls): https.AgentOptions {
   try {
     // OpenSSL passes over what is no certificate: a file without one would trust nobody, and say nothing.
     if (ca !== undefined) new X509Certificate(ca)
