@@ -14,6 +14,7 @@ import type {
   ListedGrants,
   Revocation,
   RevocationRequest,
+  RevokedLogin,
   TokenRequest,
 } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -26,6 +27,8 @@ import { Store } from './store/store.ts'
 const clock: Clock = systemClock
 /** More than a person reads. */
 const mostListed = 1_000
+const lookInList =
+  'Whether logins of it are still open is shown by: pgwarden grant list --config FILE'
 /** Between two looks whether a revoked grant's logins are gone. */
 const lookEveryMs = 100
 
@@ -97,14 +100,14 @@ export function revoke(config: Config, request: RevocationRequest): Promise<Revo
       revocable(grantId, await store.findGrant(grantId))
       throw new Error(`grant ${grantId} was not revoked`)
     }
-    // From here on the store gives no login of it any more: these are all.
-    const ids = (await store.openLeases(grantId)).map(({ id }) => id)
     const told = await tellOnce(config.store.url, 'grant.revoked', { grant: grantId }).then(
       () => true,
       () => false,
     )
+    let logins = await loginsOut(store, grantId)
     for (;;) {
-      const logins = await store.leaseStandings(ids)
+      // It is revoked, whatever becomes of the store now.
+      logins = await store.leaseStandings(idsOf(logins)).catch(() => logins)
       const left = logins.filter(({ ended }) => ended === undefined).length
       const tookMs = clock.elapsed() - startedAt
       if (left === 0 || tookMs >= waitMs) return { grant, revokedAt, told, logins, tookMs }
@@ -112,6 +115,20 @@ export function revoke(config: Config, request: RevocationRequest): Promise<Revo
       await sleep(lookEveryMs)
     }
   })
+}
+
+/** The grant is revoked, so that the store gives out no other. */
+async function loginsOut(store: Store, grantId: string): Promise<readonly RevokedLogin[]> {
+  try {
+    return await store.leaseStandings(idsOf(await store.openLeases(grantId)))
+  } catch (cause) {
+    const message = `grant ${grantId} is revoked, but the store did not say which logins were out`
+    throw new Failure('cannot_connect_now', { message, hint: lookInList }, { cause })
+  }
+}
+
+function idsOf(leases: readonly { readonly id: string }[]): string[] {
+  return leases.map(({ id }) => id)
 }
 
 function revocable(id: string, grant: Grant | undefined): Grant {
@@ -127,7 +144,7 @@ function revocable(id: string, grant: Grant | undefined): Grant {
   const [how, when] = revokedAt === undefined ? ['ended', endsAt] : ['was revoked', revokedAt]
   throw new Failure('invalid_parameter', {
     message: `grant ${id} ${how} at ${new Date(when).toISOString()} already`,
-    hint: 'Whether logins of it are still open is shown by: pgwarden grant list --config FILE',
+    hint: lookInList,
   })
 }
 

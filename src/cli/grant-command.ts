@@ -1,7 +1,7 @@
 // `pgwarden grant list` and `pgwarden grant revoke`: who has access now, and taking it back. What was
 // confirmed goes to stdout, in words or as JSON; how the waiting goes to stderr, at a terminal only.
 
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { GrantStanding, Revocation, RevokedLogin } from './operations.ts'
 import { type Context, examples } from './program.ts'
 import { print, printable, styleFor, type Terminal } from './terminal.ts'
@@ -53,7 +53,11 @@ export function addGrant(program: Command, context: Context): void {
     .argument('<grant>', 'its id, as grant list and token issue show it')
     .requiredOption('--config <file>', 'the configuration that the proxy runs on')
     .requiredOption('--reason <text>', 'why; it stands in the audit')
-    .option('--wait <duration>', 'how long to wait for that', parseDuration, 30_000)
+    .addOption(
+      new Option('--wait <duration>', 'how long to wait for that')
+        .argParser(parseDuration)
+        .default(30_000, '30s'),
+    )
     .option('--json', 'a JSON object')
     .action(
       runs(async (grantId: string, { config, reason, wait, json }: RevokeOptions) => {

@@ -342,6 +342,34 @@ describe('a revoke that cannot be confirmed', () => {
     back.close()
   }, 40_000)
 
+  it('is told as far as it is known when the store is away in the middle of the wait', async () => {
+    const person = await somebody()
+    await warden.inStore((store) =>
+      store.query(
+        `insert into pgwarden.leases
+           (id, grant_id, target, engine, database_role, instance, issued_at, renewed_at)
+         values ($1, $1, 'shop', 'broker', 'pgw_of_nobody', 'dead', now(), now())`,
+        [person.grantId],
+      ),
+    )
+    const revoking = revoke(person, '--wait', '2s', '--json')
+    await eventually(async () =>
+      (await warden.operatorJournal('grant.revoked')).some(({ grant }) => grant === person.grantId),
+    )
+    await sleep(300)
+    await warden.inStore(async (store) => {
+      await store.query('alter table pgwarden.leases rename to leases_away')
+      await sleep(500)
+      await store.query('alter table pgwarden.leases_away rename to leases')
+    })
+    const { status, stdout } = await revoking
+    expect(status).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject({
+      confirmed: false,
+      logins: [{ databaseRole: 'pgw_of_nobody', state: 'open' }],
+    })
+  })
+
   it.runIf(ownServer)(
     'is said to be open while a session does not die, and is brought to its end when it can be',
     async () => {
