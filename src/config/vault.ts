@@ -25,7 +25,7 @@ export interface VaultConfig {
 }
 
 /** Paths of files are absolute; they are read when they are needed, since others renew them. */
-export type VaultAuthConfig =
+type VaultAuthConfig =
   | { readonly method: 'token'; readonly token: Secret | { readonly file: string } }
   | {
       readonly method: 'approle'

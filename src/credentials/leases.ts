@@ -245,9 +245,10 @@ export class Leases {
     holding.renewing = true
     try {
       const { engine, lifetime } = holding
-      const worthwhile = lifetime.renewed(await engine.renew(holding.record, lifetime.until))
+      const { until } = lifetime
+      const lasting = lifetime.renewed(await engine.renew(holding.record, until), until)
       observer.renewed(holding, seconds())
-      if (!worthwhile) holding.close()
+      if (!lasting) holding.close()
       const { expiresAt } = lifetime
       holding.record = { ...holding.record, expiresAt }
       if (expiresAt !== undefined) {

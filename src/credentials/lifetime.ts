@@ -18,9 +18,8 @@ const renewAt = 2 / 3
 const jitter = 0.1
 /** The part of its life that must be left for new sessions to begin with it. */
 const lastPart = 1 / 6
-/** A renewal that moves the end by less, or stays so far behind what was asked for, was the last. */
+/** A renewal that moves the end by less is stopped by something else than itself. */
 const worthwhilePart = 1 / 10
-const lagMs = 1_000
 const leastPauseMs = 1_000
 const longestPauseMs = 30_000
 
@@ -87,21 +86,20 @@ export class Lifetime {
   }
 
   /**
-   * It was renewed, and ends at `endsAt` (milliseconds since the epoch). Whether that was worth while;
-   * if not, it cannot be prolonged for much longer.
+   * It was renewed, and ends at `endsAt`; `asked` is what was asked for (milliseconds since the epoch).
+   * Whether it may be renewed again: who gets less than asked for has come to a limit.
    */
-  renewed(endsAt: number): boolean {
+  renewed(endsAt: number, asked: number): boolean {
     const before = this.#end
-    const asked = this.until
     const now = this.#clock.elapsed()
     this.#since = now
     this.#endsAt = now + endsAt - this.#clock.now()
     this.#share = renewAtAbout()
     this.#shortened = true
     if (this.#outlastsGrant(-roundingMs)) return true
+    if (endsAt < asked - roundingMs) return false
     const { lifeMs = 0 } = this.#issued
-    const least = lifeMs * worthwhilePart
-    return this.#end - before > least && asked - endsAt < least + lagMs
+    return this.#end - before > lifeMs * worthwhilePart
   }
 
   /** A renewal failed: to be tried again, but not at once. */

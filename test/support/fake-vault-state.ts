@@ -110,7 +110,7 @@ export class FakeVaultState {
   #login(body: FakeRequest['body']): FakeAnswer {
     const isAppRole = 'role_id' in body
     const isGood = body['role_id'] === this.roleId && this.secretIds.has(String(body['secret_id']))
-    if (isAppRole && !isGood) return refusal(400, 'invalid role or secret ID')
+    if (isAppRole && !isGood) return refusal(500, 'invalid secret id')
     const token = this.newToken(this.loginTerms)
     return success({ auth: authOf(token, lifeOf(this.loginTerms)) })
   }
@@ -135,7 +135,7 @@ export class FakeVaultState {
       case 'sys/leases/renew':
       case 'sys/leases/lookup':
       case 'sys/leases/revoke':
-        return this.#lease(path, String(body['lease_id']), body['sync'] === true)
+        return this.#lease(path, String(body['lease_id']))
     }
     const [, engine, name = ''] = /^[^/]+\/([^/]+)\/(.+)$/.exec(path) ?? []
     switch (engine) {
@@ -174,11 +174,11 @@ export class FakeVaultState {
     })
   }
 
-  async #lease(path: string, id: string, isSync: boolean): Promise<FakeAnswer> {
+  async #lease(path: string, id: string): Promise<FakeAnswer> {
     const lease = this.leases.get(id)
     if (path === 'sys/leases/revoke') {
       if (lease !== undefined) await this.#end(id, lease)
-      return { status: isSync ? 204 : 202 }
+      return { status: 204 }
     }
     if (lease === undefined) {
       return refusal(400, path === 'sys/leases/lookup' ? 'invalid lease' : 'lease not found')

@@ -11,7 +11,7 @@ import { FakeVaultState } from './fake-vault-state.ts'
 /** The clock of vitest's fake timers, too. */
 export const testClock: Clock = { now: () => Date.now(), elapsed: () => performance.now() }
 
-export interface Told {
+interface Told {
   readonly asked: string[]
   readonly breaker: boolean[]
   readonly tokenEnds: (number | undefined)[]

@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import { Secret } from '../../secret.ts'
-import { VaultProblem } from './problem.ts'
+import { mayPass, VaultProblem } from './problem.ts'
 import { type Ask, milliseconds } from './question.ts'
 import { secretOf } from './secret-file.ts'
 import { WrappedSecretId } from './wrapped-secret-id.ts'
@@ -45,76 +45,114 @@ export interface Authentication {
   readonly makesTokens: boolean
   /** @throws VaultProblem */
   obtain(ask: Ask): Promise<Granted>
-  /** Whether another token lies there than the one obtained last. */
+  /** Whether we have something else to show than what Vault accepted or refused last. */
   hasAnother(): Promise<boolean>
 }
 
 export function authentication(settings: AuthSettings): Authentication {
   switch (settings.method) {
-    case 'token':
-      return givenToken(settings.token)
+    case 'token': {
+      const { token } = settings
+      return givenToken(token instanceof Secret ? constant(token) : () => secretOf(token.file))
+    }
     case 'approle': {
       const { mount, roleId, secretIdFile, wrapped } = settings
       const unwrapped = wrapped ? new WrappedSecretId(secretIdFile, mount) : undefined
-      return login(mount, async (ask) => ({
+      const read = (): Promise<Secret> => secretOf(secretIdFile)
+      return login(mount, read, async (shown, ask) => ({
         role_id: roleId.reveal(),
-        secret_id: (
-          await (unwrapped === undefined ? secretOf(secretIdFile) : unwrapped.secretId(ask))
-        ).reveal(),
+        secret_id: ((await unwrapped?.secretId(shown, ask)) ?? shown).reveal(),
       }))
     }
     case 'kubernetes':
     case 'jwt': {
       const { mount, role, tokenFile } = settings
-      return login(mount, async () => ({ role, jwt: (await secretOf(tokenFile)).reveal() }))
+      const read = (): Promise<Secret> => secretOf(tokenFile)
+      return login(mount, read, (shown) => ({ role, jwt: shown.reveal() }))
     }
     case 'cert': {
       // The certificate itself is shown in the TLS handshake.
       const { mount, role } = settings
-      return login(mount, () => Promise.resolve(role === undefined ? {} : { name: role }))
+      const read = constant(new Secret(''))
+      return login(mount, read, () => (role === undefined ? {} : { name: role }))
     }
   }
 }
 
-function login(mount: string, credentials: (ask: Ask) => Promise<object>): Authentication {
+function login(
+  mount: string,
+  read: () => Promise<Secret>,
+  credentials: (shown: Secret, ask: Ask) => object | Promise<object>,
+): Authentication {
+  const shown = new Shown(read)
+  const path = `auth/${mount}/login`
   return {
     name: `login at auth/${mount}`,
     makesTokens: true,
-    hasAnother: () => Promise.resolve(false),
-    obtain: async (ask) => {
-      const path = `auth/${mount}/login`
-      const { auth } = await ask({ method: 'POST', path, body: await credentials(ask) })
-      if (auth?.token === undefined) throw new VaultProblem('failing', `${path} gave no token`)
-      const { token, leaseMs, renewable } = auth
-      return { token, leftMs: leaseMs === 0 ? undefined : leaseMs, fullMs: leaseMs, renewable }
-    },
+    hasAnother: () => shown.isOld(),
+    obtain: (ask) =>
+      shown.show(async (secret) => {
+        const body = await credentials(secret, ask)
+        const { auth } = await ask({ method: 'POST', path, body })
+        if (auth?.token === undefined) throw new VaultProblem('failing', `${path} gave no token`)
+        const { token, leaseMs, renewable } = auth
+        return { token, leftMs: leaseMs === 0 ? undefined : leaseMs, fullMs: leaseMs, renewable }
+      }),
   }
 }
 
-function givenToken(source: Secret | { readonly file: string }): Authentication {
-  const read = (): Promise<Secret> =>
-    source instanceof Secret ? Promise.resolve(source) : secretOf(source.file)
-  let obtained: string | undefined
+function givenToken(read: () => Promise<Secret>): Authentication {
+  const shown = new Shown(read)
   return {
     name: 'the token that was given',
     makesTokens: false,
-    hasAnother: async () => obtained !== undefined && digest(await read()) !== obtained,
-    obtain: async (ask) => {
-      const token = await read()
-      const { data } = await ask({ method: 'GET', path: 'auth/token/lookup-self', token })
-      obtained = digest(token)
-      // ttl is 0 for tokens without an end, and those alone have no time of expiry.
-      const left = typeof data['expire_time'] === 'string' ? milliseconds(data['ttl']) : undefined
-      return {
-        token,
-        leftMs: left,
-        fullMs: milliseconds(data['period']) || milliseconds(data['creation_ttl']),
-        renewable: data['renewable'] === true,
-      }
-    },
+    hasAnother: () => shown.isOld(),
+    obtain: (ask) =>
+      shown.show(async (token) => {
+        const { data } = await ask({ method: 'GET', path: 'auth/token/lookup-self', token })
+        // ttl is 0 for tokens without an end, and those alone have no time of expiry.
+        const ends = typeof data['expire_time'] === 'string'
+        return {
+          token,
+          leftMs: ends ? milliseconds(data['ttl']) : undefined,
+          fullMs: milliseconds(data['period']) || milliseconds(data['creation_ttl']),
+          renewable: data['renewable'] === true,
+        }
+      }),
   }
 }
 
-function digest(token: Secret): string {
-  return createHash('sha256').update(token.reveal()).digest('base64')
+function constant(secret: Secret): () => Promise<Secret> {
+  return () => Promise.resolve(secret)
+}
+
+/** What Vault was shown, so that another in its place is noticed. */
+class Shown {
+  readonly #read: () => Promise<Secret>
+  /** Of what Vault has accepted or refused. */
+  #digest: string | undefined
+
+  constructor(read: () => Promise<Secret>) {
+    this.#read = read
+  }
+
+  async show<T>(use: (secret: Secret) => Promise<T>): Promise<T> {
+    const secret = await this.#read()
+    this.#digest = digest(secret)
+    try {
+      return await use(secret)
+    } catch (error) {
+      // A Vault that is away has judged nothing.
+      if (error instanceof VaultProblem && mayPass(error)) this.#digest = undefined
+      throw error
+    }
+  }
+
+  async isOld(): Promise<boolean> {
+    return digest(await this.#read()) !== this.#digest
+  }
+}
+
+function digest(secret: Secret): string {
+  return createHash('sha256').update(secret.reveal()).digest('base64')
 }

@@ -35,6 +35,11 @@ export class Breaker {
     return this.#openUntil !== undefined
   }
 
+  /** What it was opened for is there no more. */
+  reset(): void {
+    this.#close()
+  }
+
   /** @throws what `work` throws, or at once the refusal, while open. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     const { clock, shows, refusal } = this.#options

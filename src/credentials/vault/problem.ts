@@ -102,25 +102,27 @@ function meaning(status: number, body: string): readonly [VaultProblemKind, unan
     case 503:
       return [body.includes('"errors"') ? 'sealed' : 'unreachable']
     default:
-      if (status >= 500) return [body.includes(noActiveNode) ? 'standby' : 'failing']
-      return ['invalid']
+      if (status < 500) return ['invalid']
+      if (body.includes(noActiveNode)) return ['standby']
+      // Some versions say so with 500. Asked again like any other 500, they would lock us out.
+      return [refusedLogins.some((phrase) => body.includes(phrase)) ? 'denied' : 'failing']
   }
 }
 
 const noActiveNode = 'local node not active'
 const goneLeases = ['lease not found', 'lease expired', 'invalid lease']
 
+const refusedLogins = ['invalid role or secret ID', 'invalid role ID', 'invalid secret id']
+
 /** Vault's own words without anything of ours or of a database in them. */
 const knownPhrases = [
   ...goneLeases,
+  ...refusedLogins,
   noActiveNode,
   'permission denied',
   'bad token',
   'invalid token',
   'missing client token',
-  'invalid role or secret ID',
-  'invalid role ID',
-  'invalid secret id',
   'wrapping token is not valid or does not exist',
   'lease is not renewable',
   'Vault is sealed',
@@ -131,7 +133,7 @@ const knownPhrases = [
   'namespace not found',
   'error creating database object',
   'failed to find entry for connection',
-] as const
+]
 
 function advice(status: number): string {
   return status >= 300 && status < 400

@@ -17,7 +17,7 @@ export interface Question {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface Limits {
+interface Limits {
   readonly connectMs: number
   readonly timeoutMs: number
 }
@@ -118,7 +118,7 @@ async function carry(
   // node-vault tells its caller a status without headers, and takes every failure under a path that
   // contains sys/health for a success: it never gets to see one.
   if (status < 200 || status > 299) throw problemOf(where, status, text, retryAfter)
-  // To it 202, with which Vault answers a revocation, is an error.
+  // To it 202, with which Vault answers what it does later, is an error.
   return { statusCode: 200, body: parsed(text, where), request: { path: '' } }
 }
 

@@ -66,8 +66,8 @@ export class Tokens {
     this.#refusals = new Breaker({
       clock: options.clock,
       after: 1,
-      firstPauseMs: 1_000,
-      longestPauseMs: 30_000,
+      firstPauseMs: 10_000,
+      longestPauseMs: 300_000,
       shows: (error) =>
         error instanceof VaultProblem && error.kind === 'unauthenticated' ? 'dead' : 'nothing',
       refusal: (last) =>
@@ -142,12 +142,15 @@ export class Tokens {
   }
 
   #obtain(): Promise<HeldToken> {
-    this.#obtaining ??= this.#refusals
-      .run(() => this.#obtainOnce())
-      .finally(() => {
-        this.#obtaining = undefined
-      })
+    this.#obtaining ??= this.#obtainUnlessRefused().finally(() => {
+      this.#obtaining = undefined
+    })
     return this.#obtaining
+  }
+
+  async #obtainUnlessRefused(): Promise<HeldToken> {
+    if (this.#refusals.isOpen && (await this.#hasAnother())) this.#refusals.reset()
+    return this.#refusals.run(() => this.#obtainOnce())
   }
 
   async #obtainOnce(): Promise<HeldToken> {
@@ -254,10 +257,16 @@ export class Tokens {
 
   async #isExchanged(): Promise<boolean> {
     const { authentication, clock } = this.#options
+    // What we log in with may change every hour; the token from a login is good all the same.
+    if (authentication.makesTokens) return false
     if (clock.elapsed() - this.#lookedAt < lookEveryMs) return false
     this.#lookedAt = clock.elapsed()
-    // A file that cannot be read for a moment takes nobody's token away.
-    return authentication.hasAnother().catch(() => false)
+    return this.#hasAnother()
+  }
+
+  /** A file that cannot be read for a moment takes nobody's token away. */
+  #hasAnother(): Promise<boolean> {
+    return this.#options.authentication.hasAnother().catch(() => false)
   }
 }
 

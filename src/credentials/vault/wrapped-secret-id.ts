@@ -6,7 +6,6 @@
 import { Secret } from '../../secret.ts'
 import { VaultProblem } from './problem.ts'
 import type { Ask } from './question.ts'
-import { secretOf } from './secret-file.ts'
 
 export class WrappedSecretId {
   readonly #file: string
@@ -18,9 +17,8 @@ export class WrappedSecretId {
     this.#mount = mount
   }
 
-  /** Fetched at the first call, and again when the file holds another token. @throws VaultProblem */
-  async secretId(ask: Ask): Promise<Secret> {
-    const wrapping = await secretOf(this.#file)
+  /** `wrapping`: what the file holds. Fetched once for each such token. @throws VaultProblem */
+  async secretId(wrapping: Secret, ask: Ask): Promise<Secret> {
     if (this.#fetched?.with.reveal() === wrapping.reveal()) return this.#fetched.secretId
     await this.#check(wrapping, ask)
     const { data } = await ask({

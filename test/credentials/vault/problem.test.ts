@@ -24,6 +24,7 @@ describe('an answer of Vault that is no success', () => {
     [500, errors('local node not active but active cluster node not found'), 'standby'],
     [429, errors('rate limit quota exceeded'), 'throttled'],
     [500, errors('1 error occurred: internal error'), 'failing'],
+    [500, errors('invalid secret id'), 'denied'],
     [502, '<html>bad gateway</html>', 'unreachable'],
     [504, '', 'unreachable'],
     [403, errors('permission denied'), 'denied'],

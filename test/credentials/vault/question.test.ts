@@ -96,7 +96,7 @@ describe('a question through node-vault', () => {
     expect(await problemFrom(ask(read('secret/data/sys/health')))).toMatchObject({ kind: 'denied' })
   })
 
-  it('takes 202 and 204 for a success: so a revocation is answered', async () => {
+  it('takes 202 and 204 for a success', async () => {
     for (const code of [202, 204]) {
       const { ask } = server({ status: code, retryAfter: undefined, body: '' })
       const revoke: Question = { method: 'POST', path: 'sys/leases/revoke', body: {} }

@@ -187,9 +187,29 @@ describe('our Vault token', () => {
       })
     }
     expect(times(subject, login)).toBe(1)
-    await pass(1_000)
+    await pass(10_000)
+    await problemFrom(subject.vault.read(creds))
     await problemFrom(subject.vault.read(creds))
     expect(times(subject, login)).toBe(2)
+  })
+
+  it('is asked for at once when another secret id lies there', async () => {
+    const subject = withAppRole()
+    const [good] = subject.state.secretIds
+    subject.state.secretIds.clear()
+    await problemFrom(subject.vault.read(creds))
+    const another = subject.state.newSecretId()
+    expect(another).not.toBe(good)
+    writeFileSync(join(directory, 'secret-id'), another)
+    expect(await subject.vault.read(creds)).toMatchObject({ renewable: true })
+  })
+
+  it('is kept when what we logged in with has changed since', async () => {
+    const subject = withAppRole()
+    const { token } = await subject.vault.read(creds)
+    writeFileSync(join(directory, 'secret-id'), subject.state.newSecretId())
+    await pass(5_000)
+    expect((await subject.vault.read(creds)).token).toBe(token)
   })
 
   it('is tried for again and again in the background until Vault is there', async () => {
