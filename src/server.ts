@@ -70,9 +70,10 @@ export const operations: Operations = {
   },
 
   checkConfig: async (file) => {
-    const { listen, targets } = await loadConfig(file)
+    const { listen, targets, vault } = await loadConfig(file)
     for (const { tls } of listen) if (tls !== undefined) await readCertificate(tls)
     new Connector(targets, systemClock)
+    if (vault !== undefined) openVault(vault, { clock: systemClock, observer: unobserved })
   },
 
   doctor: examination,
