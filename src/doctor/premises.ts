@@ -21,7 +21,7 @@ export interface Premises {
   readonly store: (signal: AbortSignal) => Promise<StoreState>
 }
 
-export interface StoreState {
+interface StoreState {
   /** Migrations that `serve` would run, and those that only a later version knows. */
   readonly pending: readonly string[]
   readonly later: readonly string[]

@@ -5,7 +5,7 @@
 import { type Finding, fail, ok, type Surgery, warn, within } from './finding.ts'
 
 /** Asks for rows; nobody checks that they have the fields of `Row`. */
-export type Query = <Row extends object>(text: string) => Promise<readonly Row[]>
+type Query = <Row extends object>(text: string) => Promise<readonly Row[]>
 
 /** One of pgwarden's own logins. */
 export interface OwnLogin {

@@ -13,7 +13,7 @@ export interface TargetServer {
   readonly probe: (signal: AbortSignal) => Promise<Connected>
 }
 
-export interface Connected {
+interface Connected {
   readonly loopback: boolean
   /** DER; undefined where there is no TLS. */
   readonly certificate: Buffer | undefined

@@ -29,7 +29,7 @@ export interface Need {
   readonly why: string
 }
 
-export interface VaultHealth {
+interface VaultHealth {
   readonly state: 'active' | 'standby' | 'sealed' | 'uninitialized'
   readonly version: string
   /** DER, where there is TLS. */

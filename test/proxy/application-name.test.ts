@@ -44,6 +44,14 @@ describe('the application name', () => {
     expect(name).toHaveLength(62)
   })
 
+  it('uses the last byte, and not one more', () => {
+    const room = 63 - 'pgwarden alice abcdefgh22345677 '.length
+    const fits = applicationName(whole, { ...alice, application: 'x'.repeat(room) })
+    expect(fits).toBe(`pgwarden alice abcdefgh22345677 ${'x'.repeat(room)}`)
+    const cut = applicationName(whole, { ...alice, application: 'x'.repeat(room + 1) })
+    expect(cut).toBe(`pgwarden alice abcdefgh22345677 ${'x'.repeat(room - 1)}~`)
+  })
+
   it('is cut at the application first where the template begins with it', () => {
     const template: NameTemplate = [{ type: 'application' }, space, { type: 'grant' }]
     expect(applicationName(template, { ...alice, application: 'x'.repeat(80) })).toBe(
