@@ -293,7 +293,7 @@ async function start(
       { name: 'store', check: () => store.ping(), limitMs: 2_000 },
       ...(vault === undefined
         ? []
-        : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000 }]),
+        : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
       { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
     ],
     metrics,
