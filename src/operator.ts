@@ -10,10 +10,11 @@ import { issueToken } from './access/token.ts'
 import { Journal } from './audit/journal.ts'
 import { grantRevokedRecord, journalCloseRecord, tokenIssuedRecord } from './audit/record.ts'
 import type {
-  GrantStanding,
   IssuedToken,
+  ListedGrants,
   Revocation,
   RevocationRequest,
+  RevokedLogin,
   TokenRequest,
 } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -26,6 +27,8 @@ import { Store } from './store/store.ts'
 const clock: Clock = systemClock
 /** More than a person reads. */
 const mostListed = 1_000
+const lookInList =
+  'Whether logins of it are still open is shown by: pgwarden grant list --config FILE'
 /** Between two looks whether a revoked grant's logins are gone. */
 const lookEveryMs = 100
 
@@ -65,11 +68,15 @@ export async function issue(
   }
 }
 
-export function listGrants(config: Config, all: boolean): Promise<readonly GrantStanding[]> {
+export function listGrants(config: Config, all: boolean): Promise<ListedGrants> {
   return withStore(config, async (store) => {
     const now = clock.now()
-    const grants = await store.listGrants({ now, all, limit: mostListed })
-    return grants.map((grant) => ({ ...grant, standing: standing(grant, now) }))
+    const found = await store.listGrants({ now, all, limit: mostListed + 1 })
+    const grants = found.slice(0, mostListed)
+    return {
+      grants: grants.map((grant) => ({ ...grant, standing: standing(grant, now) })),
+      more: found.length > mostListed,
+    }
   })
 }
 
@@ -93,15 +100,14 @@ export function revoke(config: Config, request: RevocationRequest): Promise<Revo
       revocable(grantId, await store.findGrant(grantId))
       throw new Error(`grant ${grantId} was not revoked`)
     }
-    // From here on the store gives no login of it any more: these are all.
-    const open = (await store.leasesOf(grantId)).filter(({ ended }) => ended === undefined)
-    const ids = new Set(open.map(({ id }) => id))
     const told = await tellOnce(config.store.url, 'grant.revoked', { grant: grantId }).then(
       () => true,
       () => false,
     )
+    let logins = await loginsOut(store, grantId)
     for (;;) {
-      const logins = (await store.leasesOf(grantId)).filter(({ id }) => ids.has(id))
+      // It is revoked, whatever becomes of the store now.
+      logins = await store.leaseStandings(idsOf(logins)).catch(() => logins)
       const left = logins.filter(({ ended }) => ended === undefined).length
       const tookMs = clock.elapsed() - startedAt
       if (left === 0 || tookMs >= waitMs) return { grant, revokedAt, told, logins, tookMs }
@@ -109,6 +115,20 @@ export function revoke(config: Config, request: RevocationRequest): Promise<Revo
       await sleep(lookEveryMs)
     }
   })
+}
+
+/** The grant is revoked, so that the store gives out no other. */
+async function loginsOut(store: Store, grantId: string): Promise<readonly RevokedLogin[]> {
+  try {
+    return await store.leaseStandings(idsOf(await store.openLeases(grantId)))
+  } catch (cause) {
+    const message = `grant ${grantId} is revoked, but the store did not say which logins were out`
+    throw new Failure('cannot_connect_now', { message, hint: lookInList }, { cause })
+  }
+}
+
+function idsOf(leases: readonly { readonly id: string }[]): string[] {
+  return leases.map(({ id }) => id)
 }
 
 function revocable(id: string, grant: Grant | undefined): Grant {
@@ -124,7 +144,7 @@ function revocable(id: string, grant: Grant | undefined): Grant {
   const [how, when] = revokedAt === undefined ? ['ended', endsAt] : ['was revoked', revokedAt]
   throw new Failure('invalid_parameter', {
     message: `grant ${id} ${how} at ${new Date(when).toISOString()} already`,
-    hint: 'Whether logins of it are still open is shown by: pgwarden grant list --config FILE',
+    hint: lookInList,
   })
 }
 

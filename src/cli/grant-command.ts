@@ -1,7 +1,7 @@
 // `pgwarden grant list` and `pgwarden grant revoke`: who has access now, and taking it back. What was
 // confirmed goes to stdout, in words or as JSON; how the waiting goes to stderr, at a terminal only.
 
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { GrantStanding, Revocation, RevokedLogin } from './operations.ts'
 import { type Context, examples } from './program.ts'
 import { print, printable, styleFor, type Terminal } from './terminal.ts'
@@ -32,12 +32,16 @@ export function addGrant(program: Command, context: Context): void {
     .option('--json', 'a JSON object a line')
     .action(
       runs(async ({ config, all, json }: ListOptions) => {
-        const grants = await operations.listGrants({ configFile: config, all: all === true })
+        const { grants, more } = await operations.listGrants({
+          configFile: config,
+          all: all === true,
+        })
         for (const each of grants) {
           const line = json === true ? JSON.stringify(grantJson(each)) : grantLine(each, terminal)
           await print(terminal.stdout, `${line}\n`)
         }
         if (grants.length === 0) terminal.stderr.write('There is no such grant.\n')
+        if (more) terminal.stderr.write(`These are the newest ${grants.length}; there are more.\n`)
         return 0
       }),
     )
@@ -49,7 +53,11 @@ export function addGrant(program: Command, context: Context): void {
     .argument('<grant>', 'its id, as grant list and token issue show it')
     .requiredOption('--config <file>', 'the configuration that the proxy runs on')
     .requiredOption('--reason <text>', 'why; it stands in the audit')
-    .option('--wait <duration>', 'how long to wait for that', parseDuration, 30_000)
+    .addOption(
+      new Option('--wait <duration>', 'how long to wait for that')
+        .argParser(parseDuration)
+        .default(30_000, '30s'),
+    )
     .option('--json', 'a JSON object')
     .action(
       runs(async (grantId: string, { config, reason, wait, json }: RevokeOptions) => {

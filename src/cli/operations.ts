@@ -32,10 +32,7 @@ export interface Operations {
   issueToken(request: TokenRequest): Promise<IssuedToken>
 
   /** The grants that are not over, or of which logins are not known to be gone; or all. Newest first. */
-  listGrants(options: {
-    readonly configFile: string
-    readonly all: boolean
-  }): Promise<readonly GrantStanding[]>
+  listGrants(options: { readonly configFile: string; readonly all: boolean }): Promise<ListedGrants>
 
   /** Resolves when no login of the grant is left, or `waitMs` have passed. */
   revokeGrant(request: RevocationRequest & { readonly configFile: string }): Promise<Revocation>
@@ -133,6 +130,12 @@ export interface Connection {
   readonly database: string
   readonly user: string
   readonly sslmode: 'disable' | 'require'
+}
+
+export interface ListedGrants {
+  readonly grants: readonly GrantStanding[]
+  /** Whether there are older ones, which were not read. */
+  readonly more: boolean
 }
 
 export interface GrantStanding extends Grant {

@@ -34,7 +34,7 @@ export interface BrokerConfig {
   readonly creation: ReadonlyMap<string, readonly string[]>
 }
 
-export interface VaultLoginsConfig {
+interface VaultLoginsConfig {
   /** Whether the sessions of a grant share one login, or each has its own. */
   readonly share: 'grant' | 'session'
   /** How long after the last session a login is revoked; undefined: at the grant's end. */

@@ -151,6 +151,11 @@ export function vaultProblems({ addresses, allowPlaintext, tls, auth }: RawVault
       'tokens and passwords would travel in the clear; use https, or write allowPlaintext: true',
     )
   }
+  // A check that somebody believes in and nobody makes.
+  const isPlain = addresses.every((written) => written.startsWith('http:'))
+  for (const key of ['ca', 'serverName'] as const) {
+    if (isPlain && tls[key] !== undefined) problem(['tls', key], 'no address uses https')
+  }
   if ((tls.certificate === undefined) !== (tls.key === undefined)) {
     problem(['tls'], 'certificate and key belong together')
   }

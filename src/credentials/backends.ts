@@ -30,7 +30,7 @@ const toleranceMs = 1_000
 
 const theirs = `
     from pg_stat_activity a
-   where (a.usename = $1 or a.usesysid = $2)
+   where (a.usename = $1 or (a.usename is null and a.usesysid = $2))
      and ($3::int[] is null or exists (
        select from unnest($3::int[], $4::float8[]) as opened (pid, ago)
         where opened.pid = a.pid

@@ -25,7 +25,7 @@ export interface LeasesOptions {
 }
 
 /** One coarse timer looks at all leases; none has a timer of its own. */
-const lookEveryMs = 500
+const lookEveryMs = 250
 /** For sessions whose login must go: to be told, and to end. */
 const farewellMs = 10_000
 const stopWithinMs = 10_000

@@ -13,6 +13,8 @@ export type Due = 'renew' | 'replace' | 'end' | 'nothing'
 
 /** Ends are told in whole seconds, rounded by whoever tells them. */
 const roundingMs = 2_000
+/** Whoever asks in whole seconds would lose one by what passes until the question is put. */
+const transitMs = 500
 const renewAt = 2 / 3
 /** Not all leases that were issued together are renewed together. */
 const jitter = 0.1
@@ -66,7 +68,7 @@ export class Lifetime {
   /** What to ask for in a renewal, in milliseconds since the epoch: never more than the grant has. */
   get until(): number {
     const { lifeMs = Number.POSITIVE_INFINITY } = this.#issued
-    return Math.min(this.#clock.now() + lifeMs, this.#grantEndsAt)
+    return Math.min(this.#clock.now() + lifeMs + transitMs, this.#grantEndsAt)
   }
 
   /** Without sessions a lease is left to run out. */

@@ -88,12 +88,15 @@ export async function revokedAmong(database: Database, ids: readonly string[]): 
   return rows.map(({ id }) => id)
 }
 
-/** Everything that was ever issued on the grant. */
-export async function leasesOf(database: Database, grantId: string): Promise<LeaseStanding[]> {
+/** What has become of these leases. */
+export async function leaseStandings(
+  database: Database,
+  ids: readonly string[],
+): Promise<LeaseStanding[]> {
   const rows = await database.rows<LeaseStandingRow>(
     `select id, engine, database_role, ended_at is not null as over, revocation
-       from pgwarden.leases where grant_id = $1 order by issued_at`,
-    [grantId],
+       from pgwarden.leases where id = any($1) order by issued_at, id`,
+    [ids],
   )
   return rows.map((row) => ({
     id: row.id,

@@ -82,8 +82,8 @@ export class Store {
     return grants.revokedAmong(this.#database, ids)
   }
 
-  leasesOf(grantId: string): Promise<readonly grants.LeaseStanding[]> {
-    return grants.leasesOf(this.#database, grantId)
+  leaseStandings(ids: readonly string[]): Promise<readonly grants.LeaseStanding[]> {
+    return grants.leaseStandings(this.#database, ids)
   }
 
   insertLease(lease: LeaseRecord): Promise<boolean> {

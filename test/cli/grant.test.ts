@@ -127,9 +127,11 @@ describe('grant revoke', () => {
 })
 
 describe('grant list', () => {
-  const listing = (...grants: GrantStanding[]): Partial<Operations> => ({
-    listGrants: ({ all }) =>
-      Promise.resolve(grants.filter(({ standing }) => all || standing === 'in_force')),
+  const listing = (...known: GrantStanding[]): Partial<Operations> => ({
+    listGrants: ({ all }) => {
+      const grants = known.filter(({ standing }) => all || standing === 'in_force')
+      return Promise.resolve({ grants, more: false })
+    },
   })
   const inForce: GrantStanding = { ...grant, standing: 'in_force', openLeases: 2 }
   const over: GrantStanding = {
@@ -169,6 +171,13 @@ describe('grant list', () => {
       { grant: 'g1', standing: 'in_force', endsAt: '2030-01-02T04:00:00.000Z', openLeases: 2 },
       { grant: 'g0', standing: 'revoked', revokedAt: '2030-01-02T03:30:00.000Z' },
     ])
+  })
+
+  it('says when it does not show all', async () => {
+    const { stderr } = await pgwarden(['grant', 'list', '--config', 'f'], {
+      listGrants: () => Promise.resolve({ grants: [inForce], more: true }),
+    })
+    expect(stderr).toBe('These are the newest 1; there are more.\n')
   })
 
   it('says so where there is none', async () => {

@@ -64,6 +64,11 @@ describe('a configuration', () => {
       type: 'broker',
       broker: { owned: { reassignTo: 'shop_owner' } },
     })
+    expect(config.targets.get('orders')?.credentials).toMatchObject({
+      type: 'vault',
+      vault: { share: 'grant', unusedTimeoutMs: undefined },
+      monitor: { login: { engine: 'static', mount: 'database', role: 'orders-monitor' } },
+    })
     expect(config.roles.map(({ name }) => name)).toEqual([
       'read_only',
       'read_limited_write',

@@ -189,6 +189,10 @@ describe('the section vault', () => {
       '12:8: vault.tls: certificate and key belong together',
     ],
     [
+      ["addresses: ['http://localhost:8200']", auth, 'tls: { ca: ca.pem }'],
+      '12:14: vault.tls.ca: no address uses https',
+    ],
+    [
       [address, auth, 'tls: { ca: nowhere.pem }'],
       'vault.tls.ca: the file nowhere.pem cannot be read (ENOENT)',
     ],

@@ -151,7 +151,7 @@ describe('a lease that is used', () => {
     const grant = rig.grant(90_000)
     await leases.acquire(grant)
     await rig.pass(leases, 500)
-    expect(rig.engine.heard('renew')).toEqual(['renew login_1 for 90 s'])
+    expect(rig.engine.heard('renew')).toEqual(['renew login_1 for 89 s'])
     expect(rig.store.open).toMatchObject([{ expiresAt: grant.endsAt }])
     await rig.pass(leases, 60_000)
     expect(rig.engine.heard('renew')).toEqual([])

@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
@@ -12,6 +13,8 @@ import { Between } from '../support/between.ts'
 import { type Ended, pgwarden } from '../support/command-line.ts'
 import { connectedTo, runs } from '../support/databases.ts'
 import { eventually } from '../support/eventually.ts'
+import { join } from '../support/forwarder.ts'
+import { freePort } from '../support/ports.ts'
 import { findPsql } from '../support/psql.ts'
 import { Warden, type WardenOptions } from '../support/warden.ts'
 import { WireClient } from '../support/wire-client.ts'
@@ -121,6 +124,16 @@ async function backendsOf({ grantId }: Somebody): Promise<number[]> {
       [`pgw_${grantId}_`],
     )
     return rows.map(({ pid }) => pid)
+  })
+}
+
+async function openLeasesOf({ grantId }: Somebody): Promise<number> {
+  return warden.inStore(async (store) => {
+    const { rowCount } = await store.query(
+      'select from pgwarden.leases where grant_id = $1 and ended_at is null',
+      [grantId],
+    )
+    return rowCount ?? 0
   })
 }
 
@@ -304,6 +317,59 @@ describe('a login on its way when its grant is revoked', () => {
 })
 
 describe('a revoke that cannot be confirmed', () => {
+  it('is said to be open while a server of the target cannot be asked, and is confirmed when it can', async () => {
+    const { hostname, port } = new URL(adminUrl)
+    const away = await freePort()
+    const hosts = [`${hostname}:${port || 5432}`, `127.0.0.1:${away}`].map((host) => `'${host}'`)
+    const servers = [`hosts: [${hosts.join(', ')}]`, 'tls: { mode: disable }']
+    const partly = await Warden.start(adminUrl, options({ beside: warden, servers }))
+    const person = await somebody()
+    const client = await session(person, partly)
+    const told = once(client, 'error')
+    const { status, stdout } = await revoke(person, '--wait', '1s', '--json')
+    expect(status).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject({ confirmed: false, logins: [{ state: 'open' }] })
+    expect(await told).toMatchObject([{ message: sentence }])
+    // What can be done is done: nobody gets in by it.
+    await expectAllGone(person)
+    expect(await partly.journal('lease.problem')).not.toEqual([])
+
+    const back = createServer((from) => join(from, connect(Number(port || 5432), hostname)))
+    back.listen(away, '127.0.0.1')
+    await eventually(async () => (await openLeasesOf(person)) === 0, 20_000)
+    expect(await partly.journal('lease.revoke')).toMatchObject([{ result: 'confirmed' }])
+    await partly.stop()
+    back.close()
+  }, 40_000)
+
+  it('is told as far as it is known when the store is away in the middle of the wait', async () => {
+    const person = await somebody()
+    await warden.inStore((store) =>
+      store.query(
+        `insert into pgwarden.leases
+           (id, grant_id, target, engine, database_role, instance, issued_at, renewed_at)
+         values ($1, $1, 'shop', 'broker', 'pgw_of_nobody', 'dead', now(), now())`,
+        [person.grantId],
+      ),
+    )
+    const revoking = revoke(person, '--wait', '2s', '--json')
+    await eventually(async () =>
+      (await warden.operatorJournal('grant.revoked')).some(({ grant }) => grant === person.grantId),
+    )
+    await sleep(300)
+    await warden.inStore(async (store) => {
+      await store.query('alter table pgwarden.leases rename to leases_away')
+      await sleep(500)
+      await store.query('alter table pgwarden.leases_away rename to leases')
+    })
+    const { status, stdout } = await revoking
+    expect(status).toBe(1)
+    expect(JSON.parse(stdout)).toMatchObject({
+      confirmed: false,
+      logins: [{ databaseRole: 'pgw_of_nobody', state: 'open' }],
+    })
+  })
+
   it.runIf(ownServer)(
     'is said to be open while a session does not die, and is brought to its end when it can be',
     async () => {
@@ -325,17 +391,7 @@ describe('a revoke that cannot be confirmed', () => {
         process.kill(processId, 'SIGCONT')
       }
       await eventually(async () => (await rolesOf(person)) === 0, 30_000)
-      await eventually(
-        async () =>
-          (
-            await warden.inStore((store) =>
-              store.query('select from pgwarden.leases where grant_id = $1 and ended_at is null', [
-                person.grantId,
-              ]),
-            )
-          ).rowCount === 0,
-        30_000,
-      )
+      await eventually(async () => (await openLeasesOf(person)) === 0, 30_000)
     },
     60_000,
   )

@@ -18,13 +18,15 @@ interface Told {
   readonly problems: unknown[]
 }
 
+type Trouble = (request: HttpRequest) => HttpReply | Promise<HttpReply> | Error | undefined
+
 export interface VaultInMemory {
   readonly vault: VaultClient
   readonly state: FakeVaultState
   readonly requests: HttpRequest[]
   readonly told: Told
   /** What requests meet in the place of the fake Vault; undefined: the fake Vault answers. */
-  meet(trouble: ((request: HttpRequest) => HttpReply | Error | undefined) | undefined): void
+  meet(trouble: Trouble | undefined): void
   /** Paths that were asked, in order. */
   paths(): string[]
 }
@@ -35,7 +37,7 @@ export function vaultInMemory(
   const state = new FakeVaultState()
   const requests: HttpRequest[] = []
   const told: Told = { asked: [], breaker: [], tokenEnds: [], problems: [] }
-  let trouble: ((request: HttpRequest) => HttpReply | Error | undefined) | undefined
+  let trouble: Trouble | undefined
   const special = typeof settings === 'function' ? settings(state) : settings
   const vault = new VaultClient(
     {

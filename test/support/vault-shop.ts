@@ -44,7 +44,9 @@ export class VaultShop {
   ): Promise<VaultShop> {
     const running = vault ?? (await startVault())
     const staticUser = `shop_app_${randomBytes(4).toString('hex')}`
-    await connectedTo(adminUrl, (client) => client.query(`create role ${staticUser} login`))
+    await connectedTo(adminUrl, (client) =>
+      client.query(`create role ${staticUser} login superuser`),
+    )
     const times = { shop: { ttl: '1h', maxTtl: '2h' }, ...roles }
     const mounts = await vaultFor(running, adminUrl, {
       dynamic: Object.fromEntries(

@@ -185,20 +185,26 @@ export class Tokens {
     const { clock, observer, random } = this.#options
     const left = token.endsAt === undefined ? undefined : token.endsAt - clock.elapsed()
     observer.tokenEnds(left === undefined ? undefined : clock.now() + left)
+    if (left === undefined) return
     // Replicas that were started together should not come back together.
-    if (left !== undefined)
-      this.#in((left * 2 * (0.9 + 0.2 * random())) / 3, () => this.#renew(token))
+    const spread = 0.9 + 0.2 * random()
+    this.#in((2 / 3) * left * spread, () => this.#renew(token))
   }
 
   #renew(token: Own): void {
-    if (token !== this.#token) return
+    // Another may have taken its place at any moment, and has the timer then.
+    const isCurrent = (): boolean => token === this.#token
+    if (!isCurrent()) return
     void this.#renewed(token)
       .then((isFull) => {
+        if (!isCurrent()) return
         this.#failures = 0
         if (isFull) this.#keep(token)
         else this.#tryObtaining()
       })
-      .catch((error: unknown) => this.#tryAgain(error, () => this.#renew(token)))
+      .catch((error: unknown) => {
+        if (isCurrent()) this.#tryAgain(error, () => this.#renew(token))
+      })
   }
 
   /** Whether it has its full life again: what is capped once gets shorter with every renewal. */
@@ -212,9 +218,9 @@ export class Tokens {
         path: 'auth/token/renew-self',
         token: token.secret,
       })
-      const leaseMs = auth?.leaseMs ?? 0
-      token.endsAt = askedAt + leaseMs
-      return leaseMs >= token.fullMs * nearlyFull
+      if (auth === undefined || auth.leaseMs === 0) return false
+      token.endsAt = askedAt + auth.leaseMs
+      return auth.leaseMs >= token.fullMs * nearlyFull
     } catch (error) {
       const refusals = ['denied', 'invalid', 'missing']
       if (error instanceof VaultProblem && refusals.includes(error.kind)) return false

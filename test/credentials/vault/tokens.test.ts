@@ -137,6 +137,24 @@ describe('our Vault token', () => {
     expect((await subject.vault.read(creds)).token).toBe(token)
   })
 
+  it('is renewed in its turn when it took the place of one whose renewal was still under way', async () => {
+    const subject = withAppRole()
+    await subject.vault.read(creds)
+    let answer = (_: ReturnType<typeof status>): void => {}
+    const late = new Promise<ReturnType<typeof status>>((resolve) => {
+      answer = resolve
+    })
+    subject.meet(({ url }) => (url.pathname.endsWith(renew) ? late : undefined))
+    await pass(0.7 * hour)
+    subject.state.tokens.clear()
+    const { token } = await subject.vault.read(creds)
+    subject.meet(undefined)
+    answer(status(503, 'Vault is sealed'))
+    await pass(0.7 * hour)
+    expect(times(subject, renew)).toBe(2)
+    expect(token.endsAt).toBeGreaterThan(testClock.elapsed() + 0.9 * hour)
+  })
+
   it('is obtained afresh when Vault was away until it had ended', async () => {
     const subject = withAppRole()
     const { token } = await subject.vault.read(creds)

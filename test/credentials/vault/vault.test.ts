@@ -142,6 +142,10 @@ describe('several servers', () => {
       'three.test',
       'three.test',
     ])
+    requests.length = 0
+    await vi.advanceTimersByTimeAsync(60_000)
+    await vault.read(creds)
+    expect(requests.map(({ url }) => url.host)).toEqual(['three.test'])
   })
 
   it('are no way round a denial, and none to a second lease', async () => {
@@ -157,6 +161,24 @@ describe('several servers', () => {
       expect(await problemFrom(vault.read(creds, { waitMs: 0 }))).toBeDefined()
       expect(requests.filter(({ url }) => url.pathname.endsWith(creds))).toHaveLength(1)
     }
+  })
+
+  it('are not asked for a second lease when the one that may have issued the first died of it', async () => {
+    const { vault, meet, requests } = vaultInMemory({ addresses })
+    await vault.read(lookup)
+    meet(({ url }) =>
+      url.host === 'one.test'
+        ? new VaultProblem('unreachable', 'cut', { unanswered: true })
+        : undefined,
+    )
+    expect(await problemFrom(vault.read(creds))).toMatchObject({
+      kind: 'unreachable',
+      unanswered: true,
+    })
+    expect(requests.filter(({ url }) => url.pathname.endsWith(creds))).toHaveLength(1)
+    // The next question goes to the next server.
+    await vault.read(creds)
+    expect(requests.at(-1)?.url.host).toBe('two.test')
   })
 
   it('share the time of one: a dead one leaves the others theirs', async () => {
