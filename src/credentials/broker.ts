@@ -17,7 +17,7 @@ import {
 } from './engine.ts'
 import { retried } from './retry.ts'
 
-export class Broker implements Engine {
+class Broker implements Engine {
   readonly kind = 'broker'
   readonly roles = 'own'
   readonly confirms: boolean

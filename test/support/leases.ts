@@ -34,7 +34,7 @@ export const silentObserver: LeaseObserver = {
 }
 
 /** Moves both hands, or only the one on the wall. */
-export class TwoHands implements Clock {
+class TwoHands implements Clock {
   wall = Date.UTC(2030, 0, 1)
   elapsedMs = 1_000_000
 
@@ -60,7 +60,7 @@ interface Row {
 }
 
 /** Its time is the rig's, whatever the processes' clocks show. */
-export class MemoryStore implements LeaseStore {
+class MemoryStore implements LeaseStore {
   readonly rows = new Map<string, Row>()
   readonly grants = new Map<string, Grant>()
   away = false
@@ -167,7 +167,7 @@ export class MemoryStore implements LeaseStore {
 }
 
 /** Logins that exist are in `alive`, by the name of their role. */
-export class ScriptedEngine implements Engine {
+class ScriptedEngine implements Engine {
   readonly kind = 'vault-dynamic'
   roles: 'own' | 'shared' = 'own'
   lifeMs: number | undefined = 60_000
@@ -223,7 +223,7 @@ export class ScriptedEngine implements Engine {
   }
 }
 
-export class ScriptedMonitor implements Monitor {
+class ScriptedMonitor implements Monitor {
   readonly asked: string[] = []
   failing: Failure | undefined
   readonly #log: string[]
