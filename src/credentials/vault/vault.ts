@@ -56,8 +56,8 @@ export interface Vault {
    * `path` without /v1/, e.g. `database/creds/shop-ro`. What may pass (no connection, sealed, standby,
    * throttled, failing) is tried again within the patience. What was sent and not answered is not: to
    * read credentials issues a lease, and it may have been issued. The problem is `unanswered` then, and
-   * the caller decides. Takes at most the patience and, for the last attempt, the time of a question,
-   * twice where a login comes before it.
+   * the caller decides. Takes at most the patience and, for the last attempt, the time of a question
+   * (and a second for a sign of life), twice where a login comes before it.
    * @throws VaultProblem, or the reason of the signal.
    */
   read(path: string, patience?: Patience): Promise<VaultResponse>
