@@ -70,9 +70,10 @@ export const operations: Operations = {
   },
 
   checkConfig: async (file) => {
-    const { listen, targets } = await loadConfig(file)
+    const { listen, targets, vault } = await loadConfig(file)
     for (const { tls } of listen) if (tls !== undefined) await readCertificate(tls)
     new Connector(targets, systemClock)
+    if (vault !== undefined) openVault(vault, { clock: systemClock, observer: unobserved })
   },
 
   doctor: examination,
@@ -292,7 +293,7 @@ async function start(
       { name: 'store', check: () => store.ping(), limitMs: 2_000 },
       ...(vault === undefined
         ? []
-        : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000 }]),
+        : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
       { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
     ],
     metrics,

@@ -9,6 +9,12 @@ export interface ReadinessCheck {
   /** Resolves when all is well. A Failure's message is shown to anybody; of other errors, none. */
   readonly check: () => Promise<void>
   readonly limitMs: number
+  /**
+   * What work can go on without for a while is said, and does not make us unready: whatever all
+   * replicas need alike would take all of them out of service at once, and clients would meet a closed
+   * door in the place of a sentence. Default: work needs it.
+   */
+  readonly dispensable?: boolean
 }
 
 export interface Readiness {
@@ -25,14 +31,17 @@ export function readiness(
   checks: readonly ReadinessCheck[],
   onDefect: (error: unknown) => void,
 ): () => Promise<Readiness> {
-  const limited = checks.map((check) => ({ name: check.name, run: once(check, onDefect) }))
+  const limited = checks.map((check) => ({ ...check, run: once(check, onDefect) }))
   return async () => {
     const results = await Promise.all(
-      limited.map(async ({ name, run }): Promise<[string, string]> => [name, await run()]),
+      limited.map(async ({ name, dispensable = false, run }) => {
+        const result = await run()
+        return { name, result, stands: dispensable || result === 'ok' }
+      }),
     )
     return {
-      ready: results.every(([, result]) => result === 'ok'),
-      checks: Object.fromEntries(results),
+      ready: results.every(({ stands }) => stands),
+      checks: Object.fromEntries(results.map(({ name, result }) => [name, result])),
     }
   }
 }

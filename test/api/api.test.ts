@@ -49,6 +49,18 @@ describe('the control plane', () => {
     })
   })
 
+  it('is ready without what it can do without for a while, and says what is wrong with it', async () => {
+    const sealed = new Failure('cannot_connect_now', { message: 'it is sealed' })
+    const vault = { ...failing('vault', sealed), dispensable: true }
+    const { app } = fixture([well('store'), vault])
+    const response = await app.request('/readyz')
+    expect(response.status).toBe(200)
+    expect(await response.json()).toEqual({
+      ready: true,
+      checks: { store: 'ok', vault: 'it is sealed' },
+    })
+  })
+
   it('shows nobody the text of an unexpected error, but passes it to the log', async () => {
     const error = new Error('password of postgres://u:hunter2@db is wrong')
     const { app, defects } = fixture([failing('store', error)])

@@ -125,6 +125,12 @@ describe('a dynamic role', () => {
     expect(bound({ endsAt: undefined })).toBe(start + 32 * 24 * hour)
   })
 
+  it('has ended soon after the life that Vault gave the lease before it', async () => {
+    const { credentials, issue } = setUp({ 'database/creds/shop-ro': creds }, { endsAt: undefined })
+    await issue('read_only')
+    expect(credentials.engineFor('read_only').boundFor(grant)).toBe(start + hour + 300_000)
+  })
+
   it('is prolonged in whole seconds that do not pass the end, and never by 0, which is Vault’s default', async () => {
     const { credentials, asked } = setUp({ 'sys/leases/renew': { leaseMs: 59_000 } })
     const engine = credentials.engineFor('read_only')

@@ -124,5 +124,8 @@ describeWithVault('the revoke of a grant', () => {
       ),
     )
     await client.end()
+    // So does the command, in a process of its own.
+    const { configFile } = warden
+    expect(await operations.snapshot({ configFile, target: 'shop' })).toContain('"twice"')
   })
 })

@@ -20,6 +20,8 @@ import type { Vault, VaultResponse } from './vault.ts'
 
 /** Vault's own limit where nobody has set another (max_lease_ttl): 768 hours. */
 const longestLease = 768 * 60 * 60 * 1000
+/** How late a question may come to Vault: waiting for it, and a server that was away and woke up. */
+const lateMs = 5 * 60 * 1000
 
 export class VaultDynamic implements Engine {
   readonly kind = 'vault-dynamic'
@@ -27,6 +29,8 @@ export class VaultDynamic implements Engine {
   readonly #vault: Vault
   readonly #clock: Clock
   readonly #logins: ReadonlyMap<string, VaultLogin>
+  /** By pgwarden role: how long the last lease was issued for. */
+  readonly #lives = new Map<string, number>()
 
   constructor({ vault, logins }: VaultEngineOptions, clock: Clock) {
     this.#vault = vault
@@ -39,12 +43,16 @@ export class VaultDynamic implements Engine {
     return undefined
   }
 
-  /** Vault ends what a token was issued together with the token, and everything at its own limit. */
-  boundFor(): number {
-    const now = this.#clock.now()
-    const tokenEndsAt = this.#vault.token?.endsAt
-    if (tokenEndsAt === undefined) return now + longestLease
-    return now + Math.max(0, tokenEndsAt - this.#clock.elapsed())
+  /**
+   * Vault ends what a token was issued together with the token, and everything at its own limit. A lease
+   * that nobody knows is renewed by nobody either: it lives as long as the one before it was issued for.
+   */
+  boundFor({ role }: Grant): number {
+    const { endsAt = Number.POSITIVE_INFINITY } = this.#vault.token ?? {}
+    const tokenMs = Math.max(0, endsAt - this.#clock.elapsed())
+    const life = this.#lives.get(role)
+    const leaseMs = life === undefined ? longestLease : life + lateMs
+    return this.#clock.now() + Math.min(tokenMs, leaseMs)
   }
 
   async issue(_record: LeaseRecord, grant: Grant): Promise<Issued> {
@@ -52,8 +60,10 @@ export class VaultDynamic implements Engine {
     const path = `${mount}/creds/${role}`
     try {
       const answer = await this.#vault.read(path)
+      const login = await this.#loginOf(path, answer)
+      this.#lives.set(grant.role, answer.leaseMs)
       return {
-        ...(await this.#loginOf(path, answer)),
+        ...login,
         vaultLease: answer.leaseId,
         lifeMs: answer.leaseMs,
         renewable: answer.renewable,

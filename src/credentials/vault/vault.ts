@@ -111,7 +111,7 @@ export class VaultClient implements Vault {
       clock,
       after: 5,
       firstPauseMs: 1_000,
-      longestPauseMs: 30_000,
+      longestPauseMs: 5_000,
       shows: (error) => {
         // A login that is refused may have been so by a file that is not there.
         if (!(error instanceof VaultProblem) || error.kind === 'unauthenticated') return 'nothing'
