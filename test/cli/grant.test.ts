@@ -183,6 +183,6 @@ describe('grant list', () => {
   it('says so where there is none', async () => {
     const { status, stdout, stderr } = await pgwarden(['grant', 'list', '--config', 'f'], listing())
     expect({ status, stdout }).toEqual({ status: 0, stdout: '' })
-    expect(stderr).toContain('There is no such grant.')
+    expect(stderr).toContain('Nobody has access')
   })
 })
