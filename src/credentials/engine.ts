@@ -67,7 +67,10 @@ export class NotIssued extends Error {
 /** One session's process on the target. */
 export interface Backend {
   readonly processId: number
-  /** Process ids are used again: whoever has it now may be another, that began later. */
+  /**
+   * How long ago its session was open; it began before, by as long as a login may take. Process ids are
+   * used again: whoever has it now may be another, that began later.
+   */
   readonly openedMsAgo: number
 }
 

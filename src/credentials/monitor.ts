@@ -11,7 +11,8 @@ import {
   type AdministrativeLogin,
   type Connect,
 } from './administrative-connection.ts'
-import { type Backend, countBackends, endBackends } from './backends.ts'
+import { countBackends, endBackends } from './backends.ts'
+import type { Backend } from './engine.ts'
 
 export interface MonitorOptions {
   /** The target's name. */
