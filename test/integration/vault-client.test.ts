@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect, promisify } from 'node:util'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
@@ -42,7 +43,11 @@ async function fakeVault(options: FakeVaultOptions = {}): Promise<FakeVault> {
   return fake
 }
 
-function client(fake: FakeVault, settings: Partial<VaultSettings> = {}): Vault {
+function client(
+  fake: FakeVault,
+  settings: Partial<VaultSettings> = {},
+  breaker: (isOpen: boolean) => unknown = () => {},
+): Vault {
   const vault = openVault(
     {
       addresses: [fake.address],
@@ -55,7 +60,7 @@ function client(fake: FakeVault, settings: Partial<VaultSettings> = {}): Vault {
     },
     {
       clock: systemClock,
-      observer: { asked: () => {}, breaker: () => {}, tokenEnds: () => {}, problem: () => {} },
+      observer: { asked: () => {}, breaker, tokenEnds: () => {}, problem: () => {} },
     },
   )
   ends.push(() => vault.stop())
@@ -294,6 +299,35 @@ describe('a Vault in trouble', () => {
     await vault.stop()
     expect(Date.now() - startedAt).toBeLessThan(3_000)
     expect(await underWay).toMatchObject({ kind: 'unreachable' })
+  })
+
+  it('serves logins to other databases while one hangs, however many wait for that one', async () => {
+    const fake = await fakeVault()
+    const changes: boolean[] = []
+    const vault = client(fake, { timeoutMs: 500, waitForMs: 0 }, (isOpen) => changes.push(isOpen))
+    fake.trouble(hang, { path: /^database\/creds\/dead/ })
+    const crowd = Array.from({ length: 100 }, () => problemOf(vault.read('database/creds/dead')))
+    await sleep(250)
+    expect(await vault.read(creds)).toMatchObject({ renewable: true })
+    const kinds = (await Promise.all(crowd)).map(({ kind }) => kind)
+    expect(new Set(kinds)).toEqual(new Set(['failing', 'throttled']))
+    expect(await vault.read(creds)).toMatchObject({ renewable: true })
+    expect(changes).toEqual([])
+  })
+
+  it('is asked for logins while a thousand leases on another database cannot be revoked', async () => {
+    const fake = await fakeVault()
+    const changes: boolean[] = []
+    const vault = client(fake, { timeoutMs: 500, waitForMs: 0 }, (isOpen) => changes.push(isOpen))
+    fake.trouble(hang, { path: /^sys\/leases\/revoke/ })
+    const crowd = Array.from({ length: 1_000 }, (_, at) =>
+      problemOf(vault.write('sys/leases/revoke', { lease_id: `database/creds/dead/${at}` })),
+    )
+    await sleep(250)
+    expect(await vault.read(creds)).toMatchObject({ renewable: true })
+    await Promise.all(crowd)
+    expect(changes).toEqual([])
+    expect(fake.connections).toBeLessThan(40)
   })
 })
 

@@ -45,10 +45,9 @@ export interface Transport {
 
 /** Lists of leases apart, which nobody asks for here, no answer of Vault comes near it. */
 const longestBody = 1024 * 1024
-/** Logins come in crowds; Vault should not see one connection for each. */
+/** How many there are at a time is seen to in lanes.ts: here a question would wait for its time to be over. */
 const pool: http.AgentOptions = {
   keepAlive: true,
-  maxSockets: 16,
   maxFreeSockets: 4,
   // Shorter than what servers and balancers give an idle connection: none is used that is being closed.
   timeout: 15_000,
