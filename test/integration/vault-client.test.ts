@@ -362,6 +362,35 @@ describe('TLS towards Vault', () => {
     expect(fake.received).toEqual([])
   })
 
+  it('prints neither token nor key, whatever NODE_DEBUG says', async () => {
+    const ours = await certify('pgwarden', { by: authority })
+    const fake = await fakeVault({ tls: { ...server, clientCa: authority.certificate } })
+    const token = fake.state.newToken()
+    const program = `
+      import { openTransport } from './src/credentials/vault/transport.ts'
+      import { Secret } from './src/secret.ts'
+      const { ca, certificate, key, url, token } = JSON.parse(process.env.GIVEN)
+      const client = { certificate, key: new Secret(key) }
+      const transport = openTransport({ ca, serverName: undefined, client })
+      const { status } = await transport.send({
+        ...{ method: 'GET', url: new URL(url), headers: { 'X-Vault-Token': token } },
+        ...{ body: undefined, connectMs: 5_000, timeoutMs: 5_000, signal: undefined },
+      })
+      transport.close()
+      console.log('status', status)`
+    const url = `${fake.address}/v1/auth/token/lookup-self`
+    const given = JSON.stringify({ ca: authority.certificate, ...ours, url, token })
+    const { stdout, stderr } = await run(
+      process.execPath,
+      ['--import', './test/support/typescript-loader.mjs', '--input-type=module', '-e', program],
+      { env: { ...process.env, NODE_DEBUG: 'http,https,tls,net,stream', GIVEN: given } },
+    )
+    expect(stdout).toContain('status 200')
+    expect(stderr).toContain('HTTP')
+    expect(stdout + stderr).not.toContain(token)
+    expect(stdout + stderr).not.toContain('PRIVATE KEY')
+  })
+
   it('checks the name: the host of the address, or the one that is written', async () => {
     const fake = await fakeVault({ tls: server })
     const named = tls({ serverName: 'vault.internal' })
