@@ -8,6 +8,7 @@ import type { Secret } from '../secret.ts'
 import { AdministrativeConnection, type Connect } from './administrative-connection.ts'
 import { endBackends } from './backends.ts'
 import { renderCreation, timestamp } from './creation.ts'
+import { NotIssued, noSuchRole } from './engine.ts'
 
 /** What becomes of the tables and other objects that a role leaves behind. */
 export type OwnedObjects = { readonly reassignTo: string } | 'drop'
@@ -69,24 +70,28 @@ export class Administration {
     return this.#connection.close()
   }
 
-  /** All of it or nothing: the role with its membership. @throws Failure */
+  /** All of it or nothing: the role with its membership. @throws Failure; NotIssued when it is nothing. */
   async createRole(wanted: NewDatabaseRole): Promise<void> {
     const { name, verifier, expiration, role } = wanted
     const statements = this.#target.credentials.broker.creation.get(role)
-    if (statements === undefined) {
-      throw new Failure('invalid_authorization', {
-        message: `target "${this.#name}" has no role "${role}"`,
-        hint: 'Ask for another role, or ask your administrator to add this one to the target.',
-      })
-    }
+    if (statements === undefined) throw new NotIssued(noSuchRole(this.#name, role))
     const create =
       `create role ${escapeIdentifier(name)} login nosuperuser nocreatedb nocreaterole` +
       ` noreplication nobypassrls password ${escapeLiteral(verifier)}` +
       ` valid until ${timestamp(expiration)}`
     const grants = renderCreation(statements, { name, expiration })
-    await this.#connection.connected(preparing, (client) =>
-      inTransaction(client, [create, ...grants]),
-    )
+    const transaction = { begun: false }
+    try {
+      await this.#connection.connected(preparing, (client) => {
+        transaction.begun = true
+        return inTransaction(client, [create, ...grants])
+      })
+    } catch (error) {
+      // The answer to COMMIT may have been lost on the way. An error that the server told undoes it all.
+      if (!(error instanceof Failure)) throw error
+      const lost = transaction.begun && error.code === 'upstream_unreachable'
+      throw lost ? error : new NotIssued(error)
+    }
   }
 
   /**

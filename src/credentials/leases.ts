@@ -5,13 +5,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant } from '../access/access.ts'
 import { randomId } from '../access/id.ts'
-import type { LeaseEndReason, LeaseEngine, LeaseRecord } from '../access/lease.ts'
+import type { LeaseEndReason, LeaseEngine } from '../access/lease.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
-import { type Engine, type Issued, LeaseGone, NotIssued, type TargetCredentials } from './engine.ts'
+import { type Engine, LeaseGone, type TargetCredentials } from './engine.ts'
 import { Holding, type Use } from './holding.ts'
-import { Lifetime } from './lifetime.ts'
-import type { LeaseObserver, LeaseOf, LeaseState, LeaseStore } from './ports.ts'
+import { grantOver, issue, stopwatch } from './issue.ts'
+import type { LeaseObserver, LeaseState, LeaseStore } from './ports.ts'
 import { Revocations } from './revocation.ts'
 import { Sweep } from './sweep.ts'
 
@@ -152,58 +152,14 @@ export class Leases {
   }
 
   async #make(id: string, grant: Grant, engine: Engine): Promise<Holding> {
-    const { store, clock, instance, observer } = this.#options
-    const { principal, role, target } = grant
-    const asked: LeaseRecord = {
-      id,
-      grantId: grant.id,
-      target,
-      engine: engine.kind,
-      instance,
-      issuedAt: clock.now(),
-      databaseRole: engine.nameFor(grant),
-      vaultLease: undefined,
-      expiresAt: engine.boundFor(grant),
-    }
-    if (!(await store.insertLease(asked))) throw grantOver()
-    const seconds = stopwatch(clock)
-    let lease: LeaseOf = { record: asked, principal, role }
-    try {
-      const issued = await engine.issue(asked, grant)
-      const lifetime = new Lifetime(issued, engine.roles, grant.endsAt, clock)
-      const record = completed(asked, issued, lifetime)
-      lease = { record, principal, role }
-      // A revoke may have come between, and found nothing to revoke.
-      if (!(await store.completeLease(record, clock.now()))) throw grantOver()
-      observer.issued(lease, seconds())
-      const { user, password, vaultLease } = issued
-      const given = { id, grantId: grant.id, user, password, vaultLease }
-      const made = { record, lease: given, grant, engine, lifetime }
-      const holding = new Holding(made, clock, (unused) => this.#unused(unused))
-      this.#holdings.set(id, holding)
-      if (this.#shares(holding)) this.#shared.set(grant.id, holding)
-      return holding
-    } catch (error) {
-      const failure = error instanceof NotIssued ? error.failure : error
-      observer.issueFailed(lease, seconds(), failure)
-      this.#clean(lease, engine, error)
-      throw failure
-    }
-  }
-
-  /** For what did not become a lease no client is kept waiting. */
-  #clean(lease: LeaseOf, engine: Engine, error: unknown): void {
-    const { record } = lease
-    const unnamed = record.databaseRole === undefined && record.vaultLease === undefined
-    if (error instanceof NotIssued || (unnamed && engine.roles === 'shared')) {
-      this.#options.store.endLease(record.id, 'confirmed').catch(this.#options.observer.problem)
-      return
-    }
-    // There may be a login of which nobody knows the name. It ends by itself; until then its record is open.
-    if (unnamed) return
-    const noticedAt = this.#options.clock.elapsed()
-    const ending = { lease, reason: 'failed', noticedAt, backends: [] } as const
-    this.#revocations.begin(ending).catch(() => undefined)
+    const made = await issue(id, grant, engine, {
+      ...this.#options,
+      revocations: this.#revocations,
+    })
+    const holding = new Holding(made, this.#options.clock, (unused) => this.#unused(unused))
+    this.#holdings.set(id, holding)
+    if (this.#shares(holding)) this.#shared.set(grant.id, holding)
+    return holding
   }
 
   #lookAt(holding: Holding): void {
@@ -358,24 +314,6 @@ export class Leases {
     await this.#revocations.settled()
     await this.#sweep.stop()
   }
-}
-
-/** The seconds since it was made. */
-function stopwatch(clock: Clock): () => number {
-  const startedAt = clock.elapsed()
-  return () => (clock.elapsed() - startedAt) / 1000
-}
-
-function completed(asked: LeaseRecord, issued: Issued, lifetime: Lifetime): LeaseRecord {
-  const { user, vaultLease } = issued
-  return { ...asked, databaseRole: user, vaultLease, expiresAt: lifetime.expiresAt }
-}
-
-function grantOver(): Failure {
-  return new Failure('invalid_authorization', {
-    message: 'the grant is not in force any more',
-    hint: 'Ask for access again.',
-  })
 }
 
 function stopping(): Failure {

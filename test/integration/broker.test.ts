@@ -306,6 +306,8 @@ describe('a failure to issue', () => {
       code: 'upstream_unreachable',
       message: 'target "shop" cannot be reached',
     })
+    await expect.poll(() => store.openLeases(grant.id)).toEqual([])
+    expect(problems).toEqual([])
   })
 })
 
