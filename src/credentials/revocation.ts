@@ -115,9 +115,10 @@ export async function revoke(
     const target = targets.get(record.target)
     if (target === undefined) throw unmanaged(record)
     const result = await endLogin(record, target, backends)
-    await store.endLease(record.id, result)
     const took = { seconds: seconds(startedAt), sinceNoticed: seconds(noticedAt) }
-    observer.revoked(lease, { reason, result, ...took })
+    // Recorded first: of what has ended in the store nobody would tell any more.
+    await observer.revoked(lease, { reason, result, ...took })
+    await store.endLease(record.id, result)
   } catch (error) {
     observer.revokeFailed(lease, { reason, seconds: seconds(startedAt), attempts, error })
     throw error

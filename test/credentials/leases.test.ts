@@ -96,6 +96,21 @@ describe('a lease', () => {
     expect(rig.engine.heard('revoke')).toEqual([])
   })
 
+  it('is revoked at once when it cannot be put on record, and ended when that can be', async () => {
+    const rig = new LeaseRig()
+    const leases = rig.process()
+    rig.unrecorded = true
+    const grant = rig.grant()
+    await expect(leases.acquire(grant)).rejects.toMatchObject({ code: 'journal_unavailable' })
+    await settled()
+    expect(rig.engine.alive.size).toBe(0)
+    expect(rig.store.open, 'or nobody would ever say that it has ended').toHaveLength(1)
+    rig.unrecorded = false
+    await rig.pass(leases, 2_000)
+    expect(rig.store.open).toEqual([])
+    expect(rig.heard.filter((each) => each.startsWith('revoked'))).toHaveLength(1)
+  })
+
   it('is revoked at once when it cannot be written down by its name', async () => {
     const rig = new LeaseRig()
     const leases = rig.process()
