@@ -647,6 +647,22 @@ describe('the leases of a process that was killed', () => {
     expect(rig.engine.heard('revoke')).toHaveLength(1)
   })
 
+  it('are left to those who know the target, while there are any', async () => {
+    const rig = new LeaseRig()
+    const dead = rig.process()
+    await dead.acquire(rig.grant())
+    const [stranger, knowing] = [rig.process(false), rig.process()]
+    await rig.beat([stranger, knowing], 40)
+    expect(rig.heard.filter((each) => each.startsWith('revoke'))).toEqual([
+      expect.stringMatching(/^revoked abandoned confirmed/),
+    ])
+    await rig.process().acquire(rig.grant())
+    await rig.beat([stranger], 120)
+    expect(rig.heard.at(-1), 'and nobody is silent about those that nobody knows').toBe(
+      'revoke failed abandoned 1',
+    )
+  })
+
   it('of which it was never told by name are closed when they must have ended', async () => {
     const rig = new LeaseRig()
     rig.engine.issuing = () => new Promise(() => undefined)

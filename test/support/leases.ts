@@ -270,7 +270,8 @@ export class LeaseRig {
   /** Nothing can be put on record. */
   unrecorded = false
 
-  process(): Leases {
+  /** `knowing`: it has the target in its configuration. */
+  process(knowing = true): Leases {
     const { engine, monitor, monitored, share, unusedTimeoutMs } = this
     const target: TargetCredentials = {
       engineFor: (role) => {
@@ -283,7 +284,7 @@ export class LeaseRig {
       unusedTimeoutMs,
     }
     return new Leases({
-      targets: new Map([['shop', target]]),
+      targets: new Map(knowing ? [['shop', target]] : []),
       store: this.store,
       clock: this.clock,
       instance: randomId(),
