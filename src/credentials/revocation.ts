@@ -72,9 +72,16 @@ export class Revocations {
     }
   }
 
-  /** Somebody else has ended these. */
+  /** Somebody else has ended these, as far as anybody else could: our backends of a shared role only we know. */
   forget(ids: Iterable<string>): void {
-    for (const id of ids) this.#jobs.delete(id)
+    for (const id of ids) {
+      const record = this.#jobs.get(id)?.ending.lease.record
+      if (record !== undefined && !this.#isShared(record)) this.#jobs.delete(id)
+    }
+  }
+
+  #isShared({ target, engine }: LeaseRecord): boolean {
+    return this.#options.targets.get(target)?.engineOf(engine)?.roles === 'shared'
   }
 
   /** Resolves when no attempt is under way. */

@@ -546,6 +546,28 @@ describe('the end of a grant', () => {
     expect(rig.engine.alive.size).toBe(0)
   })
 
+  it('on a shared role is not left alone because another process has closed the record', async () => {
+    const rig = new LeaseRig()
+    rig.engine.roles = 'shared'
+    const [holder, other] = [rig.process(), rig.process()]
+    const grant = rig.grant()
+    const use = await holder.acquire(grant)
+    use.opened(11)
+    await rig.beat([holder, other], 25)
+    use.released()
+    rig.monitor.failing = new Failure('cannot_connect_now', { message: 'a session is left' })
+    rig.store.revoke(grant)
+    await holder.endGrant(grant.id).catch(() => undefined)
+    await rig.beat([holder, other], 20)
+    expect(rig.store.open, 'the other could see nothing of it').toEqual([])
+    rig.monitor.failing = undefined
+    rig.engine.asked.length = 0
+    await rig.pass(holder, 60_000)
+    expect(rig.engine.heard('end')).toEqual([expect.stringMatching(/^end login_1 11@-/)])
+    await rig.beat([holder, other], 10)
+    expect(rig.engine.heard('end')).toEqual([])
+  })
+
   it('catches one that was issued before the revoke was known and is not used yet', async () => {
     const rig = new LeaseRig()
     const { wait, open } = gate()
@@ -692,6 +714,20 @@ describe('an outage of the store', () => {
     expect(rig.engine.alive.size).toBe(2)
     expect(uses.map(({ remainingMs }) => remainingMs)).toEqual([undefined, undefined])
     expect(rig.problems.length).toBeGreaterThan(0)
+  })
+
+  it('leaves nobody on a shared role when others have closed the record meanwhile', async () => {
+    const rig = new LeaseRig()
+    rig.engine.roles = 'shared'
+    const leases = rig.process()
+    const use = await leases.acquire(rig.grant())
+    use.opened(11)
+    for (const row of rig.store.rows.values()) row.endedAs = 'unconfirmed'
+    await leases.sweep()
+    expect(use.remainingMs).toBe(0)
+    use.released()
+    await settled()
+    expect(rig.engine.heard('end')).toEqual([expect.stringMatching(/^end login_1 11@-/)])
   })
 
   it('does not end sessions, and a process that was away for too long knows that its leases are gone', async () => {
