@@ -66,6 +66,8 @@ export class NotIssued extends Error {
 
 /** One session's process on the target. */
 export interface Backend {
+  /** `host:port` of the configuration: each server counts for itself. */
+  readonly server: string
   readonly processId: number
   /** Process ids are used again: whoever has it now may be another, that began later. */
   readonly openedMsAgo: number

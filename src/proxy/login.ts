@@ -189,7 +189,7 @@ async function loggedInUpstream(
   const use = await credentials.acquire(grant)
   try {
     const upstream = await connect(use)
-    use.opened(upstream.processId)
+    use.opened(upstream)
     return { use, upstream }
   } catch (error) {
     const refused = error instanceof Failure && error.code === 'login_refused'
