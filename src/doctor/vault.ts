@@ -64,7 +64,8 @@ export async function* examineVault(
     const ask = () => patient.read('auth/token/lookup-self')
     yield* tokenFindings(patient, await within(surgery, 'logging in to Vault', questionLimit, ask))
   } catch (error) {
-    yield fail(subject, error, loginAdvice[patient.method])
+    const advice = loginAdvice[patient.method] ?? ''
+    yield fail(subject, error, `${advice} The policy must allow to read auth/token/lookup-self.`)
     return 'broken'
   }
   yield* examineRights(patient, surgery)
@@ -98,7 +99,7 @@ async function examineServer(
       fail(
         subject,
         error,
-        'Look at vault.address and at what is between; for a certificate of your own authority write vault.tls.ca.',
+        'Look at vault.addresses and at what is between; for a certificate of your own authority write vault.tls.ca.',
       ),
     ]
   }

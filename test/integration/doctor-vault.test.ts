@@ -110,7 +110,9 @@ describeWithOwnVault('a target whose logins come from Vault', () => {
     const gone = `https://127.0.0.1:${await freePort()}`
     const findings = await examined('reader', { addresses: [gone, vault.address] })
     expect(lines(findings, 'fail')).toEqual([
-      expect.stringMatching(new RegExp(`^vault ${gone}: .*ECONNREFUSED.* / Look at vault.address`)),
+      expect.stringMatching(
+        new RegExp(`^vault ${gone}: .*ECONNREFUSED.* / Look at vault.addresses`),
+      ),
     ])
     expect(lines(findings, 'ok').join()).toContain('it was revoked, and is gone')
   })
