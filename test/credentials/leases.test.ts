@@ -695,7 +695,7 @@ describe('the leases of a process that was killed', () => {
       expect.stringMatching(/^revoked abandoned confirmed/),
     ])
     await rig.process().acquire(rig.grant())
-    await rig.beat([stranger], 120)
+    await rig.beat([stranger], 140)
     expect(rig.heard.at(-1), 'and nobody is silent about those that nobody knows').toBe(
       'revoke failed abandoned 1',
     )
