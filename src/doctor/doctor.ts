@@ -55,9 +55,9 @@ async function* examineTarget(
     yield* withoutVault(name, vault)
     return
   }
-  if (monitor !== undefined) yield* examineMonitor(name, monitor, surgery)
+  const looks = monitor !== undefined && (yield* examineMonitor(name, monitor, surgery))
   if (broker !== undefined && !(yield* examineBroker(name, broker, surgery))) return
-  for (const trial of trials) yield* examineTrial(name, trial, surgery)
+  for (const trial of trials) yield* examineTrial(name, trial, looks, surgery)
 }
 
 function* withoutVault(target: string, vault: 'broken' | 'untouched'): Generator<Finding> {

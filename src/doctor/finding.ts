@@ -84,7 +84,9 @@ function told(error: unknown): readonly [text: string, cause: unknown] {
   if (error instanceof AggregateError) return [error.errors.map(sentence).join('; '), undefined]
   if (error instanceof Failure) {
     const { message, detail, cause } = error
-    return [detail === undefined ? message : `${message}: ${detail.replaceAll('\n', '; ')}`, cause]
+    // A detail has lines or sentences; here it is one part of a sentence.
+    const more = detail?.replace(/[.]$/, '').replaceAll('\n', '; ')
+    return [more === undefined ? message : `${message}: ${more}`, cause]
   }
   return error instanceof Error ? [error.message, error.cause] : [String(error), undefined]
 }

@@ -42,9 +42,11 @@ export interface Rights {
 
 const limit = 20_000
 
+/** `looks`: whether there is a monitor that can tell if a login is gone. */
 export async function* examineTrial(
   target: string,
   { role, source, issue }: Trial,
+  looks: boolean,
   surgery: Surgery,
 ): AsyncGenerator<Finding, void> {
   const subject = `target ${target} role ${role}`
@@ -59,14 +61,14 @@ export async function* examineTrial(
     try {
       yield fail(subject, `no login was issued: ${sentence(error)}`, advice)
     } finally {
-      if (late !== undefined) yield* takeBack(subject, late, surgery)
+      if (late !== undefined) yield* takeBack(subject, late, looks, surgery)
     }
     return
   }
   try {
     yield* use(subject, login, surgery)
   } finally {
-    yield* takeBack(subject, login, surgery)
+    yield* takeBack(subject, login, looks, surgery)
   }
 }
 
@@ -143,6 +145,7 @@ async function lateLogin(issuing: Promise<TrialLogin>): Promise<TrialLogin | und
 async function* takeBack(
   subject: string,
   login: TrialLogin,
+  looks: boolean,
   surgery: Surgery,
 ): AsyncGenerator<Finding, void> {
   if (login.roles === 'shared') return
@@ -151,7 +154,7 @@ async function* takeBack(
   const { user } = login
   try {
     await within(own, `revoking ${user}`, limit, login.revoke)
-    const { confirmGone } = login
+    const confirmGone = looks ? login.confirmGone : undefined
     if (confirmGone !== undefined) {
       await within(own, `looking whether ${user} is gone`, limit, confirmGone)
     } else if ((await within(own, `trying ${user} again`, limit, login.logIn)) !== 'refused') {

@@ -66,7 +66,8 @@ export async function* examineVault(
     const ask = () => patient.read('auth/token/lookup-self')
     yield* tokenFindings(patient, await within(surgery, 'logging in to Vault', questionLimit, ask))
   } catch (error) {
-    yield fail(subject, error, `${loginAdvice[patient.method] ?? ''} ${lookupAdvice}`.trim())
+    const advice = loginAdvice[patient.method] ?? ''
+    yield fail(subject, error, `${advice} (The policy must allow to read auth/token/lookup-self.)`)
     return 'broken'
   }
   yield* examineRights(patient, surgery)
@@ -106,8 +107,6 @@ async function examineServer(
     ]
   }
 }
-
-const lookupAdvice = '(Refused at auth/token/lookup-self: the policy lacks that path.)'
 
 const loginAdvice: Readonly<Record<string, string>> = {
   token: 'Give it a token that is good: vault token lookup tells of one.',

@@ -3,7 +3,7 @@
 
 import { Client } from 'pg'
 import type { Secret } from '../secret.ts'
-import { connectionString, storeFailure } from './database.ts'
+import { connectionString } from './database.ts'
 import { migrationNames } from './migrations.ts'
 
 export interface StoreLook {
@@ -18,7 +18,7 @@ export interface StoreLook {
 
 const limit = 5_000
 
-/** @throws Failure when it cannot be reached; an aborted signal ends the connection. */
+/** @throws what the driver says of a store that cannot be reached. An aborted signal ends the connection. */
 export async function lookAtStore(url: Secret, signal: AbortSignal): Promise<StoreLook> {
   const client = new Client({
     connectionString: connectionString(url),
@@ -34,8 +34,6 @@ export async function lookAtStore(url: Secret, signal: AbortSignal): Promise<Sto
   try {
     await client.connect()
     return await look(client)
-  } catch (error) {
-    throw storeFailure(error)
   } finally {
     signal.removeEventListener('abort', end)
     end()

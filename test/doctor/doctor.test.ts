@@ -166,11 +166,14 @@ describe('a login that is tried', () => {
   it('is revoked when the operator stops the doctor in the middle', async () => {
     const happened: string[] = []
     const stopping = new AbortController()
-    const logIn = () => {
-      stopping.abort()
-      return new Promise<never>(() => undefined)
-    }
-    const issued = login(happened, { logIn, confirmGone: () => Promise.resolve() })
+    const logIn = vi
+      .fn<TrialLogin['logIn']>()
+      .mockImplementationOnce(() => {
+        stopping.abort()
+        return new Promise<never>(() => undefined)
+      })
+      .mockResolvedValueOnce('refused')
+    const issued = login(happened, { logIn })
     const findings = await found(
       patient([target(() => Promise.resolve(issued))]),
       surgery(stopping.signal),
@@ -185,10 +188,10 @@ describe('a login that is tried', () => {
     const issue = async () => {
       stopping.abort()
       await sleep(20)
-      return login(happened, { confirmGone: () => Promise.resolve() })
+      return login(happened)
     }
     await found(patient([target(issue)]), surgery(stopping.signal))
-    expect(happened).toEqual(['revoke'])
+    expect(happened).toEqual(['revoke', 'log in'])
   })
 })
 

@@ -279,6 +279,18 @@ describe('something that is broken', () => {
     )
   })
 
+  it('is a monitor’s password, and the login of the trial is revoked all the same', async () => {
+    const { monitor } = patient.roles
+    const credentials = { ...patient.brokered(), monitor: { user: monitor, password: 'guessed' } }
+    const before = await issuedRoles()
+    const findings = await patient.examined({ credentials })
+    expect(lines(findings, 'fail')).toEqual([
+      expect.stringMatching(/^target shop monitor: .*28P01.* \/ Look at credentials.monitor/),
+    ])
+    expect(lines(findings, 'ok').join()).toContain('it was revoked, and is gone')
+    expect(await issuedRoles()).toEqual(before)
+  })
+
   function broker(): object {
     const { broker: settings } = patient.brokered()
     if (typeof settings !== 'object' || settings === null) throw new Error('no broker')

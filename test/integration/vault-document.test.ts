@@ -11,7 +11,6 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startEmbeddedPostgres } from '../../src/demo/embedded.ts'
 import { operations } from '../../src/server.ts'
-import { certify } from '../support/certificates.ts'
 import { connectedTo, freshDatabase } from '../support/databases.ts'
 import { namedBlocks, writeBlocks } from '../support/document.ts'
 import { olderServerIsInstalled, startOlderServer } from '../support/older-server.ts'
@@ -39,7 +38,8 @@ describeWithOwnVault('docs/vault.md', () => {
     beforeAll(async () => {
       directory = await mkdtemp(join(tmpdir(), 'pgwarden-vault-document-'))
       postgres = await start()
-      vault = await startOwnVault()
+      vault = await startOwnVault({ tls: 'offered' })
+      await writeFile(join(directory, 'vault-ca.pem'), authority())
       const server = new URL(postgres.url('shop'))
       const blocks = await namedBlocks('docs/vault.md')
       await writeBlocks(blocks, directory, {
@@ -78,7 +78,12 @@ describeWithOwnVault('docs/vault.md', () => {
       const vaultCommand = `vault() { node "${join(process.cwd(), 'test/support/vault-command.mjs')}" "$@"; }`
       await promisify(execFile)('sh', ['-ec', `${vaultCommand}\n${text}`], {
         cwd: directory,
-        env: { ...process.env, VAULT_ADDR: vault.address, VAULT_TOKEN: vault.rootToken },
+        env: {
+          ...process.env,
+          VAULT_ADDR: vault.address,
+          VAULT_TOKEN: vault.rootToken,
+          NODE_EXTRA_CA_CERTS: join(directory, 'vault-ca.pem'),
+        },
       })
     }
 
@@ -156,6 +161,11 @@ describeWithOwnVault('docs/vault.md', () => {
       "copy orders to '/tmp/orders'",
       'grant shop_owner to pgwarden_monitor',
     ]
+
+    /** Where the release of PostgreSQL has no part. */
+    function describeOnce(name: string, tests: () => void): void {
+      if (release === servers[0]?.release) describe(name, tests)
+    }
 
     describe('a login that Vault makes', () => {
       it.each([
@@ -352,8 +362,7 @@ describeWithOwnVault('docs/vault.md', () => {
       })
     })
 
-    // PostgreSQL has no part in it: once is enough.
-    describe.runIf(release === servers[0]?.release)('a way to log in', () => {
+    describeOnce('a way to log in', () => {
       async function lookup(as: string): Promise<Readonly<Record<string, unknown>>> {
         return (await ask('GET', 'auth/token/lookup-self', undefined, as)).data
       }
@@ -415,25 +424,27 @@ describeWithOwnVault('docs/vault.md', () => {
         }
       })
 
-      it('is a certificate, or a service account: what Vault is told of them is what the document says', async () => {
-        const authority = await certify('clients', { isAuthority: true })
-        await writeFile(join(directory, 'clients-ca.pem'), authority.certificate)
+      it('is the certificate that pgwarden shows', async () => {
+        await writeFile(join(directory, 'clients-ca.pem'), authority())
         await run('cert.sh')
-        await writeFile(join(directory, 'kubernetes-ca.pem'), authority.certificate)
+        const { token: mine } = await ask('POST', 'auth/cert/login', { name: 'pgwarden' })
+        expect(await lookup(mine)).toMatchObject(periodic)
+      })
+
+      it('is a service account, as far as Vault can be told without its cluster', async () => {
+        await writeFile(join(directory, 'kubernetes-ca.pem'), authority())
         await run('kubernetes.sh')
-        const terms = {
+        const path = 'auth/kubernetes/role/pgwarden'
+        const { data } = await ask('GET', path, undefined, vault.rootToken)
+        expect(data).toMatchObject({
           token_period: 86_400,
           token_policies: ['pgwarden'],
           token_no_default_policy: true,
-        }
-        for (const path of ['auth/cert/certs/pgwarden', 'auth/kubernetes/role/pgwarden']) {
-          const { data } = await ask('GET', path, undefined, vault.rootToken)
-          expect(data).toMatchObject(terms)
-        }
+        })
       })
     })
 
-    describe.runIf(release === servers[0]?.release)('pgwarden with all of it', () => {
+    describeOnce('pgwarden with all of it', () => {
       it('is found sound by the doctor', async () => {
         const signal = AbortSignal.timeout(60_000)
         const request = { configFile: await configure(), signal, onStep: () => undefined }
@@ -477,6 +488,11 @@ describeWithOwnVault('docs/vault.md', () => {
       })
     })
 
+    /** Of Vault's certificate, and of those that its clients show. */
+    function authority(): string {
+      return vault.tls?.authority.certificate ?? ''
+    }
+
     /** The document's configuration, with what it leaves to others. */
     async function configure(): Promise<string> {
       const store = await freshDatabase(postgres.url('postgres'), 'store')
@@ -488,9 +504,7 @@ describeWithOwnVault('docs/vault.md', () => {
         configFile,
         [
           written
-            // The tests' Vault is on this machine and without TLS, where a CA would be an error.
             .replace(/addresses: .*/, `addresses: ['${vault.address}']`)
-            .replace(/ *tls: .*vault-ca.*\n/, '')
             .replace('host: db.example.com', `host: 127.0.0.1\n    port: ${port}`),
           `listen: { port: ${listen} }`,
           `http: { port: ${http} }`,
