@@ -220,8 +220,8 @@ async function start(
     clock,
     instance,
     observer: leaseObserver(metrics.leases, log, {
-      issued: (lease: LeaseOf) => journal.append(leaseIssueRecord(lease)),
-      revoked: (lease, end: Revoked) => journal.append(leaseRevokeRecord(lease, end)),
+      issued: (lease: LeaseOf) => journal.record(leaseIssueRecord(lease)),
+      revoked: (lease, end: Revoked) => journal.record(leaseRevokeRecord(lease, end)),
       problem: (lease, failed: RevokeFailed) => journal.append(leaseProblemRecord(lease, failed)),
     }),
   })

@@ -100,22 +100,29 @@ export class Administration {
    */
   async removeRole(name: string): Promise<void> {
     await this.#connection.connected(preparing, async (client) => {
+      // A database's owner can set another one for us, with a pg_roles in which nobody is ever found, or
+      // functions that would run with our rights. Creation statements may rely on what is set there.
+      await client.query('set search_path = pg_catalog')
       const found = await client.query<{ superuser: boolean }>(
         `select (select rolsuper from pg_roles where rolname = current_user) as superuser
            from pg_roles where rolname = $1`,
         [name],
       )
       const [administrator] = found.rows
-      if (administrator === undefined) return
-      const role = escapeIdentifier(name)
-      // First the door, then the room: otherwise a client that reconnects at once outruns us.
-      await client.query(`alter role ${role} nologin`)
-      // PostgreSQL 16 and later: whoever made a role may grant it, but does not have its rights yet,
-      // and without them may neither end its sessions nor touch what it owns. A superuser may anyway.
-      if (!administrator.superuser) await client.query(`grant ${role} to current_user`)
-      await endBackends(client, { role: name })
-      await inTransaction(client, [...this.#handOver(role), `drop role ${role}`])
+      if (administrator !== undefined) await this.#remove(client, name, administrator.superuser)
+      await client.query('reset search_path')
     })
+  }
+
+  async #remove(client: PoolClient, name: string, superuser: boolean): Promise<void> {
+    const role = escapeIdentifier(name)
+    // First the door, then the room: otherwise a client that reconnects at once outruns us.
+    await client.query(`alter role ${role} nologin`)
+    // PostgreSQL 16 and later: whoever made a role may grant it, but does not have its rights yet,
+    // and without them may neither end its sessions nor touch what it owns. A superuser may anyway.
+    if (!superuser) await client.query(`grant ${role} to current_user`)
+    await endBackends(client, { role: name })
+    await inTransaction(client, [...this.#handOver(role), `drop role ${role}`])
   }
 
   /** DROP OWNED after REASSIGN OWNED finds no objects any more, only privileges. Never CASCADE. */

@@ -66,6 +66,8 @@ export class NotIssued extends Error {
 
 /** One session's process on the target. */
 export interface Backend {
+  /** `host:port` of the configuration: each server counts for itself. */
+  readonly server: string
   readonly processId: number
   /**
    * How long ago its session was open; it began before, by as long as a login may take. Process ids are

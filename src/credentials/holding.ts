@@ -11,7 +11,7 @@ import type { LeaseOf } from './ports.ts'
 /** One session's part in a lease. */
 export interface Use {
   readonly lease: Lease
-  opened(processId: number): void
+  opened(backend: Pick<Backend, 'server' | 'processId'>): void
   released(): void
   refused(): boolean
   readonly remainingMs: number | undefined
@@ -23,6 +23,7 @@ const lingersMs = 30_000
 const leastMs = 3_000
 
 interface Seen {
+  readonly server: string
   readonly processId: number
   readonly openedAt: number
   leftAt: number | undefined
@@ -129,9 +130,9 @@ export class Holding implements LeaseOf {
     this.#uses++
     return {
       lease: this.lease,
-      opened: (processId) => {
+      opened: ({ server, processId }) => {
         this.#prune()
-        seen = { processId, openedAt: this.#clock.elapsed(), leftAt: undefined }
+        seen = { server, processId, openedAt: this.#clock.elapsed(), leftAt: undefined }
         this.#backends.push(seen)
       },
       released: () => {
@@ -154,7 +155,8 @@ export class Holding implements LeaseOf {
   get backends(): readonly Backend[] {
     this.#prune()
     const now = this.#clock.elapsed()
-    return this.#backends.map(({ processId, openedAt }) => ({
+    return this.#backends.map(({ server, processId, openedAt }) => ({
+      server,
       processId,
       openedMsAgo: now - openedAt,
     }))

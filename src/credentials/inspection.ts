@@ -35,6 +35,8 @@ export class Inspection {
           connectTimeoutMs,
           login,
           applicationName: 'pgwarden catalog',
+          // Not one that a database's owner has set for us, with functions that would run with our rights.
+          settings: [['search_path', 'pg_catalog']],
           connect,
           onProblem,
         }),

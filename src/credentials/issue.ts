@@ -57,7 +57,7 @@ export async function issue(
     of = { record, principal, role }
     // A revoke may have come between, and found nothing to revoke.
     if (!(await store.completeLease(record, clock.now()))) throw grantOver()
-    observer.issued(of, seconds())
+    await observer.issued(of, seconds())
     const { user, password, vaultLease } = issued
     const lease = { id, grantId: grant.id, user, password, vaultLease }
     return { record, lease, grant, engine, lifetime }

@@ -266,7 +266,10 @@ export class Leases {
       const holding = this.#holdings.get(id)
       if (holding === undefined) continue
       holding.lose()
-      this.#drop(holding)
+      // Of a role that others use as well only we know our backends: nobody else has ended those.
+      const at = this.#options.clock.elapsed()
+      if (holding.engine.roles === 'shared') holding.mustGoSince ??= { reason: 'gone', at }
+      else this.#drop(holding)
     }
   }
 

@@ -21,7 +21,7 @@ export interface MonitorOptions {
   readonly connectTimeoutMs: number
   /** Asked for each new connection. */
   readonly login: () => Promise<AdministrativeLogin>
-  /** All of the target, each with a way to itself alone. `name` is for the log. */
+  /** All of the target, each with a way to itself alone. `name`: its `host:port`. */
   readonly servers: readonly { readonly name: string; readonly connect: Connect }[]
   /** How long to wait for what takes a moment: a rollback, and a DROP ROLE on its way to a standby. */
   readonly patienceMs?: number
@@ -71,8 +71,9 @@ export class Monitor {
    * Resolves when none is left on any. @throws Failure whose cause says what is left, and where.
    */
   endBackends(role: string, only?: readonly Backend[]): Promise<void> {
-    return this.#everywhere('the sessions of a revoked login were not all ended on', (client) =>
-      this.#end(client, role, only),
+    return this.#everywhere(
+      'the sessions of a revoked login were not all ended on',
+      (client, server) => this.#end(client, role, on(server, only)),
     )
   }
 
@@ -82,8 +83,9 @@ export class Monitor {
    */
   confirmGone(role: string, roles: 'own' | 'shared', only?: readonly Backend[]): Promise<void> {
     const whose = roles === 'shared' ? (only ?? []) : only
-    return this.#everywhere('it was not confirmed that a revoked login is gone from', (client) =>
-      this.#confirm(client, role, roles === 'own', whose),
+    return this.#everywhere(
+      'it was not confirmed that a revoked login is gone from',
+      (client, server) => this.#confirm(client, role, roles === 'own', on(server, whose)),
     ).then(() => {
       this.#seen.delete(role)
     })
@@ -135,9 +137,14 @@ export class Monitor {
   }
 
   /** Side by side: a server that is away keeps nobody from ending what runs on the others. */
-  async #everywhere(what: string, work: (client: ClientBase) => Promise<void>): Promise<void> {
+  async #everywhere(
+    what: string,
+    work: (client: ClientBase, server: string) => Promise<void>,
+  ): Promise<void> {
     const results = await Promise.allSettled(
-      this.#servers.map(({ connection }) => connection.connected(what, work)),
+      this.#servers.map(({ name, connection }) =>
+        connection.connected(what, (client) => work(client, name)),
+      ),
     )
     const problems = results.flatMap((result, at) =>
       result.status === 'rejected' ? [{ at, reason: asFailure(result.reason) }] : [],
@@ -161,6 +168,14 @@ export class Monitor {
     const reason = cause instanceof Error ? cause.message : message
     return new Error(`${this.#servers[at]?.name}: ${reason}`, { cause })
   }
+}
+
+/** Another server has used the numbers of our processes for others'. */
+function on(
+  server: string,
+  backends: readonly Backend[] | undefined,
+): readonly Backend[] | undefined {
+  return backends?.filter((backend) => backend.server === server)
 }
 
 async function exists(client: ClientBase, role: string): Promise<boolean> {

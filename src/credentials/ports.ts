@@ -60,11 +60,13 @@ export interface RevokeFailed {
 
 /** Hears what becomes of leases. Seconds are how long it took. */
 export interface LeaseObserver {
-  issued(lease: LeaseOf, seconds: number): void
+  /** Rejects when that cannot be put on record; then it must not be used. */
+  issued(lease: LeaseOf, seconds: number): Promise<void>
   issueFailed(lease: LeaseOf, seconds: number, error: unknown): void
   renewed(lease: LeaseOf, seconds: number): void
   renewFailed(lease: LeaseOf, seconds: number, error: unknown): void
-  revoked(lease: LeaseOf, end: Revoked): void
+  /** Before the store knows. Rejects when that cannot be put on record; then it is to be told again. */
+  revoked(lease: LeaseOf, end: Revoked): Promise<void>
   /** It may be in force still; it will be tried again. */
   revokeFailed(lease: LeaseOf, problem: RevokeFailed): void
   /** What this process holds now. */

@@ -72,9 +72,16 @@ export class Revocations {
     }
   }
 
-  /** Somebody else has ended these. */
+  /** Somebody else has ended these, as far as anybody else could: our backends of a shared role only we know. */
   forget(ids: Iterable<string>): void {
-    for (const id of ids) this.#jobs.delete(id)
+    for (const id of ids) {
+      const record = this.#jobs.get(id)?.ending.lease.record
+      if (record !== undefined && !this.#isShared(record)) this.#jobs.delete(id)
+    }
+  }
+
+  #isShared({ target, engine }: LeaseRecord): boolean {
+    return this.#options.targets.get(target)?.engineOf(engine)?.roles === 'shared'
   }
 
   /** Resolves when no attempt is under way. */
@@ -115,9 +122,10 @@ export async function revoke(
     const target = targets.get(record.target)
     if (target === undefined) throw unmanaged(record)
     const result = await endLogin(record, target, backends)
-    await store.endLease(record.id, result)
     const took = { seconds: seconds(startedAt), sinceNoticed: seconds(noticedAt) }
-    observer.revoked(lease, { reason, result, ...took })
+    // Recorded first: of what has ended in the store nobody would tell any more.
+    await observer.revoked(lease, { reason, result, ...took })
+    await store.endLease(record.id, result)
   } catch (error) {
     observer.revokeFailed(lease, { reason, seconds: seconds(startedAt), attempts, error })
     throw error

@@ -26,6 +26,8 @@ const beatEveryMs = 5_000
 const silentMs = 60_000
 /** For the holder of a lease whose grant is over: it has clients to tell. */
 const holderFirstMs = 10_000
+/** For those who have the target in their configuration: whoever has not could only fail before them. */
+const knowingFirstMs = 60_000
 
 export class Sweep {
   readonly #options: SweepOptions
@@ -114,14 +116,21 @@ export class Sweep {
     const own = new Set(held())
     const steady = this.#steadySince !== undefined && now - this.#steadySince >= silentMs
     const noticed = new Map<string, number>()
-    const ripe = stale.filter(({ record: { id }, reason }) => {
+    const ripe = stale.filter(({ record, reason }) => {
+      const { id } = record
       if (own.has(id)) return false
       const since = this.#noticed.get(id) ?? now
       noticed.set(id, since)
-      return reason === 'abandoned' ? steady : now - since >= holderFirstMs
+      const othersFirstMs = reason === 'abandoned' ? 0 : holderFirstMs
+      const firstMs = this.#knows(record) ? othersFirstMs : knowingFirstMs
+      return (steady || reason !== 'abandoned') && now - since >= firstMs
     })
     this.#noticed = noticed
     return ripe
+  }
+
+  #knows({ target, engine }: LeaseRecord): boolean {
+    return this.#options.targets.get(target)?.engineOf(engine) !== undefined
   }
 
   /** Targets side by side, one lease after the other in each: a dead target does not hold up the rest. */

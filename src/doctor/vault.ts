@@ -66,8 +66,7 @@ export async function* examineVault(
     const ask = () => patient.read('auth/token/lookup-self')
     yield* tokenFindings(patient, await within(surgery, 'logging in to Vault', questionLimit, ask))
   } catch (error) {
-    const advice = loginAdvice[patient.method] ?? ''
-    yield fail(subject, error, `${advice} (The policy must allow to read auth/token/lookup-self.)`)
+    yield fail(subject, error, `${loginAdvice[patient.method] ?? ''} ${lookupAdvice}`.trim())
     return 'broken'
   }
   yield* examineRights(patient, surgery)
@@ -107,6 +106,8 @@ async function examineServer(
     ]
   }
 }
+
+const lookupAdvice = '(Refused at auth/token/lookup-self: the policy lacks that path.)'
 
 const loginAdvice: Readonly<Record<string, string>> = {
   token: 'Give it a token that is good: vault token lookup tells of one.',

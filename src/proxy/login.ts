@@ -7,7 +7,12 @@ import type { Authorization } from '../access/authorization.ts'
 import type { Claim } from '../access/claim.ts'
 import type { Proof } from '../access/login.ts'
 import type { Journal } from '../audit/journal.ts'
-import { type ClientCertificate, type Login, loginRecord } from '../audit/record.ts'
+import {
+  type ClientCertificate,
+  journalCheckRecord,
+  type Login,
+  loginRecord,
+} from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
@@ -152,6 +157,8 @@ async function open(
       ]),
       password: lease.password,
     })
+  // Without a journal there will be no session: then nobody has to be bothered for a login.
+  if (!deps.journal.healthy) await deps.journal.record(journalCheckRecord())
   const { use, upstream } = await loggedInUpstream(deps.credentials, grant, connect)
   try {
     return {
@@ -182,7 +189,7 @@ async function loggedInUpstream(
   const use = await credentials.acquire(grant)
   try {
     const upstream = await connect(use)
-    use.opened(upstream.processId)
+    use.opened(upstream)
     return { use, upstream }
   } catch (error) {
     const refused = error instanceof Failure && error.code === 'login_refused'

@@ -26,6 +26,8 @@ export interface Target {
 /** An open session on a target. */
 export interface Upstream {
   readonly socket: import('node:net').Socket
+  /** Which of the target's. */
+  readonly server: string
   readonly processId: number
   readonly cancelKey: Buffer
   readonly greeting: Buffer
@@ -114,7 +116,7 @@ export interface RevocationSource {
 export interface LeaseUse {
   readonly lease: Lease
   /** The session's backend, which must be gone when the lease is revoked. */
-  opened(processId: number): void
+  opened(backend: Pick<Upstream, 'server' | 'processId'>): void
   /** When the session is over, or was never opened. Later calls do nothing. */
   released(): void
   /**

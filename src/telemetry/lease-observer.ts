@@ -35,15 +35,15 @@ export function leaseObserver<L extends Lease, R extends Revoked, F extends Revo
   metrics: LeaseMetrics,
   log: Log,
   audit: {
-    readonly issued: (lease: L) => void
-    readonly revoked: (lease: L, end: R) => void
+    readonly issued: (lease: L) => Promise<unknown>
+    readonly revoked: (lease: L, end: R) => Promise<unknown>
     readonly problem: (lease: L, problem: F) => void
   },
 ) {
   return {
-    issued: (lease: L, seconds: number): void => {
+    issued: async (lease: L, seconds: number): Promise<void> => {
+      await audit.issued(lease)
       metrics.operation(lease.record.engine, 'issue', 'ok', seconds)
-      audit.issued(lease)
       log.info(said(lease), 'lease issued')
     },
     issueFailed: (lease: L, seconds: number, error: unknown): void => {
@@ -58,12 +58,12 @@ export function leaseObserver<L extends Lease, R extends Revoked, F extends Revo
       metrics.operation(lease.record.engine, 'renew', 'failed', seconds)
       log.warn({ ...said(lease), err: error }, 'a lease could not be renewed')
     },
-    revoked: (lease: L, end: R): void => {
+    revoked: async (lease: L, end: R): Promise<void> => {
+      await audit.revoked(lease, end)
       const { engine, target } = lease.record
       const { reason, result, seconds, sinceNoticed } = end
       metrics.operation(engine, 'revoke', 'ok', seconds)
       metrics.revoked(target, result, sinceNoticed)
-      audit.revoked(lease, end)
       log.info({ ...said(lease), reason, result, seconds: sinceNoticed }, 'lease revoked')
     },
     revokeFailed: (lease: L, problem: F): void => {

@@ -16,6 +16,8 @@ import { attempts, type Encryption, openTransport, type PreparedServer } from '.
 export interface Upstream {
   /** Paused; nothing of ours reads from it. */
   readonly socket: net.Socket
+  /** Which of the target's, as `host:port` of the configuration. */
+  readonly server: string
   readonly processId: number
   /** The server's own cancel key. Empty when it sent none. */
   readonly cancelKey: Buffer
@@ -93,6 +95,7 @@ async function attempt(
       fitness: fitting,
       upstream: {
         socket,
+        server: `${server.host}:${server.port}`,
         processId,
         cancelKey,
         greeting,

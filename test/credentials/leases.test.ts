@@ -96,6 +96,21 @@ describe('a lease', () => {
     expect(rig.engine.heard('revoke')).toEqual([])
   })
 
+  it('is revoked at once when it cannot be put on record, and ended when that can be', async () => {
+    const rig = new LeaseRig()
+    const leases = rig.process()
+    rig.unrecorded = true
+    const grant = rig.grant()
+    await expect(leases.acquire(grant)).rejects.toMatchObject({ code: 'journal_unavailable' })
+    await settled()
+    expect(rig.engine.alive.size).toBe(0)
+    expect(rig.store.open, 'or nobody would ever say that it has ended').toHaveLength(1)
+    rig.unrecorded = false
+    await rig.pass(leases, 2_000)
+    expect(rig.store.open).toEqual([])
+    expect(rig.heard.filter((each) => each.startsWith('revoked'))).toHaveLength(1)
+  })
+
   it('is revoked at once when it cannot be written down by its name', async () => {
     const rig = new LeaseRig()
     const leases = rig.process()
@@ -384,7 +399,7 @@ describe('the password of a role that others use as well', () => {
     const leases = rig.process()
     const grant = rig.grant()
     const use = await leases.acquire(grant)
-    use.opened(7)
+    use.opened({ server: 'db:5432', processId: 7 })
     await rig.pass(leases, 59_000)
     await rig.pass(leases, 30_000)
     expect(use.remainingMs).toBeUndefined()
@@ -406,9 +421,9 @@ describe('the password of a role that others use as well', () => {
     const leases = rig.process()
     const grant = rig.grant()
     const [gone, left, live] = await Promise.all([1, 2, 3].map(() => leases.acquire(grant)))
-    gone?.opened(1)
-    left?.opened(2)
-    live?.opened(3)
+    gone?.opened({ server: 'db:5432', processId: 1 })
+    left?.opened({ server: 'db:5432', processId: 2 })
+    live?.opened({ server: 'db:5432', processId: 3 })
     gone?.released()
     await rig.pass(leases, 20_000)
     left?.released()
@@ -547,6 +562,28 @@ describe('the end of a grant', () => {
     expect(rig.engine.alive.size).toBe(0)
   })
 
+  it('on a shared role is not left alone because another process has closed the record', async () => {
+    const rig = new LeaseRig()
+    rig.engine.roles = 'shared'
+    const [holder, other] = [rig.process(), rig.process()]
+    const grant = rig.grant()
+    const use = await holder.acquire(grant)
+    use.opened({ server: 'db:5432', processId: 11 })
+    await rig.beat([holder, other], 25)
+    use.released()
+    rig.monitor.failing = new Failure('cannot_connect_now', { message: 'a session is left' })
+    rig.store.revoke(grant)
+    await holder.endGrant(grant.id).catch(() => undefined)
+    await rig.beat([holder, other], 20)
+    expect(rig.store.open, 'the other could see nothing of it').toEqual([])
+    rig.monitor.failing = undefined
+    rig.engine.asked.length = 0
+    await rig.pass(holder, 60_000)
+    expect(rig.engine.heard('end')).toEqual([expect.stringMatching(/^end login_1 11@-/)])
+    await rig.beat([holder, other], 10)
+    expect(rig.engine.heard('end')).toEqual([])
+  })
+
   it('catches one that was issued before the revoke was known and is not used yet', async () => {
     const rig = new LeaseRig()
     const { wait, open } = gate()
@@ -648,6 +685,22 @@ describe('the leases of a process that was killed', () => {
     expect(rig.engine.heard('revoke')).toHaveLength(1)
   })
 
+  it('are left to those who know the target, while there are any', async () => {
+    const rig = new LeaseRig()
+    const dead = rig.process()
+    await dead.acquire(rig.grant())
+    const [stranger, knowing] = [rig.process(false), rig.process()]
+    await rig.beat([stranger, knowing], 80)
+    expect(rig.heard.filter((each) => each.startsWith('revoke'))).toEqual([
+      expect.stringMatching(/^revoked abandoned confirmed/),
+    ])
+    await rig.process().acquire(rig.grant())
+    await rig.beat([stranger], 140)
+    expect(rig.heard.at(-1), 'and nobody is silent about those that nobody knows').toBe(
+      'revoke failed abandoned 1',
+    )
+  })
+
   it('of which it was never told by name are closed when they must have ended', async () => {
     const rig = new LeaseRig()
     rig.engine.issuing = () => new Promise(() => undefined)
@@ -677,6 +730,20 @@ describe('an outage of the store', () => {
     expect(rig.engine.alive.size).toBe(2)
     expect(uses.map(({ remainingMs }) => remainingMs)).toEqual([undefined, undefined])
     expect(rig.problems.length).toBeGreaterThan(0)
+  })
+
+  it('leaves nobody on a shared role when others have closed the record meanwhile', async () => {
+    const rig = new LeaseRig()
+    rig.engine.roles = 'shared'
+    const leases = rig.process()
+    const use = await leases.acquire(rig.grant())
+    use.opened({ server: 'db:5432', processId: 11 })
+    for (const row of rig.store.rows.values()) row.endedAs = 'unconfirmed'
+    await leases.sweep()
+    expect(use.remainingMs).toBe(0)
+    use.released()
+    await settled()
+    expect(rig.engine.heard('end')).toEqual([expect.stringMatching(/^end login_1 11@-/)])
   })
 
   it('does not end sessions, and a process that was away for too long knows that its leases are gone', async () => {

@@ -194,9 +194,17 @@ describe('a dynamic role', () => {
   it.each([
     ['no lease', { leaseId: '' }],
     ['no life', { leaseMs: 0 }],
+    ['a lease that would fill every record', { leaseId: 'x'.repeat(100_000) }],
+    ['a lease that no store takes', { leaseId: 'database/creds/shop-ro/\0' }],
   ])('with %s is refused', async (_, more) => {
     const { issue } = setUp({ 'database/creds/shop-ro': { ...creds, ...more } })
     expect(await refusal(issue('read_only'))).toBeInstanceOf(NotIssued)
+  })
+
+  it('is not taken for ended by a renewal whose answer says nothing', async () => {
+    const { credentials } = setUp({ 'sys/leases/renew': {} })
+    const renewal = credentials.engineFor('read_only').renew(record, start + hour)
+    expect(await refusal(renewal)).toBeInstanceOf(VaultProblem)
   })
 
   it('whose answer was lost may have been made all the same', async () => {

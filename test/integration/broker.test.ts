@@ -338,6 +338,26 @@ describe.each([
     await client.end()
   })
 
+  it("looks at the server's own catalog, whatever the database's owner has put before it", async () => {
+    const grant = await newStoredGrant()
+    await direct.query(`
+      create schema blindfold;
+      grant usage on schema blindfold to public;
+      create view blindfold.pg_roles as select * from pg_catalog.pg_roles where false;
+      grant select on all tables in schema blindfold to public;
+      alter database "${database.name}" set search_path = blindfold, pg_catalog`)
+    try {
+      const ending = broker({ superuser })
+      await acquired(ending, grant)
+      await ending.endGrant(grant.id)
+      expect(await rolesOf(grant)).toEqual([])
+    } finally {
+      await direct.query(`
+        alter database "${database.name}" reset search_path;
+        drop schema blindfold cascade`)
+    }
+  })
+
   it('drops what was made, where it is configured so', async () => {
     const grant = await newStoredGrant()
     const dropping = broker({ superuser, owned: 'drop' })

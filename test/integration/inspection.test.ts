@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, expect, inject, it } from 'vitest'
 import { Inspection } from '../../src/credentials/inspection.ts'
 import { Secret } from '../../src/secret.ts'
-import { type FreshDatabase, freshDatabase } from '../support/databases.ts'
+import { connectedTo, type FreshDatabase, freshDatabase } from '../support/databases.ts'
 import { connectorTo, serverAt } from '../support/upstream.ts'
 
 const never = new AbortController().signal
@@ -56,6 +56,14 @@ it('is done in one read-only transaction', async () => {
     never,
   )
   await expect(looked).rejects.toMatchObject({ cause: { code: '25006' } })
+})
+
+it("calls the server's own functions, whatever the database's owner has put before them", async () => {
+  await connectedTo(database.url, (client) =>
+    client.query(`alter database "${database.name}" set search_path = public, pg_catalog`),
+  )
+  const rows = await inspection().inspect('shop', (query) => query('show search_path'), never)
+  expect(rows).toEqual([{ search_path: 'pg_catalog' }])
 })
 
 it('ends when it is broken off, and does not keep the proxy from stopping', async () => {

@@ -81,6 +81,7 @@ async function newRole(more = ''): Promise<void> {
 
 /** A session of the role, and its process. */
 async function session(): Promise<{
+  readonly server: string
   readonly processId: number
   readonly ended: Promise<unknown>
 }> {
@@ -92,7 +93,7 @@ async function session(): Promise<{
   const ended = new Promise((resolve) => client.on('error', resolve))
   await client.connect()
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-  return { processId: rows[0]?.pid ?? 0, ended }
+  return { server: `server:${serverPort()}`, processId: rows[0]?.pid ?? 0, ended }
 }
 
 async function running(): Promise<number[]> {
@@ -132,17 +133,27 @@ describe('ending the sessions of a login', () => {
     await newRole()
     const ours = await session()
     const theirs = await session()
-    await monitorAs(logins.able).endBackends(role, [{ processId: ours.processId, openedMsAgo: 0 }])
+    await monitorAs(logins.able).endBackends(role, [{ ...ours, openedMsAgo: 0 }])
     expect(await running()).toEqual([theirs.processId])
   })
 
   it('ends of a shared role no session that only has the number of one of ours', async () => {
     await newRole()
-    const { processId } = await session()
+    const { server, processId } = await session()
     const monitor = monitorAs(logins.able)
-    await monitor.endBackends(role, [{ processId, openedMsAgo: 3_600_000 }])
+    await monitor.endBackends(role, [{ server, processId, openedMsAgo: 3_600_000 }])
     expect(await running()).toEqual([processId])
-    await monitor.confirmGone(role, 'shared', [{ processId, openedMsAgo: 3_600_000 }])
+    await monitor.confirmGone(role, 'shared', [{ server, processId, openedMsAgo: 3_600_000 }])
+  })
+
+  it('ends of a shared role no session that has on its server the number of ours on another', async () => {
+    await newRole()
+    const { processId } = await session()
+    const ours = [{ server: 'server:5433', processId, openedMsAgo: 0 }]
+    const monitor = monitorAs(logins.able)
+    await monitor.endBackends(role, ours)
+    expect(await running()).toEqual([processId])
+    await monitor.confirmGone(role, 'shared', ours)
   })
 
   it('is nothing to do where none runs, and may be done again', async () => {
@@ -171,11 +182,11 @@ describe('ending the sessions of a login', () => {
 
   it('says which right the monitoring login lacks', async () => {
     await newRole()
-    const { processId } = await session()
+    const { server, processId } = await session()
     expect(await causeOf(monitorAs(logins.powerless).endBackends(role))).toContain(
       'grant pg_signal_backend to it',
     )
-    const only = [{ processId, openedMsAgo: 0 }]
+    const only = [{ server, processId, openedMsAgo: 0 }]
     const blind = monitorAs(logins.blind)
     expect(await causeOf(blind.endBackends(role, only))).toContain('grant pg_read_all_stats to it')
     // What it cannot see it does not take for gone.

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect, promisify } from 'node:util'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
@@ -42,7 +43,11 @@ async function fakeVault(options: FakeVaultOptions = {}): Promise<FakeVault> {
   return fake
 }
 
-function client(fake: FakeVault, settings: Partial<VaultSettings> = {}): Vault {
+function client(
+  fake: FakeVault,
+  settings: Partial<VaultSettings> = {},
+  breaker: (isOpen: boolean) => unknown = () => {},
+): Vault {
   const vault = openVault(
     {
       addresses: [fake.address],
@@ -55,7 +60,7 @@ function client(fake: FakeVault, settings: Partial<VaultSettings> = {}): Vault {
     },
     {
       clock: systemClock,
-      observer: { asked: () => {}, breaker: () => {}, tokenEnds: () => {}, problem: () => {} },
+      observer: { asked: () => {}, breaker, tokenEnds: () => {}, problem: () => {} },
     },
   )
   ends.push(() => vault.stop())
@@ -295,6 +300,35 @@ describe('a Vault in trouble', () => {
     expect(Date.now() - startedAt).toBeLessThan(3_000)
     expect(await underWay).toMatchObject({ kind: 'unreachable' })
   })
+
+  it('serves logins to other databases while one hangs, however many wait for that one', async () => {
+    const fake = await fakeVault()
+    const changes: boolean[] = []
+    const vault = client(fake, { timeoutMs: 500, waitForMs: 0 }, (isOpen) => changes.push(isOpen))
+    fake.trouble(hang, { path: /^database\/creds\/dead/ })
+    const crowd = Array.from({ length: 100 }, () => problemOf(vault.read('database/creds/dead')))
+    await sleep(250)
+    expect(await vault.read(creds)).toMatchObject({ renewable: true })
+    const kinds = (await Promise.all(crowd)).map(({ kind }) => kind)
+    expect(new Set(kinds)).toEqual(new Set(['failing', 'throttled']))
+    expect(await vault.read(creds)).toMatchObject({ renewable: true })
+    expect(changes).toEqual([])
+  })
+
+  it('is asked for logins while a thousand leases on another database cannot be revoked', async () => {
+    const fake = await fakeVault()
+    const changes: boolean[] = []
+    const vault = client(fake, { timeoutMs: 500, waitForMs: 0 }, (isOpen) => changes.push(isOpen))
+    fake.trouble(hang, { path: /^sys\/leases\/revoke/ })
+    const crowd = Array.from({ length: 1_000 }, (_, at) =>
+      problemOf(vault.write('sys/leases/revoke', { lease_id: `database/creds/dead/${at}` })),
+    )
+    await sleep(250)
+    expect(await vault.read(creds)).toMatchObject({ renewable: true })
+    await Promise.all(crowd)
+    expect(changes).toEqual([])
+    expect(fake.connections).toBeLessThan(40)
+  })
 })
 
 describe('TLS towards Vault', () => {
@@ -326,6 +360,35 @@ describe('TLS towards Vault', () => {
       expect(problem.message).toMatch(/certificate/)
     }
     expect(fake.received).toEqual([])
+  })
+
+  it('prints neither token nor key, whatever NODE_DEBUG says', async () => {
+    const ours = await certify('pgwarden', { by: authority })
+    const fake = await fakeVault({ tls: { ...server, clientCa: authority.certificate } })
+    const token = fake.state.newToken()
+    const program = `
+      import { openTransport } from './src/credentials/vault/transport.ts'
+      import { Secret } from './src/secret.ts'
+      const { ca, certificate, key, url, token } = JSON.parse(process.env.GIVEN)
+      const client = { certificate, key: new Secret(key) }
+      const transport = openTransport({ ca, serverName: undefined, client })
+      const { status } = await transport.send({
+        ...{ method: 'GET', url: new URL(url), headers: { 'X-Vault-Token': token } },
+        ...{ body: undefined, connectMs: 5_000, timeoutMs: 5_000, signal: undefined },
+      })
+      transport.close()
+      console.log('status', status)`
+    const url = `${fake.address}/v1/auth/token/lookup-self`
+    const given = JSON.stringify({ ca: authority.certificate, ...ours, url, token })
+    const { stdout, stderr } = await run(
+      process.execPath,
+      ['--import', './test/support/typescript-loader.mjs', '--input-type=module', '-e', program],
+      { env: { ...process.env, NODE_DEBUG: 'http,https,tls,net,stream', GIVEN: given } },
+    )
+    expect(stdout).toContain('status 200')
+    expect(stderr).toContain('HTTP')
+    expect(stdout + stderr).not.toContain(token)
+    expect(stdout + stderr).not.toContain('PRIVATE KEY')
   })
 
   it('checks the name: the host of the address, or the one that is written', async () => {

@@ -64,7 +64,7 @@ class Logins {
     const password = new Secret('x')
     return {
       lease: { id: 'l1', grantId: 'g1', user, password, vaultLease: undefined },
-      opened: (processId) => this.happened.push(`${user} opened by ${processId}`),
+      opened: ({ processId }) => this.happened.push(`${user} opened by ${processId}`),
       released: () => this.happened.push(`${user} released`),
       refused: () => {
         this.happened.push(`${user} refused`)
@@ -119,6 +119,7 @@ async function login(
         if (!logins.accepts(startup.get('user'))) return Promise.reject(logins.failure)
         return Promise.resolve({
           socket: new Socket(),
+          server: 'db:5432',
           processId: 1,
           cancelKey: Buffer.alloc(4),
           greeting: Buffer.alloc(0),

@@ -20,13 +20,14 @@ import { Failure } from '../../src/errors.ts'
 import { Secret } from '../../src/secret.ts'
 
 const nothing = (): void => undefined
+const told = async (): Promise<void> => undefined
 
 export const silentObserver: LeaseObserver = {
-  issued: nothing,
+  issued: told,
   issueFailed: nothing,
   renewed: nothing,
   renewFailed: nothing,
-  revoked: nothing,
+  revoked: told,
   revokeFailed: nothing,
   held: nothing,
   orphaned: nothing,
@@ -266,8 +267,11 @@ export class LeaseRig {
   share: 'grant' | 'session' = 'grant'
   unusedTimeoutMs: number | undefined
   orphans = 0
+  /** Nothing can be put on record. */
+  unrecorded = false
 
-  process(): Leases {
+  /** `knowing`: it has the target in its configuration. */
+  process(knowing = true): Leases {
     const { engine, monitor, monitored, share, unusedTimeoutMs } = this
     const target: TargetCredentials = {
       engineFor: (role) => {
@@ -280,18 +284,18 @@ export class LeaseRig {
       unusedTimeoutMs,
     }
     return new Leases({
-      targets: new Map([['shop', target]]),
+      targets: new Map(knowing ? [['shop', target]] : []),
       store: this.store,
       clock: this.clock,
       instance: randomId(),
       observer: {
         ...silentObserver,
-        issued: () => this.heard.push('issued'),
+        issued: () => this.#record('issued'),
         issueFailed: () => this.heard.push('issue failed'),
         renewed: () => this.heard.push('renewed'),
         renewFailed: () => this.heard.push('renew failed'),
         revoked: (_, { reason, result, sinceNoticed }) =>
-          this.heard.push(`revoked ${reason} ${result} ${sinceNoticed}`),
+          this.#record(`revoked ${reason} ${result} ${sinceNoticed}`),
         revokeFailed: (_, { reason, attempts }) =>
           this.heard.push(`revoke failed ${reason} ${attempts}`),
         orphaned: (count) => {
@@ -300,6 +304,11 @@ export class LeaseRig {
         problem: (error) => this.problems.push(error),
       },
     })
+  }
+
+  async #record(what: string): Promise<void> {
+    if (this.unrecorded) throw new Failure('journal_unavailable', { message: 'disk full' })
+    this.heard.push(what)
   }
 
   grant(forMs = 3_600_000, role = 'read_only'): Grant {

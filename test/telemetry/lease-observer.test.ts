@@ -34,8 +34,8 @@ function observed() {
     child: () => log,
   }
   const observer = leaseObserver(metrics.leases, log, {
-    issued: () => audited.push('issued'),
-    revoked: (_, { result }) => audited.push(result),
+    issued: async () => audited.push('issued'),
+    revoked: async (_, { result }) => audited.push(result),
     problem: (_, { attempts }) => audited.push(attempts),
   })
   return { observer, metrics, lines, audited }
@@ -57,7 +57,7 @@ describe('a revocation', () => {
 
   it('is timed from when it was known that it had to be', async () => {
     const { observer, metrics, audited } = observed()
-    observer.revoked(lease, {
+    await observer.revoked(lease, {
       reason: 'grant_over',
       result: 'confirmed',
       seconds: 0.2,

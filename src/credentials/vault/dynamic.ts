@@ -83,6 +83,8 @@ export class VaultDynamic implements Engine {
         lease_id: leaseOf(record),
         increment,
       })
+      // What ends a lease says so: of an answer without a life its sessions must not die.
+      if (leaseMs <= 0) throw unusable('sys/leases/renew', 'no "lease_duration"')
       return now + leaseMs
     } catch (error) {
       if (error instanceof VaultProblem && error.kind === 'missing') {
@@ -101,6 +103,8 @@ export class VaultDynamic implements Engine {
   async #loginOf(path: string, answer: VaultResponse): Promise<DatabaseLogin> {
     try {
       if (answer.leaseId === '') throw unusable(path, 'no lease: is this a database mount?')
+      if (!/^\P{Cc}{1,1000}$/u.test(answer.leaseId))
+        throw unusable(path, 'no "lease_id" to be kept')
       if (answer.leaseMs <= 0) throw unusable(path, 'a lease without a life')
       return databaseLogin(path, answer.data)
     } catch (error) {

@@ -77,10 +77,11 @@ function meaning(status: number, body: string): readonly [VaultProblemKind, unan
   switch (status) {
     case 400:
       return [goneLeases.some((phrase) => body.includes(phrase)) ? 'missing' : 'invalid']
+    // A gateway that says so knows neither our token nor our leases.
     case 403:
-      return ['denied']
+      return [isVaults(body) ? 'denied' : 'unreachable']
     case 404:
-      return ['missing']
+      return [isVaults(body) ? 'missing' : 'unreachable']
     // A standby that forwards nothing names the active server. We follow nobody: the token would go along.
     case 301:
     case 302:
@@ -107,6 +108,10 @@ function meaning(status: number, body: string): readonly [VaultProblemKind, unan
       // Some versions say so with 500. Asked again like any other 500, they would lock us out.
       return [refusedLogins.some((phrase) => body.includes(phrase)) ? 'denied' : 'failing']
   }
+}
+
+function isVaults(body: string): boolean {
+  return body.startsWith('{')
 }
 
 const noActiveNode = 'local node not active'

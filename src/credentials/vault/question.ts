@@ -127,7 +127,7 @@ function parsed(text: string, where: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new VaultProblem('failing', `${where}: the answer is no JSON; is this a Vault?`)
+    throw unreadable(where, 'no JSON')
   }
 }
 
@@ -145,7 +145,7 @@ function encodedPath(path: string): string {
 
 function answerOf(answer: unknown, where: string): Answer {
   if (!isRecord(answer)) {
-    throw new VaultProblem('failing', `${where}: the answer is no object; is this a Vault?`)
+    throw unreadable(where, 'no object')
   }
   const { data, lease_id, lease_duration, renewable, auth } = answer
   return {
@@ -155,6 +155,12 @@ function answerOf(answer: unknown, where: string): Answer {
     renewable: renewable === true,
     auth: isRecord(auth) ? authOf(auth) : undefined,
   }
+}
+
+/** A success all the same: asked again, it might be a second lease. */
+function unreadable(where: string, what: string): VaultProblem {
+  const message = `${where}: the answer is ${what}; is this a Vault?`
+  return new VaultProblem('failing', message, { unanswered: true })
 }
 
 function authOf({ client_token, lease_duration, renewable }: Record<string, unknown>): Auth {

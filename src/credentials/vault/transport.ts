@@ -45,10 +45,9 @@ export interface Transport {
 
 /** Lists of leases apart, which nobody asks for here, no answer of Vault comes near it. */
 const longestBody = 1024 * 1024
-/** Logins come in crowds; Vault should not see one connection for each. */
+/** How many there are at a time is seen to in lanes.ts: here a question would wait for its time to be over. */
 const pool: http.AgentOptions = {
   keepAlive: true,
-  maxSockets: 16,
   maxFreeSockets: 4,
   // Shorter than what servers and balancers give an idle connection: none is used that is being closed.
   timeout: 15_000,
@@ -71,12 +70,15 @@ export function tlsOptions({ ca, serverName, client }: VaultTls): https.AgentOpt
   try {
     // OpenSSL passes over what is no certificate: a file without one would trust nobody, and say nothing.
     if (ca !== undefined) new X509Certificate(ca)
-    const options: https.AgentOptions = {
-      minVersion: 'TLSv1.2',
+    return {
+      // Not the key itself: where NODE_DEBUG says so, Node prints what an agent and a request are made with.
+      secureContext: tls.createSecureContext({
+        minVersion: 'TLSv1.2',
+        ...(ca === undefined ? {} : { ca }),
+        ...(client === undefined ? {} : { cert: client.certificate, key: client.key.reveal() }),
+      }),
       // Said, because NODE_TLS_REJECT_UNAUTHORIZED=0 is the default of whoever does not.
       rejectUnauthorized: true,
-      ...(ca === undefined ? {} : { ca }),
-      ...(client === undefined ? {} : { cert: client.certificate, key: client.key.reveal() }),
       ...(serverName === undefined
         ? {}
         : {
@@ -86,8 +88,6 @@ export function tlsOptions({ ca, serverName, client }: VaultTls): https.AgentOpt
               tls.checkServerIdentity(serverName, certificate),
           }),
     }
-    tls.createSecureContext(options)
-    return options
   } catch (error) {
     throw new Failure('invalid_configuration', {
       message: 'the certificates for Vault cannot be used',
@@ -104,8 +104,10 @@ function send(request: HttpRequest, plain: http.Agent, secure: https.Agent): Pro
     signal?.throwIfAborted()
     let isSent = false
     const outgoing = isSecure
-      ? https.request(url, { method, headers, agent: secure })
-      : http.request(url, { method, headers, agent: plain })
+      ? https.request(url, { method, agent: secure })
+      : http.request(url, { method, agent: plain })
+    // Now, and not before: see secureContext.
+    for (const [name, value] of Object.entries(headers)) outgoing.setHeader(name, value)
 
     const finish = (settle: () => void): void => {
       clearTimeout(limit)

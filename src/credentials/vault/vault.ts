@@ -6,6 +6,7 @@
 import type { Clock } from '../../clock.ts'
 import { type AuthSettings, authentication } from './authentication.ts'
 import { Breaker } from './breaker.ts'
+import { Lanes } from './lanes.ts'
 import type { VaultObserver } from './observer.ts'
 import { patiently } from './patience.ts'
 import { failureOf, isOutage, VaultProblem } from './problem.ts'
@@ -57,7 +58,7 @@ export interface Vault {
    * throttled, failing) is tried again within the patience. What was sent and not answered is not: to
    * read credentials issues a lease, and it may have been issued. The problem is `unanswered` then, and
    * the caller decides. Takes at most the patience and, for the last attempt, the time of a question
-   * (and a second for a sign of life), twice where a login comes before it.
+   * (and a second for a sign of life), twice where a login or others' questions come before it.
    * @throws VaultProblem, or the reason of the signal.
    */
   read(path: string, patience?: Patience): Promise<VaultResponse>
@@ -87,7 +88,9 @@ export class VaultClient implements Vault {
   readonly #transport: Transport
   readonly #servers: Servers
   readonly #tokens: Tokens
+  readonly #timeoutMs: number
   readonly #waitForMs: number
+  readonly #lanes = new Lanes()
   readonly #breaker: Breaker
   #checking: Promise<void> | undefined
   #stopped: Promise<void> | undefined
@@ -100,6 +103,7 @@ export class VaultClient implements Vault {
     this.#clock = clock
     this.#random = random
     this.#transport = transport
+    this.#timeoutMs = timeoutMs
     this.#waitForMs = waitForMs
     this.#servers = new Servers({
       servers: addresses.map((address) => vaultServer(address, namespace, transport)),
@@ -113,8 +117,9 @@ export class VaultClient implements Vault {
       firstPauseMs: 1_000,
       longestPauseMs: 5_000,
       shows: (error) => {
-        // A login that is refused may have been so by a file that is not there.
-        if (!(error instanceof VaultProblem) || error.kind === 'unauthenticated') return 'nothing'
+        if (!(error instanceof VaultProblem)) return 'nothing'
+        // A login that is refused may have been so by a file that is not there; a crowd may be ours alone.
+        if (error.kind === 'unauthenticated' || error.kind === 'throttled') return 'nothing'
         return isOutage(error) ? 'dead' : 'alive'
       },
       refusal: notAskedAgain,
@@ -201,10 +206,18 @@ export class VaultClient implements Vault {
   }
 
   async #asked(question: Question, token: HeldToken): Promise<VaultResponse> {
-    const answer = await this.#servers.ask({ ...question, token: token.secret })
+    const answer = await this.#lanes.run(laneOf(question), this.#timeoutMs, question.signal, () =>
+      this.#servers.ask({ ...question, token: token.secret }),
+    )
     const { data, leaseId, leaseMs, renewable } = answer
     return { data, leaseId, leaseMs, renewable, token }
   }
+}
+
+/** What is asked of one role of Vault is done by one database. Its logins do not stand behind revocations. */
+function laneOf({ path, body = {} }: Question): string {
+  if (!('lease_id' in body) || typeof body.lease_id !== 'string') return path
+  return `${path} ${body.lease_id.slice(0, body.lease_id.lastIndexOf('/'))}`
 }
 
 function notAskedAgain(last: unknown): VaultProblem {

@@ -29,6 +29,8 @@ describe('an answer of Vault that is no success', () => {
     [504, '', 'unreachable'],
     [403, errors('permission denied'), 'denied'],
     [404, errors(), 'missing'],
+    [403, '<html>blocked by the firewall</html>', 'unreachable'],
+    [404, 'default backend - 404', 'unreachable'],
     [400, errors('lease not found'), 'missing'],
     [400, errors('invalid lease'), 'missing'],
     [400, errors('unknown role: shop-ro'), 'invalid'],

@@ -96,6 +96,17 @@ describe('a question through node-vault', () => {
     expect(await problemFrom(ask(read('secret/data/sys/health')))).toMatchObject({ kind: 'denied' })
   })
 
+  it.each(['<html>', '[]', '"ok"', '{"lease_id":'])(
+    'may have been obeyed when the answer is a success and reads %s',
+    async (body) => {
+      const { ask } = server({ status: 200, retryAfter: undefined, body })
+      expect(await problemFrom(ask(read('database/creds/shop-ro')))).toMatchObject({
+        kind: 'failing',
+        unanswered: true,
+      })
+    },
+  )
+
   it('takes 202 and 204 for a success', async () => {
     for (const code of [202, 204]) {
       const { ask } = server({ status: code, retryAfter: undefined, body: '' })
