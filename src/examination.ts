@@ -4,8 +4,10 @@
 import { readCertificate } from './certificates/files.ts'
 import { systemClock as clock } from './clock.ts'
 import { type Config, loadConfig, type TargetConfig } from './config/config.ts'
+import { isLoopback } from './config/values.ts'
 import type { VaultConfig } from './config/vault.ts'
 import { healthOf } from './credentials/vault/health.ts'
+import { unobserved } from './credentials/vault/observer.ts'
 import { openVault, type Vault } from './credentials/vault/vault.ts'
 import { examine, type Patient } from './doctor/doctor.ts'
 import { type Finding, fail, ok } from './doctor/finding.ts'
@@ -25,8 +27,6 @@ interface Examination {
   readonly onStep: (step: string) => void
 }
 
-const unheard = { asked: () => {}, breaker: () => {}, tokenEnds: () => {}, problem: () => {} }
-
 /** @throws Failure not_found when there is no such target. */
 export async function* examination(options: Examination): AsyncGenerator<Finding, void> {
   const { configFile, signal, onStep } = options
@@ -43,7 +43,7 @@ export async function* examination(options: Examination): AsyncGenerator<Finding
 
   const opened: { close(): Promise<void> }[] = []
   try {
-    const vault = config.vault && openVault(config.vault, { clock, observer: unheard })
+    const vault = config.vault && openVault(config.vault, { clock, observer: unobserved })
     if (vault !== undefined) opened.push({ close: () => vault.stop() })
     const targets = new Map(examined.map((target) => [target.name, target]))
     const connector = new Connector(targets, clock)
@@ -102,6 +102,7 @@ function vaultPatient(
     method: auth.method,
     servers: addresses.map((address) => ({
       address,
+      loopback: isLoopback(new URL(address).hostname),
       health: (signal) => healthOf(address, tls, signal),
     })),
     read: async (path) => (await vault.read(path)).data,

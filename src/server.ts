@@ -27,7 +27,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { type Config, loadConfig } from './config/config.ts'
 import { Leases } from './credentials/leases.ts'
 import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
-import type { VaultObserver } from './credentials/vault/observer.ts'
+import { unobserved } from './credentials/vault/observer.ts'
 import { openVault } from './credentials/vault/vault.ts'
 import { prepareDemo } from './demo/demo.ts'
 import { Failure } from './errors.ts'
@@ -55,13 +55,6 @@ import { packageVersion } from './version.ts'
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
 const snapshotWithin = 60_000
-/** Of a Vault that is asked once or twice: what matters comes back as the answer. */
-const unobserved: VaultObserver = {
-  asked: () => undefined,
-  breaker: () => undefined,
-  tokenEnds: () => undefined,
-  problem: () => undefined,
-}
 
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {

@@ -53,7 +53,8 @@ export function addDoctor(program: Command, context: Context): void {
   )
 }
 
-const subjectWidth = 32
+/** `target shop role read_limited_write`; what is longer moves its message alone. */
+const subjectWidth = 36
 
 function paragraph({ result, subject, message, advice }: Finding, style: Style): string {
   const about = printable(subject).padEnd(subjectWidth)

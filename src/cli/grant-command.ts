@@ -40,7 +40,7 @@ export function addGrant(program: Command, context: Context): void {
           const line = json === true ? JSON.stringify(grantJson(each)) : grantLine(each, terminal)
           await print(terminal.stdout, `${line}\n`)
         }
-        if (grants.length === 0) terminal.stderr.write('There is no such grant.\n')
+        if (grants.length === 0) terminal.stderr.write(nothing(all === true))
         if (more) terminal.stderr.write(`These are the newest ${grants.length}; there are more.\n`)
         return 0
       }),
@@ -125,7 +125,7 @@ function loginLine({ databaseRole, engine, ended }: RevokedLogin): string {
     case 'confirmed':
       return `${login}: gone, and seen to be gone`
     case 'unconfirmed':
-      return `${login}: revoked, but nobody could look whether it is gone: the target has no monitor`
+      return `${login}: revoked, but nobody could look whether its sessions are gone`
     case undefined:
       return `${login}: not known to be gone yet; it is tried again until it is`
   }
@@ -172,6 +172,12 @@ function grantJson(grant: GrantStanding): object {
     endsAt: new Date(endsAt).toISOString(),
     revokedAt: revokedAt === undefined ? undefined : new Date(revokedAt).toISOString(),
   }
+}
+
+function nothing(all: boolean): string {
+  return all
+    ? 'There is no grant.\n'
+    : 'Nobody has access, and no login is left open; --all shows what is over.\n'
 }
 
 function logins(count: number): string {

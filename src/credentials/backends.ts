@@ -5,13 +5,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClientBase } from 'pg'
-
-/** One of a role that serves others too. The server uses process ids again: the age must fit as well. */
-export interface Backend {
-  readonly processId: number
-  /** How long ago its session was open. It began before, by as long as a login may take. */
-  readonly openedMsAgo: number
-}
+import type { Backend } from './engine.ts'
 
 /** Whose backends: those of a name, and of a role that had it when it was there, with this oid. */
 export interface BackendsOf {

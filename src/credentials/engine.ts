@@ -69,7 +69,10 @@ export interface Backend {
   /** `host:port` of the configuration: each server counts for itself. */
   readonly server: string
   readonly processId: number
-  /** Process ids are used again: whoever has it now may be another, that began later. */
+  /**
+   * How long ago its session was open; it began before, by as long as a login may take. Process ids are
+   * used again: whoever has it now may be another, that began later.
+   */
   readonly openedMsAgo: number
 }
 

@@ -19,8 +19,11 @@ export interface SweepOptions extends RevocationOptions {
 }
 
 const beatEveryMs = 5_000
-/** Three beats may fail before a process is taken for dead. */
-const silentMs = 4 * beatEveryMs
+/**
+ * Before a process is taken for dead: longer than it needs to notice that a connection to the store
+ * leads nowhere since a failover, and to make another. Its sessions would pay for our haste.
+ */
+const silentMs = 60_000
 /** For the holder of a lease whose grant is over: it has clients to tell. */
 const holderFirstMs = 10_000
 /** For those who have the target in their configuration: whoever has not could only fail before them. */
@@ -31,7 +34,7 @@ export class Sweep {
   /** By Clock.elapsed(). Since when the store has heard us without a gap, and when last. */
   #steadySince: number | undefined
   #heardAt = 0
-  /** Leases of others that must end, and since when that is known here. */
+  /** Leases of others that must end, and since when that is known here without a gap. */
   #noticed = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
   #beating: Promise<void> | undefined
@@ -100,6 +103,7 @@ export class Sweep {
     // A gap: the store was away, or this process stood still. The others may have had the same.
     if (this.#steadySince === undefined || now - this.#heardAt > 2 * beatEveryMs) {
       this.#steadySince = now
+      this.#noticed.clear()
     }
     this.#heardAt = now
     onLost(ids.filter((id) => !open.has(id)))
@@ -117,8 +121,8 @@ export class Sweep {
       if (own.has(id)) return false
       const since = this.#noticed.get(id) ?? now
       noticed.set(id, since)
-      const othersFirstMs = reason === 'abandoned' ? 0 : holderFirstMs
-      return steady && now - since >= (this.#knows(record) ? othersFirstMs : knowingFirstMs)
+      if (!this.#knows(record)) return steady && now - since >= knowingFirstMs
+      return reason === 'abandoned' ? steady : now - since >= holderFirstMs
     })
     this.#noticed = noticed
     return ripe

@@ -97,15 +97,11 @@ async function* store(look: Premises['store'], surgery: Surgery): AsyncGenerator
     } else if (pending.length === 0) {
       yield ok(subject, 'it can be reached, and its schema is up to date')
     } else if (mayMigrate) {
-      yield warn(
-        subject,
-        `${pending.length} migrations are still to run: ${pending.join(', ')}`,
-        'Nothing to do: the next serve runs them.',
-      )
+      yield ok(subject, `it can be reached; the next serve makes its schema: ${pending.join(', ')}`)
     } else {
       yield fail(
         subject,
-        `${pending.length} migrations are still to run, and our login may not`,
+        `its schema lacks ${pending.join(', ')}, and our login may not make that`,
         'Make the login the owner of the store’s database: ALTER DATABASE ... OWNER TO ...;',
       )
     }

@@ -9,6 +9,7 @@ type Query = <Row extends object>(text: string) => Promise<readonly Row[]>
 
 /** One of pgwarden's own logins. */
 export interface OwnLogin {
+  /** Its name, or where it comes from: Vault tells the name only when it is asked. */
   readonly user: string
   /** In one read-only transaction. @throws */
   readonly inspect: <T>(work: (query: Query) => Promise<T>, signal: AbortSignal) => Promise<T>
@@ -23,11 +24,12 @@ export interface BrokerLogin extends OwnLogin {
 const limit = 15_000
 
 interface Self {
+  readonly name: string
   readonly superuser: boolean
   readonly creates: boolean
 }
 
-const self = `select rolsuper as superuser, rolcreaterole as creates
+const self = `select rolname as name, rolsuper as superuser, rolcreaterole as creates
   from pg_catalog.pg_roles where rolname = current_user`
 
 /** Returns whether it can log in and make roles. */
@@ -121,8 +123,9 @@ export async function* examineMonitor(
     const { own, roles } = await within(surgery, `logging in as ${monitor.user}`, limit, (signal) =>
       monitor.inspect(look, signal),
     )
+    const login = own?.name ?? monitor.user
     if (own?.superuser === true) {
-      const advice = `ALTER ROLE ${monitor.user} NOSUPERUSER; GRANT ${needed.join(', ')} TO ${monitor.user};`
+      const advice = `ALTER ROLE ${login} NOSUPERUSER; GRANT ${needed.join(', ')} TO ${login};`
       yield warn(subject, `${monitor.user} is a superuser`, advice)
       return true
     }
@@ -131,7 +134,7 @@ export async function* examineMonitor(
       yield fail(
         subject,
         `${monitor.user} may not see and end the sessions of others`,
-        `GRANT ${missing.join(', ')} TO ${monitor.user};`,
+        `GRANT ${missing.join(', ')} TO ${login};`,
       )
       return false
     }

@@ -101,7 +101,7 @@ export interface CredentialSource {
   /**
    * Ends what this process holds on the grant; its client sockets are closed before. May be repeated.
    * `noticedAt`: since when the end of the grant was known, by Clock.elapsed(). @throws Failure when
-   * something is not certain to be gone; it is tried again without being asked for.
+   * something is not certain to be gone; that is said in the log, and tried again without being asked for.
    */
   endGrant(grantId: string, noticedAt?: number): Promise<void>
 }

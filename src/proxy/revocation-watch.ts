@@ -61,7 +61,7 @@ export class RevocationWatch {
   #take(grantId: string): void {
     const { revoked, sessions, log } = this.#options
     if (!revoked.add(grantId)) return
-    log.info({ grantId }, 'a grant was revoked: its sessions are ended')
+    log.info({ grant: grantId }, 'a grant was revoked: its sessions are ended')
     sessions.endGrant(grantId)
   }
 }

@@ -30,7 +30,7 @@ const words = ['doctor', '--config', 'pgwarden.yaml']
 describe('pgwarden doctor', () => {
   it('says line by line what is well, and ends with status 0', async () => {
     const { status, stdout, stderr } = await pgwarden(words, finding(sound))
-    expect(stdout).toBe(`ok   journal${' '.repeat(26)}fine\n\n1 ok, 0 warnings, 0 failed\n`)
+    expect(stdout).toBe(`ok   journal${' '.repeat(30)}fine\n\n1 ok, 0 warnings, 0 failed\n`)
     expect(stderr).toBe('')
     expect(status).toBe(0)
   })

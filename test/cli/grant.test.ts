@@ -61,7 +61,7 @@ describe('grant revoke', () => {
 
   it.each([
     ['is not known to be gone', open, 'not known to be gone yet'],
-    ['nobody could look at', unseen, 'nobody could look whether it is gone'],
+    ['nobody could look at', unseen, 'nobody could look whether its sessions are gone'],
   ])('fails when a login %s, and says which', async (_, login, text) => {
     const { status, stdout } = await pgwarden(words(), revoking({ logins: [gone, login] }))
     expect(status).toBe(1)
@@ -183,6 +183,6 @@ describe('grant list', () => {
   it('says so where there is none', async () => {
     const { status, stdout, stderr } = await pgwarden(['grant', 'list', '--config', 'f'], listing())
     expect({ status, stdout }).toEqual({ status: 0, stdout: '' })
-    expect(stderr).toContain('There is no such grant.')
+    expect(stderr).toContain('Nobody has access')
   })
 })

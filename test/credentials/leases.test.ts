@@ -86,7 +86,7 @@ describe('a lease', () => {
     const leases = rig.process()
     rig.engine.issuing = () => Promise.reject(away)
     await expect(leases.acquire(rig.grant(7_200_000))).rejects.toBe(away)
-    await rig.beat([leases], 60)
+    await rig.beat([leases], 65)
     expect(rig.store.open).toHaveLength(1)
     expect(rig.orphans).toBe(1)
     expect(rig.engine.heard('revoke')).toEqual([])
@@ -568,6 +568,22 @@ describe('the end of a grant', () => {
     expect(rig.engine.heard('end')).toEqual([])
   })
 
+  it('is left to that process as long when nobody could ask the store meanwhile', async () => {
+    const rig = new LeaseRig()
+    const [holder, other] = [rig.process(), rig.process()]
+    const grant = rig.grant()
+    await holder.acquire(grant)
+    rig.store.revoke(grant)
+    await rig.beat([other], 10)
+    rig.store.away = true
+    await rig.beat([other], 30)
+    rig.store.away = false
+    await rig.beat([other], 10)
+    expect(rig.engine.alive.size).toBe(1)
+    await rig.beat([other], 5)
+    expect(rig.engine.alive.size).toBe(0)
+  })
+
   it('catches one that was issued before the revoke was known and is not used yet', async () => {
     const rig = new LeaseRig()
     const { wait, open } = gate()
@@ -638,7 +654,7 @@ describe('stopping', () => {
     await leases.stop()
     expect(rig.store.open).toHaveLength(1)
     rig.engine.revoking = () => Promise.resolve()
-    await rig.beat([rig.process()], 45)
+    await rig.beat([rig.process()], 90)
     expect(rig.store.open).toEqual([])
   })
 })
@@ -650,7 +666,7 @@ describe('the leases of a process that was killed', () => {
     for (let count = 0; count < 20; count++) await killed.acquire(rig.grant())
     const next = rig.process()
     await next.sweep()
-    await rig.beat([next], 20)
+    await rig.beat([next], 60)
     expect(rig.engine.alive.size).toBe(20)
     await rig.beat([next], 5)
     expect(rig.engine.alive.size).toBe(0)
@@ -665,7 +681,7 @@ describe('the leases of a process that was killed', () => {
     await rig.process().acquire(rig.grant())
     const [one, two] = [rig.process(), rig.process()]
     await Promise.all([one.sweep(), two.sweep()])
-    await rig.beat([one, two], 30)
+    await rig.beat([one, two], 70)
     expect(rig.engine.heard('revoke')).toHaveLength(1)
   })
 
@@ -674,12 +690,12 @@ describe('the leases of a process that was killed', () => {
     const dead = rig.process()
     await dead.acquire(rig.grant())
     const [stranger, knowing] = [rig.process(false), rig.process()]
-    await rig.beat([stranger, knowing], 40)
+    await rig.beat([stranger, knowing], 90)
     expect(rig.heard.filter((each) => each.startsWith('revoke'))).toEqual([
       expect.stringMatching(/^revoked abandoned confirmed/),
     ])
     await rig.process().acquire(rig.grant())
-    await rig.beat([stranger], 120)
+    await rig.beat([stranger], 200)
     expect(rig.heard.at(-1), 'and nobody is silent about those that nobody knows').toBe(
       'revoke failed abandoned 1',
     )
@@ -704,13 +720,13 @@ describe('an outage of the store', () => {
     const rig = new LeaseRig()
     const [one, two] = [rig.process(), rig.process()]
     const uses = await Promise.all([one.acquire(rig.grant()), two.acquire(rig.grant())])
-    await rig.beat([one, two], 30)
+    await rig.beat([one, two], 70)
     rig.store.away = true
-    await rig.beat([one, two], 60)
+    await rig.beat([one, two], 120)
     rig.store.away = false
     // Not all come back at the same time.
     await rig.beat([one], 15)
-    await rig.beat([one, two], 30)
+    await rig.beat([one, two], 70)
     expect(rig.engine.alive.size).toBe(2)
     expect(uses.map(({ remainingMs }) => remainingMs)).toEqual([undefined, undefined])
     expect(rig.problems.length).toBeGreaterThan(0)
@@ -736,7 +752,7 @@ describe('an outage of the store', () => {
     const grant = rig.grant()
     const use = await lost.acquire(grant)
     await other.sweep()
-    await rig.beat([other], 30)
+    await rig.beat([other], 70)
     expect(rig.engine.alive.size).toBe(0)
     expect(use.remainingMs).toBeUndefined()
     await lost.sweep()

@@ -74,6 +74,7 @@ function vault(more: Partial<VaultPatient> = {}): VaultPatient {
     servers: [
       {
         address: 'http://vault:8200',
+        loopback: false,
         health: () =>
           Promise.resolve({ state: 'active', version: '1.0', certificate: undefined } as const),
       },
@@ -106,6 +107,16 @@ async function found(who: Patient, how = surgery()): Promise<readonly string[]> 
     .filter(({ result }) => result !== 'ok')
     .map(({ subject, result, message }) => `${result} ${subject}: ${message}`)
 }
+
+describe('a Vault without TLS', () => {
+  it('is none to warn of where it runs on this machine', async () => {
+    const [there] = vault().servers
+    if (there === undefined) throw new Error('no server')
+    const here = { ...there, address: 'http://127.0.0.1:8200', loopback: true }
+    expect(await found(patient([], vault({ servers: [here] })))).toEqual([])
+    expect(await found(patient([], vault({ servers: [here, there] })))).toHaveLength(1)
+  })
+})
 
 describe('a login that is tried', () => {
   const clear = 'warn vault http://vault:8200: tokens and passwords cross the network in the clear'
@@ -255,7 +266,7 @@ describe('clocks and room', () => {
     }
     expect(await found(unwell)).toEqual([
       'warn journal: /journal can be written; 0.0 GiB are free',
-      'fail store: 1 migrations are still to run, and our login may not',
+      'fail store: its schema lacks 0009-x, and our login may not make that',
       expect.stringMatching(/^warn store: its clock and ours are \d+ s apart/),
     ])
   })

@@ -138,7 +138,7 @@ describe('a lease', () => {
       [grant.id, seconds],
     )
   const staleOf = async (store: Store, grant: Grant, now: number) =>
-    (await store.staleLeases(now, 20_000))
+    (await store.staleLeases(now, 60_000))
       .filter(({ record }) => record.grantId === grant.id)
       .map(({ record, reason }) => [record.id, reason])
 
@@ -178,12 +178,12 @@ describe('a lease', () => {
     await store.insertLease(lease(grant, 'b'))
     const a = `${grant.id}-a`
     const b = `${grant.id}-b`
-    await age(grant, 15)
+    await age(grant, 55)
     expect(await staleOf(store, grant, start)).toEqual([])
     expect(await store.renewLeases([b, 'unknown'])).toEqual([b])
     await age(grant, 6)
     expect(await staleOf(store, grant, start)).toEqual([[a, 'abandoned']])
-    expect(await store.orphanedLeases(20_000)).toBe(1)
+    expect(await store.orphanedLeases(60_000)).toBe(1)
     expect((await staleOf(store, grant, start + hour)).sort()).toEqual([
       [a, 'grant_over'],
       [b, 'grant_over'],
@@ -191,7 +191,7 @@ describe('a lease', () => {
     await store.endLease(a, 'unconfirmed')
     expect(await store.renewLeases([a])).toEqual([])
     expect(await staleOf(store, grant, start + hour)).toEqual([[b, 'grant_over']])
-    expect(await store.orphanedLeases(20_000)).toBe(0)
+    expect(await store.orphanedLeases(60_000)).toBe(0)
     await store.close()
   })
 
@@ -200,8 +200,8 @@ describe('a lease', () => {
     const grant = grantFrom(start)
     await store.insertGrant(grant)
     await store.insertLease(lease(grant, 'a'))
-    await age(grant, 21)
-    const found = await store.staleLeases(start, 20_000)
+    await age(grant, 61)
+    const found = await store.staleLeases(start, 60_000)
     expect(found.find(({ record }) => record.grantId === grant.id)).toEqual({
       record: lease(grant, 'a'),
       principal: grant.principal,
@@ -218,7 +218,7 @@ describe('a lease', () => {
     await store.insertGrant(grant)
     await store.insertLease(lease(grant, 'a'))
     const id = `${grant.id}-a`
-    await age(grant, 21)
+    await age(grant, 61)
     const claims = await Promise.all([1, 2, 3].map(() => store.claimLeases([id])))
     expect(claims.flat()).toEqual([id])
     expect(await staleOf(store, grant, start)).toEqual([])
@@ -238,9 +238,9 @@ describe('a lease', () => {
     const grant = grantFrom(start)
     await store.insertGrant(grant)
     await store.insertLease(asked(grant, 'a', start + 1_000))
-    await age(grant, 21)
+    await age(grant, 61)
     expect(await staleOf(store, grant, start + 999)).toEqual([])
-    expect(await store.orphanedLeases(20_000)).toBe(1)
+    expect(await store.orphanedLeases(60_000)).toBe(1)
     expect(await staleOf(store, grant, start + 1_000)).toEqual([[`${grant.id}-a`, 'abandoned']])
     await store.endLease(`${grant.id}-a`, 'unconfirmed')
     await store.close()

@@ -9,8 +9,8 @@ import { session, type VaultWardenOptions, vaultWarden } from '../support/vault-
 import type { Warden } from '../support/warden.ts'
 
 const adminUrl = inject('adminUrl')
-/** A lease is taken for abandoned after 20 s without a sign of its holder. */
-const sweptWithin = 45_000
+/** A lease is taken for abandoned after 60 s without a sign of its holder. */
+const sweptWithin = 90_000
 
 describeWithVault('a killed process', () => {
   let shop: VaultShop
@@ -66,7 +66,7 @@ describeWithVault('a killed process', () => {
       const warden = await killedHolding(20, 'next')
       await warden.serve(true)
       await swept(warden, 'next')
-    }, 90_000)
+    }, 150_000)
 
     it('another process on the same store ends what the dead one held, and keeps its own', async ({
       expect,
@@ -79,6 +79,6 @@ describeWithVault('a killed process', () => {
       expect((await own.client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
       expect(await shop.databaseRoles()).toEqual([own.role])
       await own.client.end()
-    }, 90_000)
+    }, 150_000)
   })
 })

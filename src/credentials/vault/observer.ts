@@ -1,4 +1,5 @@
-// What the Vault client tells of itself, for metrics and the log. Implemented by telemetry/.
+// What the Vault client tells of itself, for metrics and the log. Implemented by telemetry/; a command that
+// asks Vault once or twice has nobody to tell.
 
 import type { VaultProblemKind } from './problem.ts'
 
@@ -11,4 +12,11 @@ export interface VaultObserver {
   tokenEnds(at: number | undefined): void
   /** A renewal or a login in the background failed, or the token ends and cannot be renewed. */
   problem(error: unknown): void
+}
+
+export const unobserved: VaultObserver = {
+  asked: () => undefined,
+  breaker: () => undefined,
+  tokenEnds: () => undefined,
+  problem: () => undefined,
 }
