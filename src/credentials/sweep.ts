@@ -121,8 +121,9 @@ export class Sweep {
       if (own.has(id)) return false
       const since = this.#noticed.get(id) ?? now
       noticed.set(id, since)
-      if (!this.#knows(record)) return steady && now - since >= knowingFirstMs
-      return reason === 'abandoned' ? steady : now - since >= holderFirstMs
+      const othersFirstMs = reason === 'abandoned' ? 0 : holderFirstMs
+      const firstMs = this.#knows(record) ? othersFirstMs : knowingFirstMs
+      return (steady || reason !== 'abandoned') && now - since >= firstMs
     })
     this.#noticed = noticed
     return ripe
