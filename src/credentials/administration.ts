@@ -80,17 +80,17 @@ export class Administration {
       ` noreplication nobypassrls password ${escapeLiteral(verifier)}` +
       ` valid until ${timestamp(expiration)}`
     const grants = renderCreation(statements, { name, expiration })
-    const transaction = { begun: false }
+    const transaction = { committing: false }
     try {
-      await this.#connection.connected(preparing, (client) => {
-        transaction.begun = true
-        return inTransaction(client, [create, ...grants])
-      })
+      await this.#connection.connected(preparing, (client) =>
+        inTransaction(client, [create, ...grants], () => {
+          transaction.committing = true
+        }),
+      )
     } catch (error) {
-      // The answer to COMMIT may have been lost on the way. An error that the server told undoes it all.
-      if (!(error instanceof Failure)) throw error
-      const lost = transaction.begun && error.code === 'upstream_unreachable'
-      throw lost ? error : new NotIssued(error)
+      // The answer to COMMIT may have been lost, or say that it was done here and not yet on a standby.
+      if (!(error instanceof Failure) || transaction.committing) throw error
+      throw new NotIssued(error)
     }
   }
 
@@ -136,9 +136,14 @@ export class Administration {
   }
 }
 
-async function inTransaction(client: PoolClient, statements: readonly string[]): Promise<void> {
+async function inTransaction(
+  client: PoolClient,
+  statements: readonly string[],
+  onCommit: () => void = () => undefined,
+): Promise<void> {
   await client.query('begin')
   for (const statement of statements) await client.query(statement)
   // COMMIT of a failed transaction would answer ROLLBACK; but then a statement has thrown before.
+  onCommit()
   await client.query('commit')
 }

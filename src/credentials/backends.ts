@@ -59,6 +59,15 @@ export async function countBackends(client: ClientBase, whose: BackendsOf): Prom
   return rowCount ?? 0
 }
 
+/** Sessions on this database whose role is gone: which one that was, nobody can tell any more. */
+export async function countNameless(client: ClientBase): Promise<number> {
+  const { rowCount } = await client.query(
+    `select from pg_stat_activity
+      where datname = current_database() and usename is null and usesysid is not null`,
+  )
+  return rowCount ?? 0
+}
+
 function valuesOf({ role, oid, only }: BackendsOf): unknown[] {
   return [
     role,

@@ -11,7 +11,7 @@ import {
   type AdministrativeLogin,
   type Connect,
 } from './administrative-connection.ts'
-import { countBackends, endBackends } from './backends.ts'
+import { countBackends, countNameless, endBackends } from './backends.ts'
 import type { Backend } from './engine.ts'
 
 export interface MonitorOptions {
@@ -119,9 +119,12 @@ export class Monitor {
     if (only !== undefined) await mayLookInside(client)
     for (let waited = 0; ; waited += pauseMs) {
       const there = own && (await exists(client, role))
-      const left = await countBackends(client, { role, oid: this.#oidOf(role, only), only })
-      if (!there && left === 0) return
-      if (waited >= this.#patienceMs) throw new Error(whatIsLeft(role, there, left))
+      const oid = this.#oidOf(role, only)
+      const left = await countBackends(client, { role, oid, only })
+      // Who dropped it before we came, as Vault does by itself at a lease's end, may have left its sessions.
+      const unknown = own && !there && oid === undefined ? await countNameless(client) : 0
+      if (!there && left + unknown === 0) return
+      if (waited >= this.#patienceMs) throw new Error(whatIsLeft(role, there, left, unknown))
       await sleep(pauseMs)
     }
   }
@@ -209,10 +212,11 @@ function isDenied(error: unknown): error is DatabaseError {
   return error instanceof DatabaseError && error.code === insufficientPrivilege
 }
 
-function whatIsLeft(role: string, there: boolean, backends: number): string {
+function whatIsLeft(role: string, there: boolean, backends: number, unknown: number): string {
   const left = [
     ...(there ? ['the role is still there'] : []),
     ...(backends > 0 ? [`${backends} of its sessions still run`] : []),
+    ...(unknown > 0 ? [`${unknown} sessions of roles that are gone still run, maybe its`] : []),
   ]
   return `${role}: ${left.join(', and ')}`
 }

@@ -22,6 +22,8 @@ const secretField =
   /"(password|secret|secret_?key|(?:access_?)?token|authorization|cookie|connection_?string)":"(?:[^"\\]|\\.)*"/gi
 /** pgw_<id>_<secret> in any sentence; the id may be shown. */
 const token = /\b(pgw_[A-Za-z0-9-]+_)[A-Za-z0-9_-]{40,}/g
+/** A token of Vault's, e.g. hvs.CAESIJ..., and of OpenBao's or an old Vault's, s.x7dW.... */
+const vaultToken = /\b(hv[bsr]|[bsr])\.[A-Za-z0-9_-]{20,}/g
 /** scheme://user:password@host. */
 const userInfo = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*:)[^\s/@"]+@/gi
 
@@ -37,6 +39,7 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
           line
             .replace(secretField, '"$1":"[redacted]"')
             .replace(token, '$1[redacted]')
+            .replace(vaultToken, '$1.[redacted]')
             .replace(userInfo, '$1[redacted]@'),
       },
     },

@@ -8,6 +8,7 @@ import type { Vault, VaultResponse } from '../../src/credentials/vault/vault.ts'
 let now = 0
 let asked: string[] = []
 let down = false
+let life = 60_000
 let token: { endsAt: number | undefined }
 const clock = { now: () => now, elapsed: () => now }
 
@@ -15,6 +16,7 @@ beforeEach(() => {
   now = 0
   asked = []
   down = false
+  life = 60_000
   token = { endsAt: undefined }
 })
 
@@ -24,7 +26,7 @@ const answer = async (path: string): Promise<VaultResponse> => {
   const login = { username: `v-${asked.length}`, password: 'from vault', ttl: 90 }
   const data = path.includes('/data/') ? { data: login } : login
   const leaseId = path.includes('/creds/') ? `${path}/${asked.length}` : ''
-  return { data, leaseId, leaseMs: 60_000, renewable: true, token }
+  return { data, leaseId, leaseMs: life, renewable: true, token }
 }
 
 const vault: Vault = {
@@ -50,6 +52,11 @@ it('is read anew for each connection, since a password may have been changed', a
   const login = from('kv')
   await login.current()
   expect(await login.current()).toMatchObject({ user: 'v-2' })
+})
+
+it('is refused without a life: each connection would be another lease', async () => {
+  life = 0
+  await expect(from('dynamic').current()).rejects.toMatchObject({ code: 'cannot_connect_now' })
 })
 
 it('is used as it was while Vault is away, until its password has been changed', async () => {

@@ -13,11 +13,14 @@ import {
   type BrokerTarget,
   type OwnedObjects,
 } from '../../src/credentials/administration.ts'
+import type { Connect } from '../../src/credentials/administrative-connection.ts'
 import { brokerCredentials } from '../../src/credentials/broker.ts'
 import { Leases } from '../../src/credentials/leases.ts'
 import { Secret } from '../../src/secret.ts'
 import { Store } from '../../src/store/store.ts'
+import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { type FreshDatabase, freshDatabase } from '../support/databases.ts'
+import { eventually } from '../support/eventually.ts'
 import { silentObserver } from '../support/leases.ts'
 import { connectorTo, serverAt } from '../support/upstream.ts'
 
@@ -84,6 +87,7 @@ interface Setup {
   readonly owned?: OwnedObjects
   readonly creation?: readonly string[]
   readonly port?: number
+  readonly connect?: Connect
 }
 
 /** One process. */
@@ -111,7 +115,7 @@ function administration(setup: Setup = {}): Administration {
   const made = new Administration(
     'shop',
     targetOf(setup),
-    (request) => connector.connect(request),
+    setup.connect ?? ((request) => connector.connect(request)),
     (error) => problems.push(error),
   )
   administrations.push(made)
@@ -295,6 +299,36 @@ describe('a failure to issue', () => {
   it('for a role that the target does not offer says which', async () => {
     const grant = await newStoredGrant('admin')
     await expect(broker().acquire(grant)).rejects.toThrow('target "shop" has no role "admin"')
+  })
+
+  it('is not taken for never made when the server goes down in the middle of its COMMIT', async () => {
+    const grant = await newStoredGrant()
+    const url = new URL(database.url)
+    const connector = connectorTo([serverAt(Number(url.port || 5432), {}, url.hostname)])
+    let goesDown = true
+    const connect: Connect = async (request) => {
+      const session = await connector.connect(request)
+      const { socket } = session
+      const write = socket.write.bind(socket)
+      socket.write = (chunk: Uint8Array, ...more: never[]) => {
+        const written = write(chunk, ...more)
+        if (!goesDown || !Buffer.from(chunk).includes('commit')) return written
+        // What it says when it waits for a standby: "already committed locally, but might not have been replicated".
+        goesDown = false
+        const fields = { S: 'FATAL', C: '57P01', M: 'terminating connection' }
+        socket.emit('data', encodeBackend({ type: 'errorResponse', fields }))
+        return written
+      }
+      return session
+    }
+    const keeper = broker({ connect })
+    await expect(acquired(keeper, grant)).rejects.toMatchObject({ code: 'cannot_connect_now' })
+    await eventually(async () => {
+      keeper.look()
+      return (await store.openLeases(grant.id)).length === 0
+    })
+    expect(goesDown).toBe(false)
+    expect(await rolesOf(grant)).toEqual([])
   })
 
   it('for a target that is away is quick, and told without host or login', async () => {

@@ -262,6 +262,19 @@ describe('confirming that a login is gone', () => {
     await monitor.confirmGone(role, 'own')
   })
 
+  it('takes no session for gone whose role was dropped before anybody looked', async () => {
+    await newRole()
+    const { processId } = await session()
+    await direct.query(`drop role ${role}`)
+    const monitor = monitorAs(logins.able)
+    await monitor.endBackends(role)
+    expect(await causeOf(monitor.confirmGone(role, 'own'))).toContain(
+      '1 sessions of roles that are gone still run, maybe its',
+    )
+    await direct.query('select pg_terminate_backend($1, 5000)', [processId])
+    await monitor.confirmGone(role, 'own')
+  })
+
   it('does not expect a shared role to go, nor the sessions of others', async () => {
     await newRole()
     await session()

@@ -53,6 +53,8 @@ describe('the log', () => {
     ['a token in the message', {}, `login with ${token} failed`],
     ['a token in an error', { err: new Error(`bad password ${token}`) }, ''],
     ['a token in the cause of an error', { err: new Error('x', { cause: new Error(token) }) }, ''],
+    ['a token of Vault in a sentence', {}, `X-Vault-Token: hvs.${value}${value}`],
+    ['a token of OpenBao in an error', { err: new Error(`bad token s.${value}${value}`) }, ''],
     ['a password in a connection string', { store: `postgres://pgwarden:${value}@db/x` }, ''],
     ['a password in an error', { err: new Error(`cannot reach postgres://u:${value}@db`) }, ''],
     ['an Authorization header', { headers: { authorization: `Bearer ${value}` } }, ''],

@@ -89,6 +89,7 @@ export class OwnLogin {
     const path = `${login.mount}/creds/${login.role}`
     const { data, leaseId, leaseMs, token } = await vault.read(path, patience)
     if (leaseId === '') throw unusable(path, 'no lease: is this a database mount?')
+    if (leaseMs <= 0) throw unusable(path, 'a lease without a life')
     const freshUntil = asked + (leaseMs * 2) / 3
     return { ...databaseLogin(path, data), freshUntil, endsAt: asked + leaseMs, leaseId, token }
   }
