@@ -8,12 +8,14 @@ import { connectedTo, runs } from '../support/databases.ts'
 import { eventually } from '../support/eventually.ts'
 import { build } from '../support/executable.ts'
 import { Line } from '../support/line.ts'
+import { findPsql, runProgram } from '../support/psql.ts'
 import { describeWithVault } from '../support/vault.ts'
 import { VaultShop } from '../support/vault-shop.ts'
 import { refusal, session, type VaultWardenOptions, vaultWarden } from '../support/vault-warden.ts'
 import type { Warden } from '../support/warden.ts'
 
 const adminUrl = inject('adminUrl')
+const psql = findPsql()
 const roles = '  roles: { admin: shop, read_only: shop }'
 
 describeWithVault('the revoke of a grant', () => {
@@ -78,6 +80,28 @@ describeWithVault('the revoke of a grant', () => {
     const [record] = await warden.journal('lease.revoke')
     expect(record).toMatchObject({ reason: 'grant_over', result: 'confirmed' })
   })
+
+  it.runIf(psql !== undefined)(
+    'ends psql in the middle of a statement, and tells it why',
+    async () => {
+      const warden = await start({ logins: monitored() })
+      const { user, password, grantId } = await warden.login('admin')
+      const statement = 'select pg_sleep(301)'
+      const running = runProgram(psql ?? '', [
+        ...['-XAt', '-c', 'select current_user', '-c', statement],
+        `host=127.0.0.1 port=${warden.port} dbname=shop user=${user} password=${password}`,
+      ])
+      await connectedTo(adminUrl, runs(statement))
+      const { logins, tookMs } = await revoke(warden, grantId)
+      expect(logins).toMatchObject([{ engine: 'vault-dynamic', ended: 'confirmed' }])
+      expect(await shop.hasNothing()).toBe(true)
+      console.info(`psql’s role and lease gone ${Math.round(tookMs)} ms after the revoke`)
+      const { stdout, stderr, status } = await running
+      expect(stdout).toMatch(/^v-.*-shop-/)
+      expect(stderr).toContain('FATAL:  terminating connection because the grant')
+      expect(status).toBe(2)
+    },
+  )
 
   it('has only Vault’s word for it where nobody looks', async () => {
     const warden = await start({ logins: [roles] })
