@@ -15,7 +15,7 @@ import {
   type TargetCredentials,
 } from './credentials/engine.ts'
 import { Inspection } from './credentials/inspection.ts'
-import type { PatientTarget } from './doctor/doctor.ts'
+import type { ExaminedTarget } from './doctor/doctor.ts'
 import type { BrokerLogin, OwnLogin } from './doctor/rights.ts'
 import type { Rights, Trial, TrialLogin } from './doctor/trial.ts'
 import { Failure } from './errors.ts'
@@ -33,10 +33,10 @@ interface Surroundings {
 const trialMs = 10 * 60_000
 
 /** Connects to nothing yet. */
-export function openPatient(
+export function openExamined(
   target: TargetConfig,
   surroundings: Surroundings,
-): PatientTarget & { close(): Promise<void> } {
+): ExaminedTarget & { close(): Promise<void> } {
   const { name, credentials, servers } = target
   const { logins, connector } = surroundings
   const issuer = logins.credentials.get(name)

@@ -9,12 +9,12 @@ import type { VaultConfig } from './config/vault.ts'
 import { healthOf } from './credentials/vault/health.ts'
 import { unobserved } from './credentials/vault/observer.ts'
 import { openVault, type Vault } from './credentials/vault/vault.ts'
-import { examine, type Patient } from './doctor/doctor.ts'
+import { type Deployment, examine } from './doctor/doctor.ts'
 import { type Finding, fail, ok } from './doctor/finding.ts'
 import type { Premises } from './doctor/premises.ts'
-import type { Need, VaultPatient } from './doctor/vault.ts'
+import type { ExaminedVault, Need } from './doctor/vault.ts'
 import { Failure } from './errors.ts'
-import { openPatient, pathOf } from './examination-target.ts'
+import { openExamined, pathOf } from './examination-target.ts'
 import { probeDirectory } from './journal/probe.ts'
 import { lookAtStore } from './store/look.ts'
 import { openTargets } from './targets.ts'
@@ -50,14 +50,14 @@ export async function* examination(options: Examination): AsyncGenerator<Finding
     const surroundings = { connector, vault, clock, onProblem: () => undefined }
     const logins = openTargets({ targets }, surroundings)
     opened.push(logins)
-    const patients = examined.map((target) => openPatient(target, { logins, connector, clock }))
-    opened.push(...patients)
-    const patient: Patient = {
+    const parts = examined.map((target) => openExamined(target, { logins, connector, clock }))
+    opened.push(...parts)
+    const deployment: Deployment = {
       premises: premisesOf(config),
-      vault: vault && config.vault && vaultPatient(config.vault, vault, examined),
-      targets: patients,
+      vault: vault && config.vault && examinedVault(config.vault, vault, examined),
+      targets: parts,
     }
-    yield* examine(patient, { clock, signal, onStep })
+    yield* examine(deployment, { clock, signal, onStep })
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     yield fail('configuration', error)
@@ -93,11 +93,11 @@ function premisesOf({ journal: { directory }, listen, store }: Config): Premises
   }
 }
 
-function vaultPatient(
+function examinedVault(
   { addresses, tls, auth }: VaultConfig,
   vault: Vault,
   targets: readonly TargetConfig[],
-): VaultPatient {
+): ExaminedVault {
   return {
     method: auth.method,
     servers: addresses.map((address) => ({

@@ -2,20 +2,20 @@
 // could only fail because of what failed before it is left out. Leaves nothing behind and disturbs no
 // pgwarden that runs. Ignorant of how anything is done: what can be examined is handed in.
 
-import { type Finding, fail, type Surgery, warn } from './finding.ts'
+import { type Circumstances, type Finding, fail, warn } from './finding.ts'
 import { examinePremises, type Premises } from './premises.ts'
 import { type BrokerLogin, examineBroker, examineMonitor, type OwnLogin } from './rights.ts'
 import { examineServers, type TargetServer } from './target.ts'
 import { examineTrial, type Trial } from './trial.ts'
-import { examineVault, type VaultPatient, type VaultState } from './vault.ts'
+import { type ExaminedVault, examineVault, type VaultState } from './vault.ts'
 
-export interface Patient {
+export interface Deployment {
   readonly premises: Premises
-  readonly vault: VaultPatient | undefined
-  readonly targets: readonly PatientTarget[]
+  readonly vault: ExaminedVault | undefined
+  readonly targets: readonly ExaminedTarget[]
 }
 
-export interface PatientTarget {
+export interface ExaminedTarget {
   readonly name: string
   readonly servers: readonly TargetServer[]
   readonly broker: BrokerLogin | undefined
@@ -26,38 +26,41 @@ export interface PatientTarget {
   readonly trials: readonly Trial[]
 }
 
-/** Ends early, with everything taken back, when the signal of `surgery` is aborted. */
-export async function* examine(patient: Patient, surgery: Surgery): AsyncGenerator<Finding, void> {
-  for await (const finding of examineAll(patient, surgery)) {
+/** Ends early, with everything taken back, when the signal of `circumstances` is aborted. */
+export async function* examine(
+  deployment: Deployment,
+  circumstances: Circumstances,
+): AsyncGenerator<Finding, void> {
+  for await (const finding of examineAll(deployment, circumstances)) {
     // What was broken off is no finding.
-    if (surgery.signal.aborted) return
+    if (circumstances.signal.aborted) return
     yield finding
   }
 }
 
 async function* examineAll(
-  { premises, vault, targets }: Patient,
-  surgery: Surgery,
+  { premises, vault, targets }: Deployment,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, void> {
-  yield* examinePremises(premises, surgery)
-  const state = vault === undefined ? 'works' : yield* examineVault(vault, surgery)
-  for (const target of targets) yield* examineTarget(target, state, surgery)
+  yield* examinePremises(premises, circumstances)
+  const state = vault === undefined ? 'works' : yield* examineVault(vault, circumstances)
+  for (const target of targets) yield* examineTarget(target, state, circumstances)
 }
 
 async function* examineTarget(
-  target: PatientTarget,
+  target: ExaminedTarget,
   vault: VaultState,
-  surgery: Surgery,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, void> {
   const { name, servers, broker, monitor, needsVault, trials } = target
-  if ((yield* examineServers(name, servers, surgery)) === 0) return
+  if ((yield* examineServers(name, servers, circumstances)) === 0) return
   if (needsVault && vault !== 'works') {
     yield* withoutVault(name, vault)
     return
   }
-  const looks = monitor !== undefined && (yield* examineMonitor(name, monitor, surgery))
-  if (broker !== undefined && !(yield* examineBroker(name, broker, surgery))) return
-  for (const trial of trials) yield* examineTrial(name, trial, looks, surgery)
+  const looks = monitor !== undefined && (yield* examineMonitor(name, monitor, circumstances))
+  if (broker !== undefined && !(yield* examineBroker(name, broker, circumstances))) return
+  for (const trial of trials) yield* examineTrial(name, trial, looks, circumstances)
 }
 
 function* withoutVault(target: string, vault: 'broken' | 'untouched'): Generator<Finding> {

@@ -15,7 +15,7 @@ export interface Finding {
 }
 
 /** What every look needs. */
-export interface Surgery {
+export interface Circumstances {
   readonly clock: Clock
   readonly signal: AbortSignal
   /** Hears what is being looked at. */
@@ -40,7 +40,7 @@ export function fail(subject: string, error: unknown, advice?: string): Finding 
  * doctor that hangs is of no use to anybody. @throws what `work` throws.
  */
 export async function within<T>(
-  { signal, onStep }: Surgery,
+  { signal, onStep }: Circumstances,
   step: string,
   limitMs: number,
   work: (signal: AbortSignal) => Promise<T>,

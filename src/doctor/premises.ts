@@ -2,7 +2,7 @@
 // show, and a database with a schema that this version can work with. Changes nothing of them: another
 // process may be at work there. Ignorant of files and of SQL.
 
-import { type Finding, fail, ok, type Surgery, warn, within } from './finding.ts'
+import { type Circumstances, type Finding, fail, ok, warn, within } from './finding.ts'
 import { validity } from './validity.ts'
 
 export interface Premises {
@@ -39,29 +39,34 @@ const mostAstray = 5_000
 
 export async function* examinePremises(
   premises: Premises,
-  surgery: Surgery,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, void> {
-  yield await journal(premises.journal, surgery)
+  yield await journal(premises.journal, circumstances)
   for (const listener of premises.listeners) {
     const subject = `listener ${listener.name}`
     const step = `reading the certificate of ${subject}`
     try {
-      const pem = await within(surgery, step, localLimit, listener.certificate)
-      yield validity(subject, 'its certificate', pem, surgery.clock.now())
+      const pem = await within(circumstances, step, localLimit, listener.certificate)
+      yield validity(subject, 'its certificate', pem, circumstances.clock.now())
     } catch (error) {
       yield fail(subject, error)
     }
   }
-  yield* store(premises.store, surgery)
+  yield* store(premises.store, circumstances)
 }
 
 async function journal(
   { directory, probe }: Premises['journal'],
-  surgery: Surgery,
+  circumstances: Circumstances,
 ): Promise<Finding> {
   const subject = 'journal'
   try {
-    const free = await within(surgery, 'writing to the journal’s directory', localLimit, probe)
+    const free = await within(
+      circumstances,
+      'writing to the journal’s directory',
+      localLimit,
+      probe,
+    )
     const message = `${directory} can be written; ${(free / GiB).toFixed(1)} GiB are free`
     return free < GiB
       ? warn(
@@ -79,11 +84,14 @@ async function journal(
   }
 }
 
-async function* store(look: Premises['store'], surgery: Surgery): AsyncGenerator<Finding, void> {
+async function* store(
+  look: Premises['store'],
+  circumstances: Circumstances,
+): AsyncGenerator<Finding, void> {
   const subject = 'store'
   try {
     const { pending, later, mayMigrate, time } = await within(
-      surgery,
+      circumstances,
       'asking the store',
       storeLimit,
       look,
@@ -105,7 +113,7 @@ async function* store(look: Premises['store'], surgery: Surgery): AsyncGenerator
         'Make the login the owner of the store’s database: ALTER DATABASE ... OWNER TO ...;',
       )
     }
-    const astray = Math.abs(time - surgery.clock.now())
+    const astray = Math.abs(time - circumstances.clock.now())
     if (astray > mostAstray) {
       yield warn(
         subject,

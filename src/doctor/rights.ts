@@ -2,7 +2,7 @@
 // ends sessions. Asks the catalog and changes nothing. Ignorant of who they are.
 // PostgreSQL documentation: CREATE ROLE, GRANT, "Predefined Roles".
 
-import { type Finding, fail, ok, type Surgery, warn, within } from './finding.ts'
+import { type Circumstances, type Finding, fail, ok, warn, within } from './finding.ts'
 
 /** Asks for rows; nobody checks that they have the fields of `Row`. */
 type Query = <Row extends object>(text: string) => Promise<readonly Row[]>
@@ -36,7 +36,7 @@ const self = `select rolname as name, rolsuper as superuser, rolcreaterole as cr
 export async function* examineBroker(
   target: string,
   broker: BrokerLogin,
-  surgery: Surgery,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, boolean> {
   const subject = `target ${target} broker`
   const given = [...new Set(broker.creation.flatMap(rolesGiven))]
@@ -45,8 +45,11 @@ export async function* examineBroker(
       const [own] = await query<Self>(self)
       return { own, roles: await membership(query, [...given, ...receivers(broker)]) }
     }
-    const { own, roles } = await within(surgery, `logging in as ${broker.user}`, limit, (signal) =>
-      broker.inspect(look, signal),
+    const { own, roles } = await within(
+      circumstances,
+      `logging in as ${broker.user}`,
+      limit,
+      (signal) => broker.inspect(look, signal),
     )
     if (own?.superuser === true) {
       yield warn(
@@ -111,7 +114,7 @@ function* grantProblems(
 export async function* examineMonitor(
   target: string,
   monitor: OwnLogin,
-  surgery: Surgery,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, boolean> {
   const subject = `target ${target} monitor`
   const needed = ['pg_signal_backend', 'pg_read_all_stats']
@@ -120,8 +123,11 @@ export async function* examineMonitor(
       const [own] = await query<Self>(self)
       return { own, roles: await membership(query, needed) }
     }
-    const { own, roles } = await within(surgery, `logging in as ${monitor.user}`, limit, (signal) =>
-      monitor.inspect(look, signal),
+    const { own, roles } = await within(
+      circumstances,
+      `logging in as ${monitor.user}`,
+      limit,
+      (signal) => monitor.inspect(look, signal),
     )
     const login = own?.name ?? monitor.user
     if (own?.superuser === true) {

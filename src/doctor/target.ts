@@ -1,7 +1,7 @@
 // A target's servers, each by itself, before anybody logs in: whether they can be reached, with TLS as the
 // configuration demands, and how long their certificates last. Ignorant of logins.
 
-import { type Finding, fail, ok, type Surgery, warn, within } from './finding.ts'
+import { type Circumstances, type Finding, fail, ok, warn, within } from './finding.ts'
 import { validity } from './validity.ts'
 
 export interface TargetServer {
@@ -25,15 +25,15 @@ const limit = 10_000
 export async function* examineServers(
   target: string,
   servers: readonly TargetServer[],
-  surgery: Surgery,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, number> {
   let reached = 0
   for (const { name, mode, probe } of servers) {
     const subject = `target ${target} at ${name}`
     try {
-      const connected = await within(surgery, `connecting to ${name}`, limit, probe)
+      const connected = await within(circumstances, `connecting to ${name}`, limit, probe)
       reached += 1
-      yield* encryption(subject, mode, connected, surgery.clock.now())
+      yield* encryption(subject, mode, connected, circumstances.clock.now())
     } catch (error) {
       yield fail(
         subject,

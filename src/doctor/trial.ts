@@ -3,7 +3,7 @@
 // Ignorant of who issues logins, and how.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Finding, fail, ok, type Surgery, sentence, warn, within } from './finding.ts'
+import { type Circumstances, type Finding, fail, ok, sentence, warn, within } from './finding.ts'
 
 export interface Trial {
   /** pgwarden's. */
@@ -47,13 +47,13 @@ export async function* examineTrial(
   target: string,
   { role, source, issue }: Trial,
   looks: boolean,
-  surgery: Surgery,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, void> {
   const subject = `target ${target} role ${role}`
   let login: TrialLogin
   const issuing = issue()
   try {
-    login = await within(surgery, `getting a login from ${source}`, limit, () => issuing)
+    login = await within(circumstances, `getting a login from ${source}`, limit, () => issuing)
   } catch (error) {
     const advice = `Look at ${source}, and at what the database's log says.`
     // We have lost our patience, and the login may come yet.
@@ -61,25 +61,25 @@ export async function* examineTrial(
     try {
       yield fail(subject, `no login was issued: ${sentence(error)}`, advice)
     } finally {
-      if (late !== undefined) yield* takeBack(subject, late, looks, surgery)
+      if (late !== undefined) yield* takeBack(subject, late, looks, circumstances)
     }
     return
   }
   try {
-    yield* use(subject, login, surgery)
+    yield* use(subject, login, circumstances)
   } finally {
-    yield* takeBack(subject, login, looks, surgery)
+    yield* takeBack(subject, login, looks, circumstances)
   }
 }
 
 async function* use(
   subject: string,
   login: TrialLogin,
-  surgery: Surgery,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, void> {
   const { user, lifeMs, renewable } = login
   try {
-    const rights = await within(surgery, `logging in as ${user}`, limit, login.logIn)
+    const rights = await within(circumstances, `logging in as ${user}`, limit, login.logIn)
     if (rights === 'refused') {
       yield fail(
         subject,
@@ -105,7 +105,7 @@ async function* use(
     return
   }
   try {
-    await within(surgery, `renewing ${user}`, limit, login.renew)
+    await within(circumstances, `renewing ${user}`, limit, login.renew)
   } catch (error) {
     yield fail(
       subject,
@@ -146,11 +146,11 @@ async function* takeBack(
   subject: string,
   login: TrialLogin,
   looks: boolean,
-  surgery: Surgery,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, void> {
   if (login.roles === 'shared') return
   // Also when the operator has had enough: a login must not be left behind.
-  const own: Surgery = { ...surgery, signal: new AbortController().signal }
+  const own: Circumstances = { ...circumstances, signal: new AbortController().signal }
   const { user } = login
   try {
     await within(own, `revoking ${user}`, limit, login.revoke)

@@ -2,10 +2,10 @@
 // that one lasts, and whether it lets us do what the configured roles need. Asks for no secret.
 // Ignorant of HTTP and of how one logs in. Vault documentation: "Tokens", /sys/capabilities-self.
 
-import { type Finding, fail, ok, type Surgery, warn, within } from './finding.ts'
+import { type Circumstances, type Finding, fail, ok, warn, within } from './finding.ts'
 import { validity } from './validity.ts'
 
-export interface VaultPatient {
+export interface ExaminedVault {
   /** The method of login, by its name in the configuration. */
   readonly method: string
   readonly servers: readonly {
@@ -47,40 +47,43 @@ const questionLimit = 20_000
 export type VaultState = 'works' | 'broken' | 'untouched'
 
 export async function* examineVault(
-  patient: VaultPatient,
-  surgery: Surgery,
+  vault: ExaminedVault,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, VaultState> {
   let serving = 0
-  for (const server of patient.servers) {
-    const findings = await examineServer(server, surgery)
+  for (const server of vault.servers) {
+    const findings = await examineServer(server, circumstances)
     if (findings.every(({ result }) => result !== 'fail')) serving += 1
     yield* findings
   }
   if (serving === 0) return 'broken'
-  const subject = `vault login by ${patient.method}`
-  if (patient.untouchable !== undefined) {
-    yield warn(subject, `not tried: ${patient.untouchable}`, 'Start serve, and look at /readyz.')
+  const subject = `vault login by ${vault.method}`
+  if (vault.untouchable !== undefined) {
+    yield warn(subject, `not tried: ${vault.untouchable}`, 'Start serve, and look at /readyz.')
     return 'untouched'
   }
   try {
-    const ask = () => patient.read('auth/token/lookup-self')
-    yield* tokenFindings(patient, await within(surgery, 'logging in to Vault', questionLimit, ask))
+    const ask = () => vault.read('auth/token/lookup-self')
+    yield* tokenFindings(
+      vault,
+      await within(circumstances, 'logging in to Vault', questionLimit, ask),
+    )
   } catch (error) {
-    yield fail(subject, error, `${loginAdvice[patient.method] ?? ''} ${lookupAdvice}`.trim())
+    yield fail(subject, error, `${loginAdvice[vault.method] ?? ''} ${lookupAdvice}`.trim())
     return 'broken'
   }
-  yield* examineRights(patient, surgery)
+  yield* examineRights(vault, circumstances)
   return 'works'
 }
 
 async function examineServer(
-  { address, loopback, health }: VaultPatient['servers'][number],
-  surgery: Surgery,
+  { address, loopback, health }: ExaminedVault['servers'][number],
+  circumstances: Circumstances,
 ): Promise<readonly Finding[]> {
   const subject = `vault ${address}`
   try {
     const step = `asking Vault at ${address}`
-    const { state, version, certificate } = await within(surgery, step, healthLimit, health)
+    const { state, version, certificate } = await within(circumstances, step, healthLimit, health)
     switch (state) {
       case 'sealed':
         return [fail(subject, 'it is sealed', 'Unseal it: vault operator unseal')]
@@ -95,7 +98,7 @@ async function examineServer(
       const advice = 'Write an address with https://.'
       return [serves, warn(subject, 'tokens and passwords cross the network in the clear', advice)]
     }
-    return [serves, validity(subject, 'its certificate', certificate, surgery.clock.now())]
+    return [serves, validity(subject, 'its certificate', certificate, circumstances.clock.now())]
   } catch (error) {
     return [
       fail(
@@ -120,8 +123,8 @@ const loginAdvice: Readonly<Record<string, string>> = {
 }
 
 /** Vault revokes what a token was issued together with the token: its life bounds that of every lease. */
-function* tokenFindings(patient: VaultPatient, token: Data): Generator<Finding> {
-  const subject = `vault login by ${patient.method}`
+function* tokenFindings(vault: ExaminedVault, token: Data): Generator<Finding> {
+  const subject = `vault login by ${vault.method}`
   const seconds = (name: string): number => {
     const value = token[name]
     return typeof value === 'number' ? value : 0
@@ -167,14 +170,14 @@ function* tokenFindings(patient: VaultPatient, token: Data): Generator<Finding> 
 }
 
 async function* examineRights(
-  { write, needs }: VaultPatient,
-  surgery: Surgery,
+  { write, needs }: ExaminedVault,
+  circumstances: Circumstances,
 ): AsyncGenerator<Finding, void> {
   const subject = 'vault policy'
   const paths = [...new Set(needs.map(({ path }) => path))]
   try {
     const ask = () => write('sys/capabilities-self', { paths })
-    const granted = await within(surgery, 'asking Vault what we may', questionLimit, ask)
+    const granted = await within(circumstances, 'asking Vault what we may', questionLimit, ask)
     const missing = needs.filter(({ path, capability }) => !mayDo(granted[path], capability))
     for (const { path, capability, why } of missing) {
       yield fail(

@@ -1,12 +1,18 @@
-// The doctor's own rules, on a patient that is made up: what is left out after what has failed, that it
+// The doctor's own rules, on a deployment that is made up: what is left out after what has failed, that it
 // does not wait for ever, and that what was issued is taken back whatever happens.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { examine, type Patient, type PatientTarget } from '../../src/doctor/doctor.ts'
-import { type Finding, fail, type Surgery, sentence, within } from '../../src/doctor/finding.ts'
+import { type Deployment, type ExaminedTarget, examine } from '../../src/doctor/doctor.ts'
+import {
+  type Circumstances,
+  type Finding,
+  fail,
+  sentence,
+  within,
+} from '../../src/doctor/finding.ts'
 import type { TrialLogin } from '../../src/doctor/trial.ts'
-import type { VaultPatient } from '../../src/doctor/vault.ts'
+import type { ExaminedVault } from '../../src/doctor/vault.ts'
 import { Failure } from '../../src/errors.ts'
 import { HeldClock } from '../support/memory-journal.ts'
 
@@ -18,7 +24,7 @@ const nobody = {
   makesRoles: false,
 }
 
-function surgery(signal = new AbortController().signal): Surgery {
+function circumstances(signal = new AbortController().signal): Circumstances {
   return { clock: new HeldClock(), signal, onStep: () => undefined }
 }
 
@@ -48,7 +54,7 @@ function login(happened: string[], more: Partial<TrialLogin> = {}): TrialLogin {
   }
 }
 
-function target(issue: () => Promise<TrialLogin>, more: Partial<PatientTarget> = {}) {
+function target(issue: () => Promise<TrialLogin>, more: Partial<ExaminedTarget> = {}) {
   return {
     name: 'shop',
     servers: [
@@ -68,7 +74,7 @@ function target(issue: () => Promise<TrialLogin>, more: Partial<PatientTarget> =
 
 const token = { policies: ['pgwarden'], ttl: 86_400, renewable: true, period: 86_400 }
 
-function vault(more: Partial<VaultPatient> = {}): VaultPatient {
+function vault(more: Partial<ExaminedVault> = {}): ExaminedVault {
   return {
     method: 'approle',
     servers: [
@@ -87,7 +93,7 @@ function vault(more: Partial<VaultPatient> = {}): VaultPatient {
   }
 }
 
-function patient(targets: readonly PatientTarget[], withVault = vault()): Patient {
+function deployment(targets: readonly ExaminedTarget[], withVault = vault()): Deployment {
   return {
     premises: {
       journal: { directory: '/journal', probe: () => Promise.resolve(50 * 1024 ** 3) },
@@ -100,7 +106,7 @@ function patient(targets: readonly PatientTarget[], withVault = vault()): Patien
   }
 }
 
-async function found(who: Patient, how = surgery()): Promise<readonly string[]> {
+async function found(who: Deployment, how = circumstances()): Promise<readonly string[]> {
   const findings: Finding[] = []
   for await (const finding of examine(who, how)) findings.push(finding)
   return findings
@@ -113,8 +119,8 @@ describe('a Vault without TLS', () => {
     const [there] = vault().servers
     if (there === undefined) throw new Error('no server')
     const here = { ...there, address: 'http://127.0.0.1:8200', loopback: true }
-    expect(await found(patient([], vault({ servers: [here] })))).toEqual([])
-    expect(await found(patient([], vault({ servers: [here, there] })))).toHaveLength(1)
+    expect(await found(deployment([], vault({ servers: [here] })))).toEqual([])
+    expect(await found(deployment([], vault({ servers: [here, there] })))).toHaveLength(1)
   })
 })
 
@@ -123,13 +129,15 @@ describe('a login that is tried', () => {
 
   it('is used, renewed, revoked and tried again', async () => {
     const happened: string[] = []
-    expect(await found(patient([target(() => Promise.resolve(login(happened)))]))).toEqual([clear])
+    expect(await found(deployment([target(() => Promise.resolve(login(happened)))]))).toEqual([
+      clear,
+    ])
     expect(happened).toEqual(['log in', 'renew', 'revoke', 'log in'])
   })
 
   it('is not believed to be gone while it is let in', async () => {
     const staying = login([], { logIn: () => Promise.resolve(nobody) })
-    expect(await found(patient([target(() => Promise.resolve(staying))]))).toContain(
+    expect(await found(deployment([target(() => Promise.resolve(staying))]))).toContain(
       'fail target shop role read_only: the login v-one was not revoked, or is still there: the revoked login is still let in',
     )
   })
@@ -141,7 +149,7 @@ describe('a login that is tried', () => {
       .mockRejectedValueOnce(new Error('no route'))
       .mockResolvedValueOnce('refused')
     const findings = await found(
-      patient([target(() => Promise.resolve(login(happened, { logIn })))]),
+      deployment([target(() => Promise.resolve(login(happened, { logIn })))]),
     )
     expect(findings).toContain(
       'fail target shop role read_only: nobody could log in with what was issued: no route',
@@ -152,13 +160,13 @@ describe('a login that is tried', () => {
   it('is left alone where others use the same role', async () => {
     const happened: string[] = []
     const shared = login(happened, { roles: 'shared', renewable: false })
-    expect(await found(patient([target(() => Promise.resolve(shared))]))).toEqual([clear])
+    expect(await found(deployment([target(() => Promise.resolve(shared))]))).toEqual([clear])
     expect(happened).toEqual(['log in'])
   })
 
   it('is warned of where it cannot be renewed', async () => {
     const brief = login([], { renewable: false })
-    expect(await found(patient([target(() => Promise.resolve(brief))]))).toContain(
+    expect(await found(deployment([target(() => Promise.resolve(brief))]))).toContain(
       'warn target shop role read_only: its lease cannot be renewed: sessions end with it',
     )
   })
@@ -175,8 +183,8 @@ describe('a login that is tried', () => {
       .mockResolvedValueOnce('refused')
     const issued = login(happened, { logIn })
     const findings = await found(
-      patient([target(() => Promise.resolve(issued))]),
-      surgery(stopping.signal),
+      deployment([target(() => Promise.resolve(issued))]),
+      circumstances(stopping.signal),
     )
     expect(findings).toEqual([clear])
     expect(happened).toEqual(['revoke'])
@@ -190,7 +198,7 @@ describe('a login that is tried', () => {
       await sleep(20)
       return login(happened)
     }
-    await found(patient([target(issue)]), surgery(stopping.signal))
+    await found(deployment([target(issue)]), circumstances(stopping.signal))
     expect(happened).toEqual(['revoke', 'log in'])
   })
 })
@@ -206,13 +214,13 @@ describe('what hangs on something that has failed', () => {
       mode: 'disable',
       probe: () => Promise.reject(new Error('no route')),
     }
-    const findings = await found(patient([target(never, { servers: [server] })]))
+    const findings = await found(deployment([target(never, { servers: [server] })]))
     expect(findings.slice(1)).toEqual(['fail target shop at db:5432: no route'])
   })
 
   it('is not tried without Vault, and that is said', async () => {
     const read = () => Promise.reject(new Error('permission denied'))
-    expect((await found(patient([target(never)], vault({ read })))).slice(1)).toEqual([
+    expect((await found(deployment([target(never)], vault({ read })))).slice(1)).toEqual([
       'fail vault login by approle: permission denied',
       'fail target shop: its logins come from Vault, and were not tried',
     ])
@@ -222,7 +230,7 @@ describe('what hangs on something that has failed', () => {
     const happened: string[] = []
     const read = () => Promise.reject(new Error('permission denied'))
     const broker = target(() => Promise.resolve(login(happened)), { needsVault: false })
-    await found(patient([broker], vault({ read })))
+    await found(deployment([broker], vault({ read })))
     expect(happened).toContain('revoke')
   })
 })
@@ -230,7 +238,7 @@ describe('what hangs on something that has failed', () => {
 describe('the token of Vault', () => {
   async function said(more: object): Promise<readonly string[]> {
     const read = () => Promise.resolve({ ...token, ...more })
-    return (await found(patient([], vault({ read })))).slice(1)
+    return (await found(deployment([], vault({ read })))).slice(1)
   }
 
   it.each([
@@ -253,8 +261,8 @@ describe('the token of Vault', () => {
 
 describe('clocks and room', () => {
   it('are told of when they are not as they should be', async () => {
-    const { premises, ...rest } = patient([])
-    const unwell: Patient = {
+    const { premises, ...rest } = deployment([])
+    const unwell: Deployment = {
       ...rest,
       vault: undefined,
       premises: {
@@ -277,7 +285,12 @@ describe('a look', () => {
   afterEach(() => vi.useRealTimers())
 
   it('that nobody answers is given up', async () => {
-    const looking = within(surgery(), 'waiting', 5_000, () => new Promise<never>(() => undefined))
+    const looking = within(
+      circumstances(),
+      'waiting',
+      5_000,
+      () => new Promise<never>(() => undefined),
+    )
     const given = expect(looking).rejects.toThrow('no answer within 5 s')
     await vi.advanceTimersByTimeAsync(5_000)
     await given

@@ -5,24 +5,24 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, it } from 'vitest'
 import { certify } from '../support/certificates.ts'
-import { lines, Patient } from '../support/patient.ts'
+import { Deployment, lines } from '../support/deployment.ts'
 import { freePort } from '../support/ports.ts'
 import { describeWithOwnVault, startOwnVault } from '../support/vault.ts'
 import { createLogin, type VaultDatabase, vaultFor } from '../support/vault-database.ts'
 import type { OwnVault } from '../support/vault-process.ts'
 
 describeWithOwnVault('a target whose logins come from Vault', () => {
-  let patient: Patient
+  let deployment: Deployment
   let vault: OwnVault
   let mounted: VaultDatabase
   let settings: Readonly<Record<string, unknown>>
   let appRole: Readonly<Record<string, unknown>>
 
   beforeAll(async () => {
-    patient = await Patient.admit(inject('adminUrl'))
+    deployment = await Deployment.make(inject('adminUrl'))
     vault = await startOwnVault({ tls: 'offered' })
-    const { monitor } = patient.roles
-    mounted = await vaultFor(vault, patient.target.url, {
+    const { monitor } = deployment.roles
+    mounted = await vaultFor(vault, deployment.target.url, {
       dynamic: {
         reader: {},
         staying: { revocation: ['select 1'] },
@@ -35,7 +35,7 @@ describeWithOwnVault('a target whose logins come from Vault', () => {
       token_policies: mounted.policy,
       token_period: '1h',
     })
-    await writeFile(join(patient.directory, 'secret-id'), mounted.secretId)
+    await writeFile(join(deployment.directory, 'secret-id'), mounted.secretId)
     appRole = {
       method: 'approle',
       mount: mounted.approle,
@@ -53,11 +53,11 @@ describeWithOwnVault('a target whose logins come from Vault', () => {
   afterAll(async () => {
     await vault.stop()
     // What Vault did not drop any more.
-    await patient.sql(`do $$ declare name text; begin
+    await deployment.sql(`do $$ declare name text; begin
       for name in select rolname from pg_roles where rolname like 'v-%' loop
         execute format('drop owned by %1$I; drop role %1$I', name);
       end loop; end $$`)
-    await patient.dismiss()
+    await deployment.remove()
   })
 
   /** All that is needed for one role. */
@@ -80,7 +80,7 @@ describeWithOwnVault('a target whose logins come from Vault', () => {
       vault: { mount: database, roles: { read_only: role } },
       monitor: { vault: { engine: 'static', mount: database, role: 'monitor' } },
     }
-    return patient.examined({ credentials }, { vault: { ...settings, ...differing } })
+    return deployment.examined({ credentials }, { vault: { ...settings, ...differing } })
   }
 
   it('is found sound, and no lease stays behind', async () => {
@@ -131,13 +131,13 @@ describeWithOwnVault('a target whose logins come from Vault', () => {
 
   it('is not trusted with a certificate of another authority', async () => {
     const other = await certify('another authority', { isAuthority: true })
-    await writeFile(join(patient.directory, 'other-ca.crt'), other.certificate)
+    await writeFile(join(deployment.directory, 'other-ca.crt'), other.certificate)
     const [first] = lines(await examined('reader', { tls: { ca: 'other-ca.crt' } }), 'fail')
     expect(first).toMatch(/^vault https.*certificate.* \/ .* write vault.tls.ca/)
   })
 
   it('has none with a secret id that Vault does not know', async () => {
-    await writeFile(join(patient.directory, 'other-id'), 'guessed-secret-id')
+    await writeFile(join(deployment.directory, 'other-id'), 'guessed-secret-id')
     const auth = { ...appRole, secretIdFile: 'other-id' }
     const [first] = lines(await examined('reader', { auth }), 'fail')
     expect(first).toMatch(
@@ -147,7 +147,7 @@ describeWithOwnVault('a target whose logins come from Vault', () => {
 
   it('is told not to have tried a wrapped secret id, which is still good afterwards', async () => {
     const wrapping = await mounted.wrappedSecretId()
-    await writeFile(join(patient.directory, 'wrapped-id'), wrapping)
+    await writeFile(join(deployment.directory, 'wrapped-id'), wrapping)
     const auth = { ...appRole, secretIdFile: 'wrapped-id', wrapped: true }
     const findings = await examined('reader', { auth })
     expect(lines(findings, 'fail')).toEqual([])
@@ -194,10 +194,10 @@ describeWithOwnVault('a target whose logins come from Vault', () => {
 
   async function withToken(terms: object, role = 'reader'): Promise<readonly string[]> {
     const { auth } = await vault.request('POST', 'auth/token/create-orphan', terms)
-    await writeFile(join(patient.directory, 'token'), auth?.client_token ?? '')
+    await writeFile(join(deployment.directory, 'token'), auth?.client_token ?? '')
     const way = { auth: { method: 'token', token: { file: 'token' } } }
     const found = lines(await examined(role, way), 'warn', 'fail')
-    expect(patient.said).not.toContain(auth?.client_token)
+    expect(deployment.said).not.toContain(auth?.client_token)
     return found.filter((line) => !line.startsWith('store'))
   }
 
@@ -224,9 +224,9 @@ describeWithOwnVault('a target whose logins come from Vault', () => {
   })
 
   it('never shows a secret', () => {
-    expect(patient.said).toContain('was revoked')
-    for (const secret of [mounted.secretId, mounted.roleId, vault.rootToken, patient.password]) {
-      expect(patient.said).not.toContain(secret)
+    expect(deployment.said).toContain('was revoked')
+    for (const secret of [mounted.secretId, mounted.roleId, vault.rootToken, deployment.password]) {
+      expect(deployment.said).not.toContain(secret)
     }
   })
 })

@@ -7,22 +7,22 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { operations } from '../../src/server.ts'
 import { certify } from '../support/certificates.ts'
 import { connectedTo } from '../support/databases.ts'
-import { lines, Patient } from '../support/patient.ts'
+import { Deployment, lines } from '../support/deployment.ts'
 import { freePort } from '../support/ports.ts'
 import { startTlsDatabase, type TlsDatabase } from '../support/tls-database.ts'
 import { Warden } from '../support/warden.ts'
 
 const day = 86_400_000
 
-let patient: Patient
+let deployment: Deployment
 beforeAll(async () => {
-  patient = await Patient.admit(inject('adminUrl'))
+  deployment = await Deployment.make(inject('adminUrl'))
 })
-afterAll(() => patient.dismiss())
+afterAll(() => deployment.remove())
 
 /** Database roles that pgwarden makes. */
 async function issuedRoles(): Promise<readonly string[]> {
-  return connectedTo(patient.target.url, async (client) => {
+  return connectedTo(deployment.target.url, async (client) => {
     const { rows } = await client.query<{ name: string }>(
       "select rolname as name from pg_roles where rolname like 'pgw\\_%' order by 1",
     )
@@ -32,9 +32,9 @@ async function issuedRoles(): Promise<readonly string[]> {
 
 describe('a sound configuration', () => {
   it('is found sound, from the file to the login of each role that is taken back', async () => {
-    const findings = await patient.examined()
+    const findings = await deployment.examined()
     expect(lines(findings, 'warn', 'fail')).toEqual([])
-    const { broker, monitor, reader } = patient.roles
+    const { broker, monitor, reader } = deployment.roles
     expect(lines(findings, 'ok').join('\n')).toMatch(
       new RegExp(
         [
@@ -54,11 +54,11 @@ describe('a sound configuration', () => {
 
   it('is as it was afterwards: no role, no schema in the store, no file', async () => {
     const before = await issuedRoles()
-    await mkdir(join(patient.directory, 'journal'), { recursive: true })
-    await patient.examined()
+    await mkdir(join(deployment.directory, 'journal'), { recursive: true })
+    await deployment.examined()
     expect(await issuedRoles()).toEqual(before)
-    expect(await readdir(join(patient.directory, 'journal'))).toEqual([])
-    const schemas = await connectedTo(patient.store.url, (client) =>
+    expect(await readdir(join(deployment.directory, 'journal'))).toEqual([])
+    const schemas = await connectedTo(deployment.store.url, (client) =>
       client.query("select from pg_namespace where nspname = 'pgwarden'"),
     )
     expect(schemas.rowCount).toBe(0)
@@ -94,7 +94,7 @@ describe('a sound configuration', () => {
 
 describe('something that is broken', () => {
   it('is the configuration itself', async () => {
-    const findings = await patient.examined({ port: 'many' })
+    const findings = await deployment.examined({ port: 'many' })
     expect(lines(findings, 'ok', 'warn', 'fail')).toEqual([
       expect.stringMatching(
         /^configuration: .*pgwarden.yaml:\d+:\d+: targets.shop.port: expected a number/,
@@ -103,8 +103,8 @@ describe('something that is broken', () => {
   })
 
   it('is a target that does not exist', async () => {
-    await patient.examined()
-    const { configFile } = patient
+    await deployment.examined()
+    const { configFile } = deployment
     const signal = AbortSignal.timeout(60_000)
     const findings = operations.doctor({
       configFile,
@@ -119,8 +119,8 @@ describe('something that is broken', () => {
   })
 
   it('is the journal’s directory', async () => {
-    await writeFile(join(patient.directory, 'file'), '')
-    const findings = await patient.examined({}, { journal: { directory: 'file/journal' } })
+    await writeFile(join(deployment.directory, 'file'), '')
+    const findings = await deployment.examined({}, { journal: { directory: 'file/journal' } })
     expect(lines(findings, 'fail')).toEqual([
       expect.stringMatching(
         /^journal: .* \/ Let the account that runs pgwarden write to .*file\/journal/,
@@ -133,9 +133,9 @@ describe('something that is broken', () => {
     ['with a wrong password', (url: URL) => (url.password = 'guessed'), /password authentication/],
     ['without a database', (url: URL) => (url.pathname = '/nowhere'), /"nowhere" does not exist/],
   ])('is a store %s', async (_, change, why) => {
-    const url = new URL(patient.store.url)
+    const url = new URL(deployment.store.url)
     change(url)
-    const findings = await patient.examined({}, { store: { url: url.href } })
+    const findings = await deployment.examined({}, { store: { url: url.href } })
     const [store, ...more] = lines(findings, 'fail')
     expect(more).toEqual([])
     expect(store).toMatch(why)
@@ -171,27 +171,27 @@ describe('something that is broken', () => {
     const at = (shift: number): Date => new Date(Date.now() + shift * day + day / 2)
     const terms = { notBefore: at(-40), notAfter: at(days) }
     const { certificate, key } = await certify('listener', terms)
-    await writeFile(join(patient.directory, 'tls.crt'), certificate)
-    await writeFile(join(patient.directory, 'tls.key'), key)
+    await writeFile(join(deployment.directory, 'tls.crt'), certificate)
+    await writeFile(join(deployment.directory, 'tls.key'), key)
     const listen = { tls: { certificate: 'tls.crt', key: 'tls.key' } }
-    const findings = await patient.examined({}, { listen })
+    const findings = await deployment.examined({}, { listen })
     const found = lines(findings, result).filter((line) => line.startsWith('listener'))
     expect(found).toEqual([expect.stringMatching(what)])
   })
 
   it('is a key that is not its certificate’s', async () => {
     const [one, other] = [await certify('one'), await certify('other')]
-    await writeFile(join(patient.directory, 'one.crt'), one.certificate)
-    await writeFile(join(patient.directory, 'other.key'), other.key)
+    await writeFile(join(deployment.directory, 'one.crt'), one.certificate)
+    await writeFile(join(deployment.directory, 'other.key'), other.key)
     const listen = { tls: { certificate: 'one.crt', key: 'other.key' } }
-    const findings = await patient.examined({}, { listen })
+    const findings = await deployment.examined({}, { listen })
     expect(lines(findings, 'fail')).toEqual([
       expect.stringMatching(/^listener 127.0.0.1 6432: .*other.key is not the key of/),
     ])
   })
 
   it('is a target where nobody listens, and nothing further is tried there', async () => {
-    const findings = await patient.examined({ port: await freePort() })
+    const findings = await deployment.examined({ port: await freePort() })
     expect(lines(findings, 'fail')).toEqual([
       expect.stringMatching(/^target shop at .*ECONNREFUSED.* \/ Look at host, port and tls/),
     ])
@@ -199,7 +199,7 @@ describe('something that is broken', () => {
 
   it('is the broker’s password', async () => {
     const credentials = { broker: { ...broker(), password: 'guessed' } }
-    const findings = await patient.examined({ credentials, catalog: { snapshot: false } })
+    const findings = await deployment.examined({ credentials, catalog: { snapshot: false } })
     expect(lines(findings, 'fail')).toEqual([
       expect.stringMatching(
         /^target shop broker: .*28P01.* \/ Look at user and password of credentials.broker/,
@@ -208,16 +208,16 @@ describe('something that is broken', () => {
   })
 
   const withRoles = async (break_: string, mend: string): Promise<readonly string[]> => {
-    await patient.sql(break_)
+    await deployment.sql(break_)
     try {
-      return lines(await patient.examined(), 'fail')
+      return lines(await deployment.examined(), 'fail')
     } finally {
-      await patient.sql(mend)
+      await deployment.sql(mend)
     }
   }
 
   it('is a broker that may not make roles', async () => {
-    const { broker: name } = patient.roles
+    const { broker: name } = deployment.roles
     const failed = await withRoles(
       `alter role ${name} nocreaterole`,
       `alter role ${name} createrole`,
@@ -228,7 +228,7 @@ describe('something that is broken', () => {
   })
 
   it('is a broker that may not give away what it is to give', async () => {
-    const { broker: name, reader } = patient.roles
+    const { broker: name, reader } = deployment.roles
     const failed = await withRoles(
       `revoke admin option for ${reader} from ${name}`,
       `grant ${reader} to ${name} with admin option`,
@@ -241,7 +241,7 @@ describe('something that is broken', () => {
   it('is a role that the broker is to give and that is not there', async () => {
     const creation = { read_only: ['GRANT nobody_at_all TO {{name}}'] }
     const credentials = { broker: { ...broker(), creation } }
-    const findings = await patient.examined({ credentials })
+    const findings = await deployment.examined({ credentials })
     expect(lines(findings, 'fail')).toEqual([
       expect.stringMatching(
         /^target shop broker: there is no role nobody_at_all \/ CREATE ROLE nobody_at_all/,
@@ -252,7 +252,9 @@ describe('something that is broken', () => {
   it('is a creation statement that fails', async () => {
     const creation = { read_only: ['GRANT SELECT ON nowhere TO {{name}}'] }
     const before = await issuedRoles()
-    const findings = await patient.examined({ credentials: { broker: { ...broker(), creation } } })
+    const findings = await deployment.examined({
+      credentials: { broker: { ...broker(), creation } },
+    })
     expect(lines(findings, 'fail')).toEqual([
       expect.stringMatching(
         /^target shop role read_only: no login was issued: .*relation "nowhere" does not exist/,
@@ -263,13 +265,15 @@ describe('something that is broken', () => {
 
   it('is a creation statement that makes too mighty a role', async () => {
     const creation = { read_only: ['ALTER ROLE {{name}} CREATEROLE'] }
-    const findings = await patient.examined({ credentials: { broker: { ...broker(), creation } } })
+    const findings = await deployment.examined({
+      credentials: { broker: { ...broker(), creation } },
+    })
     expect(lines(findings, 'fail')).toEqual([])
     expect(lines(findings, 'warn').join()).toContain('its database role has CREATEROLE')
   })
 
   it('is a monitor that lacks a right', async () => {
-    const { monitor } = patient.roles
+    const { monitor } = deployment.roles
     const failed = await withRoles(
       `revoke pg_signal_backend from ${monitor}`,
       `grant pg_signal_backend to ${monitor}`,
@@ -280,10 +284,13 @@ describe('something that is broken', () => {
   })
 
   it('is a monitor’s password, and the login of the trial is revoked all the same', async () => {
-    const { monitor } = patient.roles
-    const credentials = { ...patient.brokered(), monitor: { user: monitor, password: 'guessed' } }
+    const { monitor } = deployment.roles
+    const credentials = {
+      ...deployment.brokered(),
+      monitor: { user: monitor, password: 'guessed' },
+    }
     const before = await issuedRoles()
-    const findings = await patient.examined({ credentials })
+    const findings = await deployment.examined({ credentials })
     expect(lines(findings, 'fail')).toEqual([
       expect.stringMatching(/^target shop monitor: .*28P01.* \/ Look at credentials.monitor/),
     ])
@@ -292,7 +299,7 @@ describe('something that is broken', () => {
   })
 
   function broker(): object {
-    const { broker: settings } = patient.brokered()
+    const { broker: settings } = deployment.brokered()
     if (typeof settings !== 'object' || settings === null) throw new Error('no broker')
     return settings
   }
@@ -302,14 +309,14 @@ describe('a target with TLS', () => {
   let database: TlsDatabase
   beforeAll(async () => {
     database = await startTlsDatabase()
-    await writeFile(join(patient.directory, 'ca.crt'), database.authority.certificate)
+    await writeFile(join(deployment.directory, 'ca.crt'), database.authority.certificate)
     const other = await certify('another authority', { isAuthority: true })
-    await writeFile(join(patient.directory, 'other-ca.crt'), other.certificate)
+    await writeFile(join(deployment.directory, 'other-ca.crt'), other.certificate)
   })
   afterAll(() => database.stop())
 
   async function found(tls: object, host = 'localhost'): Promise<readonly string[]> {
-    const findings = await patient.examined({ host, port: database.port, tls })
+    const findings = await deployment.examined({ host, port: database.port, tls })
     return findings
       .filter(({ subject }) => subject.startsWith('target shop at '))
       .map(({ result, message }) => `${result} ${message}`)
@@ -361,7 +368,7 @@ describe('an operator who has seen enough', () => {
     async (moment) => {
       const before = await issuedRoles()
       const stopping = new AbortController()
-      const findings = await patient.examined({}, {}, stopping.signal, (step) => {
+      const findings = await deployment.examined({}, {}, stopping.signal, (step) => {
         if (step.startsWith(moment)) setTimeout(() => stopping.abort(), 1)
       })
       expect(stopping.signal.aborted).toBe(true)
@@ -372,9 +379,9 @@ describe('an operator who has seen enough', () => {
 })
 
 it('never says a password', () => {
-  expect(patient.said).toContain(patient.roles.broker)
-  const admin = new URL(patient.target.url)
-  for (const secret of [patient.password, decodeURIComponent(admin.password), 'guessed']) {
-    expect(patient.said).not.toContain(secret)
+  expect(deployment.said).toContain(deployment.roles.broker)
+  const admin = new URL(deployment.target.url)
+  for (const secret of [deployment.password, decodeURIComponent(admin.password), 'guessed']) {
+    expect(deployment.said).not.toContain(secret)
   }
 })

@@ -19,7 +19,7 @@ interface Roles {
 
 type Settings = Readonly<Record<string, unknown>>
 
-export class Patient {
+export class Deployment {
   readonly directory: string
   readonly target: FreshDatabase
   readonly store: FreshDatabase
@@ -41,19 +41,19 @@ export class Patient {
     }
   }
 
-  static async admit(adminUrl: string): Promise<Patient> {
+  static async make(adminUrl: string): Promise<Deployment> {
     const directory = await mkdtemp(join(tmpdir(), 'pgwarden-doctor-'))
-    const target = await freshDatabase(adminUrl, 'patient')
+    const target = await freshDatabase(adminUrl, 'deployment')
     const store = await freshDatabase(adminUrl, 'store')
-    const patient = new Patient(directory, target, store)
-    const { reader, broker, monitor } = patient.roles
-    await patient.sql(`
+    const deployment = new Deployment(directory, target, store)
+    const { reader, broker, monitor } = deployment.roles
+    await deployment.sql(`
       create role ${reader} nologin;
-      create role ${broker} login createrole password '${patient.password}';
+      create role ${broker} login createrole password '${deployment.password}';
       grant ${reader} to ${broker} with admin option;
-      create role ${monitor} login password '${patient.password}';
+      create role ${monitor} login password '${deployment.password}';
       grant pg_signal_backend, pg_read_all_stats to ${monitor}`)
-    return patient
+    return deployment
   }
 
   /** As superuser in the target database. */
@@ -90,7 +90,7 @@ export class Patient {
     return join(this.directory, 'pgwarden.yaml')
   }
 
-  async dismiss(): Promise<void> {
+  async remove(): Promise<void> {
     await this.target.drop()
     await this.store.drop()
     const { reader, broker, monitor } = this.roles
