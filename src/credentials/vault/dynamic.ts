@@ -16,7 +16,7 @@ import {
   type VaultLogin,
 } from './login.ts'
 import { VaultProblem } from './problem.ts'
-import type { Vault, VaultResponse } from './vault.ts'
+import type { Patience, Vault, VaultResponse } from './vault.ts'
 
 /** Vault's own limit where nobody has set another (max_lease_ttl): 768 hours. */
 const longestLease = 768 * 60 * 60 * 1000
@@ -56,19 +56,11 @@ export class VaultDynamic implements Engine {
   }
 
   async issue(_record: LeaseRecord, grant: Grant): Promise<Issued> {
-    const { mount, role } = loginFor(this.#logins, grant)
-    const path = `${mount}/creds/${role}`
+    const wanted = loginFor(this.#logins, grant)
     try {
-      const answer = await this.#vault.read(path)
-      const login = await this.#loginOf(path, answer)
-      this.#lives.set(grant.role, answer.leaseMs)
-      return {
-        ...login,
-        vaultLease: answer.leaseId,
-        lifeMs: answer.leaseMs,
-        renewable: answer.renewable,
-        limit: answer.token,
-      }
+      const { leaseId, leaseMs, renewable, token, ...login } = await issueLease(this.#vault, wanted)
+      this.#lives.set(grant.role, leaseMs)
+      return { ...login, vaultLease: leaseId, lifeMs: leaseMs, renewable, limit: token }
     } catch (error) {
       throw notIssued(error)
     }
@@ -94,29 +86,45 @@ export class VaultDynamic implements Engine {
     }
   }
 
-  /** `sync`: Vault answers when its revocation statements have run. An unknown lease is revoked already. */
   async revoke(record: LeaseRecord): Promise<void> {
-    await this.#revoke(leaseOf(record))
+    await revokeLease(this.#vault, leaseOf(record))
   }
+}
 
-  /** A lease that cannot be used is not left behind: nobody else has its id. */
-  async #loginOf(path: string, answer: VaultResponse): Promise<DatabaseLogin> {
-    try {
-      if (answer.leaseId === '') throw unusable(path, 'no lease: is this a database mount?')
-      if (!/^\P{Cc}{1,1000}$/u.test(answer.leaseId))
-        throw unusable(path, 'no "lease_id" to be kept')
-      if (answer.leaseMs <= 0) throw unusable(path, 'a lease without a life')
-      return databaseLogin(path, answer.data)
-    } catch (error) {
-      // That it is not revoked must not pass for "nothing was issued".
-      if (answer.leaseId !== '') await this.#revoke(answer.leaseId).catch(stillThere)
-      throw error
-    }
-  }
+/** A lease of the database engine, and what logs in with it. */
+export interface DynamicLogin extends DatabaseLogin, Omit<VaultResponse, 'data'> {}
 
-  async #revoke(lease: string): Promise<void> {
-    await this.#vault.write('sys/leases/revoke', { lease_id: lease, sync: true })
+/** One that cannot be used is not left behind: nobody else has its id. @throws VaultProblem */
+export async function issueLease(
+  vault: Vault,
+  { mount, role }: VaultLogin,
+  patience?: Patience,
+): Promise<DynamicLogin> {
+  const path = `${mount}/creds/${role}`
+  const { data, ...lease } = await vault.read(path, patience)
+  const { leaseId, leaseMs } = lease
+  try {
+    if (leaseId === '') throw unusable(path, 'no lease: is this a database mount?')
+    if (!/^\P{Cc}{1,1000}$/u.test(leaseId)) throw unusable(path, 'no "lease_id" to be kept')
+    if (leaseMs <= 0) throw unusable(path, 'a lease without a life')
+    return { ...databaseLogin(path, data), ...lease }
+  } catch (error) {
+    // That it is not revoked must not pass for "nothing was issued".
+    if (leaseId !== '') await revokeLease(vault, leaseId).catch(stillThere)
+    throw error
   }
+}
+
+/**
+ * `sync`: Vault answers when its revocation statements have run. An unknown lease is revoked already.
+ * @throws VaultProblem
+ */
+export async function revokeLease(
+  vault: Vault,
+  leaseId: string,
+  patience?: Patience,
+): Promise<void> {
+  await vault.write('sys/leases/revoke', { lease_id: leaseId, sync: true }, patience)
 }
 
 function leaseOf({ vaultLease }: LeaseRecord): string {

@@ -3,8 +3,9 @@
 // with it.
 
 import type { Clock } from '../../clock.ts'
+import { issueLease, revokeLease } from './dynamic.ts'
 import { readKv } from './kv.ts'
-import { type DatabaseLogin, databaseLogin, unusable, type VaultLogin } from './login.ts'
+import type { DatabaseLogin, VaultLogin } from './login.ts'
 import { failureOf, VaultProblem } from './problem.ts'
 import { readStatic } from './static.ts'
 import type { VaultToken } from './tokens.ts'
@@ -61,8 +62,7 @@ export class OwnLogin {
     const lease = this.#held?.leaseId ?? ''
     this.#held = undefined
     if (lease === '') return
-    const body = { lease_id: lease, sync: true }
-    await this.#options.vault.write('sys/leases/revoke', body, { waitMs: 0 }).catch(() => undefined)
+    await revokeLease(this.#options.vault, lease, { waitMs: 0 }).catch(() => undefined)
   }
 
   async #ask(): Promise<Held> {
@@ -86,11 +86,8 @@ export class OwnLogin {
   /** The lease before is not given back: connections with it may be at work. It runs out soon. */
   async #issue(asked: number): Promise<Held> {
     const { vault, login } = this.#options
-    const path = `${login.mount}/creds/${login.role}`
-    const { data, leaseId, leaseMs, token } = await vault.read(path, patience)
-    if (leaseId === '') throw unusable(path, 'no lease: is this a database mount?')
-    if (leaseMs <= 0) throw unusable(path, 'a lease without a life')
-    const freshUntil = asked + (leaseMs * 2) / 3
-    return { ...databaseLogin(path, data), freshUntil, endsAt: asked + leaseMs, leaseId, token }
+    const lease = await issueLease(vault, login, patience)
+    const { leaseMs } = lease
+    return { ...lease, freshUntil: asked + (leaseMs * 2) / 3, endsAt: asked + leaseMs }
   }
 }
