@@ -1,4 +1,4 @@
-// Grants in the store after they were made: found, listed with what is still open of them, and revoked.
+// Grants in the store: made, found, listed with what is still open of them, and revoked.
 // Ignorant of what a revoke ends.
 
 import type { Grant } from '../access/access.ts'
@@ -26,7 +26,7 @@ export interface WantedGrants {
   readonly limit: number
 }
 
-interface GrantRow {
+export interface GrantRow {
   readonly id: string
   readonly principal: string
   readonly target: string
@@ -40,6 +40,25 @@ interface GrantRow {
 
 const columns = `g.id, g.principal, g.target, g.role, g.starts_at, g.ends_at, g.revoked_at, g.reason,
                  g.request_id`
+
+export async function insertGrant(database: Database, grant: Grant): Promise<void> {
+  await database.run(
+    `insert into pgwarden.grants
+       (id, principal, target, role, starts_at, ends_at, revoked_at, reason, request_id)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+    [
+      grant.id,
+      grant.principal,
+      grant.target,
+      grant.role,
+      new Date(grant.startsAt),
+      new Date(grant.endsAt),
+      grant.revokedAt === undefined ? null : new Date(grant.revokedAt),
+      grant.reason,
+      grant.requestId ?? null,
+    ],
+  )
+}
 
 export async function findGrant(database: Database, id: string): Promise<Grant | undefined> {
   const [row] = await database.rows<GrantRow>(
@@ -115,7 +134,7 @@ interface LeaseStandingRow {
   readonly revocation: LeaseEndResult | null
 }
 
-function grantOf(row: GrantRow): Grant {
+export function grantOf(row: GrantRow): Grant {
   return {
     id: row.id,
     principal: row.principal,

@@ -39,7 +39,7 @@ export class Store {
   }
 
   insertGrant(grant: Grant): Promise<void> {
-    return tokens.insertGrant(this.#database, grant)
+    return grants.insertGrant(this.#database, grant)
   }
 
   insertToken(token: TokenRecord): Promise<void> {

@@ -1,30 +1,12 @@
-// Grants and access tokens in the store. What a login may do is decided in one UPDATE, so that any
+// Access tokens in the store, each with its grant. What a login may do is decided in one UPDATE, so that any
 // number of processes can share the tables. Ignorant of a token's text: only its hash and its SCRAM
 // verifier come here.
 
-import type { Grant, TokenKind } from '../access/access.ts'
+import type { TokenKind } from '../access/access.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import type { Database } from './database.ts'
-
-export async function insertGrant(database: Database, grant: Grant): Promise<void> {
-  await database.run(
-    `insert into pgwarden.grants
-       (id, principal, target, role, starts_at, ends_at, revoked_at, reason, request_id)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-    [
-      grant.id,
-      grant.principal,
-      grant.target,
-      grant.role,
-      new Date(grant.startsAt),
-      new Date(grant.endsAt),
-      grant.revokedAt === undefined ? null : new Date(grant.revokedAt),
-      grant.reason,
-      grant.requestId ?? null,
-    ],
-  )
-}
+import { type GrantRow, grantOf } from './grants.ts'
 
 export async function insertToken(database: Database, token: TokenRecord): Promise<void> {
   await database.run(
@@ -47,8 +29,7 @@ export async function insertToken(database: Database, token: TokenRecord): Promi
   )
 }
 
-interface TokenRow {
-  readonly id: string
+interface TokenRow extends Omit<GrantRow, 'revoked_at'> {
   readonly grant_id: string
   readonly kind: TokenKind
   readonly hash: Buffer
@@ -63,14 +44,7 @@ interface TokenRow {
   readonly scram_iterations: number | null
   readonly scram_stored_key: Buffer | null
   readonly scram_server_key: Buffer | null
-  readonly principal: string
-  readonly target: string
-  readonly role: string
-  readonly starts_at: Date
-  readonly ends_at: Date
   readonly grant_revoked_at: Date | null
-  readonly reason: string
-  readonly request_id: string | null
 }
 
 const tokensWithGrants = `
@@ -185,17 +159,7 @@ function tokenOf(row: TokenRow): StoredToken {
             until: row.sitting_until.getTime(),
             logins: row.sitting_logins,
           },
-    grant: {
-      id: row.grant_id,
-      principal: row.principal,
-      target: row.target,
-      role: row.role,
-      startsAt: row.starts_at.getTime(),
-      endsAt: row.ends_at.getTime(),
-      revokedAt: row.grant_revoked_at?.getTime(),
-      reason: row.reason,
-      requestId: row.request_id ?? undefined,
-    },
+    grant: grantOf({ ...row, id: row.grant_id, revoked_at: row.grant_revoked_at }),
   }
 }
 
