@@ -97,12 +97,8 @@ export class Monitor {
     only: readonly Backend[] | undefined,
   ): Promise<void> {
     if (only !== undefined) await mayLookInside(client)
-    const { rows } = await client.query<{ oid: number }>(
-      'select oid from pg_roles where rolname = $1',
-      [role],
-    )
-    const [found] = rows
-    if (found !== undefined) this.#remember(role, found.oid)
+    const oid = await oidIn(client, role)
+    if (oid !== undefined) this.#remember(role, oid)
     try {
       await endBackends(client, { role, oid: this.#oidOf(role, only), only }, this.#patienceMs)
     } catch (error) {
@@ -118,7 +114,7 @@ export class Monitor {
   ): Promise<void> {
     if (only !== undefined) await mayLookInside(client)
     for (let waited = 0; ; waited += pauseMs) {
-      const there = own && (await exists(client, role))
+      const there = own && (await oidIn(client, role)) !== undefined
       const oid = this.#oidOf(role, only)
       const left = await countBackends(client, { role, oid, only })
       // Who dropped it before we came, as Vault does by itself at a lease's end, may have left its sessions.
@@ -181,9 +177,13 @@ function on(
   return backends?.filter((backend) => backend.server === server)
 }
 
-async function exists(client: ClientBase, role: string): Promise<boolean> {
-  const { rowCount } = await client.query('select from pg_roles where rolname = $1', [role])
-  return rowCount !== 0
+/** Undefined where there is no such role. */
+async function oidIn(client: ClientBase, role: string): Promise<number | undefined> {
+  const { rows } = await client.query<{ oid: number }>(
+    'select oid from pg_roles where rolname = $1',
+    [role],
+  )
+  return rows[0]?.oid
 }
 
 /** Without the right to see when a backend began, ours would all look like others'. */
