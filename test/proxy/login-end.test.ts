@@ -19,6 +19,7 @@ import { settled } from '../support/leases.ts'
 import { HeldClock, MemoryStorage } from '../support/memory-journal.ts'
 import { MemorySocket } from '../support/memory-socket.ts'
 import { sql } from '../support/scripted-session.ts'
+import { silentMeter } from '../support/silent-meter.ts'
 
 beforeAll(loadParser)
 
@@ -144,17 +145,7 @@ describe('a notice of ours', () => {
       },
       { client, upstream },
       {
-        meter: {
-          connection: nothing,
-          login: nothing,
-          sessionOpened: nothing,
-          sessionClosed: nothing,
-          statement: nothing,
-          statementEnded: nothing,
-          tripped: nothing,
-          cancel: nothing,
-          bytes: nothing,
-        },
+        meter: silentMeter,
         cancel: () => Promise.resolve(true),
         probe: undefined,
         onCatalogChanged: nothing,

@@ -16,6 +16,7 @@ import type { LeaseUse, Target } from '../../src/proxy/ports.ts'
 import { Refusals } from '../../src/proxy/refusals.ts'
 import { Secret } from '../../src/secret.ts'
 import { HeldClock, MemoryStorage } from '../support/memory-journal.ts'
+import { silentMeter } from '../support/silent-meter.ts'
 
 const bounded: readonly RoleDefinition[] = [
   {
@@ -134,17 +135,7 @@ async function login(
     journal: new Journal(new MemoryStorage(), { sequence: 0, hash: genesisHash }, new HeldClock()),
     targets: new Map<string, Target>([['shop', { ...shop, ...by.target }]]),
     requestable: () => [],
-    meter: {
-      connection: nothing,
-      login: nothing,
-      sessionOpened: nothing,
-      sessionClosed: nothing,
-      statement: nothing,
-      statementEnded: nothing,
-      tripped: nothing,
-      cancel: nothing,
-      bytes: nothing,
-    },
+    meter: silentMeter,
     log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
   }
   const startup = new Map(Object.entries({ user: 'alice', database: 'shop', ...parameters }))

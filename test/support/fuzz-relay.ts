@@ -10,7 +10,6 @@ import { Failure } from '../../src/errors.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles } from '../../src/policy/roles.ts'
-import type { Meter } from '../../src/proxy/ports.ts'
 import { Relay } from '../../src/proxy/relay.ts'
 import { analyse } from '../../src/sql/analyse.ts'
 import { decodeErrorFields } from '../../src/wire/backend.ts'
@@ -19,6 +18,7 @@ import { Books } from './books.ts'
 import { MemorySocket } from './memory-socket.ts'
 import { chunks, whole } from './mutation.ts'
 import { pick, type Random } from './random-session.ts'
+import { silentMeter } from './silent-meter.ts'
 import { ToyServer } from './toy-server.ts'
 
 const maxStatementBytes = 128 * 1024
@@ -32,18 +32,6 @@ const grant = {
   revokedAt: undefined,
   reason: 'test',
   requestId: undefined,
-}
-const counted = (): undefined => undefined
-const meter: Meter = {
-  connection: counted,
-  login: counted,
-  sessionOpened: counted,
-  sessionClosed: counted,
-  statement: counted,
-  statementEnded: counted,
-  tripped: counted,
-  cancel: counted,
-  bytes: counted,
 }
 
 /** What many relays share. */
@@ -105,7 +93,7 @@ export class FuzzRelay {
       },
       { client: this.#client, upstream: this.#upstream },
       {
-        meter,
+        meter: silentMeter,
         cancel: () => new Promise((resolve) => this.#cancels.push(resolve)),
         probe: encodeBackend({ type: 'parameterStatus', name: 'server_version', value: '18.0' }),
         onCatalogChanged: () => undefined,
