@@ -6,7 +6,6 @@ import { randomId } from './access/id.ts'
 import type { LeaseRecord } from './access/lease.ts'
 import type { Clock } from './clock.ts'
 import type { TargetConfig } from './config/config.ts'
-import type { VaultLoginConfig } from './config/monitor.ts'
 import type { AdministrativeLogin, Connect } from './credentials/administrative-connection.ts'
 import {
   type Engine,
@@ -15,6 +14,7 @@ import {
   type TargetCredentials,
 } from './credentials/engine.ts'
 import { Inspection } from './credentials/inspection.ts'
+import { pathOf } from './credentials/vault/login.ts'
 import type { ExaminedTarget } from './doctor/doctor.ts'
 import type { BrokerLogin, OwnLogin } from './doctor/rights.ts'
 import type { Rights, Trial, TrialLogin } from './doctor/trial.ts'
@@ -64,21 +64,9 @@ export function openExamined(
   }
 }
 
-/** Where Vault has a login. */
-export function pathOf({ engine, mount, role }: VaultLoginConfig): string {
-  switch (engine) {
-    case 'dynamic':
-      return `${mount}/creds/${role}`
-    case 'static':
-      return `${mount}/static-creds/${role}`
-    case 'kv':
-      return `${mount}/data/${role}`
-  }
-}
-
 function sourcesOf({ credentials }: TargetConfig): readonly (readonly [string, string])[] {
   return credentials.type === 'vault'
-    ? [...credentials.vault.roles].map(([role, login]) => [role, pathOf(login)])
+    ? [...credentials.vault.roles].map(([role, login]) => [role, pathOf(login.engine, login)])
     : [...credentials.broker.creation.keys()].map((role) => [role, 'the broker'])
 }
 
@@ -104,7 +92,10 @@ function monitorOf(
 ): OwnLogin | undefined {
   return (
     monitor && {
-      user: monitor.type === 'login' ? monitor.user : `the login at ${pathOf(monitor.login)}`,
+      user:
+        monitor.type === 'login'
+          ? monitor.user
+          : `the login at ${pathOf(monitor.login.engine, monitor.login)}`,
       inspect: (work, signal) => inspection.inspect(name, work, signal),
     }
   )

@@ -7,6 +7,7 @@ import { type Config, loadConfig, type TargetConfig } from './config/config.ts'
 import { isLoopback } from './config/values.ts'
 import type { VaultConfig } from './config/vault.ts'
 import { healthOf } from './credentials/vault/health.ts'
+import { pathOf } from './credentials/vault/login.ts'
 import { unobserved } from './credentials/vault/observer.ts'
 import { openVault, type Vault } from './credentials/vault/vault.ts'
 import { type Deployment, examine } from './doctor/doctor.ts'
@@ -14,7 +15,7 @@ import { type Finding, fail, ok } from './doctor/finding.ts'
 import type { Premises } from './doctor/premises.ts'
 import type { ExaminedVault, Need } from './doctor/vault.ts'
 import { Failure } from './errors.ts'
-import { openExamined, pathOf } from './examination-target.ts'
+import { openExamined } from './examination-target.ts'
 import { probeDirectory } from './journal/probe.ts'
 import { lookAtStore } from './store/look.ts'
 import { openTargets } from './targets.ts'
@@ -127,7 +128,9 @@ function needsOf(targets: readonly TargetConfig[], method: string): readonly Nee
   })
   const update = (path: string, why: string): Need => ({ path, capability: 'update', why })
   return [
-    ...logins.map(({ why, login }): Need => ({ path: pathOf(login), capability: 'read', why })),
+    ...logins.map(
+      ({ why, login }): Need => ({ path: pathOf(login.engine, login), capability: 'read', why }),
+    ),
     ...(logins.some(({ login }) => login.engine === 'dynamic')
       ? [
           update('sys/leases/renew', 'to renew the leases of logins'),

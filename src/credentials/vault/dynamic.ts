@@ -11,6 +11,7 @@ import {
   databaseLogin,
   loginFor,
   notIssued,
+  pathOf,
   unusable,
   type VaultEngineOptions,
   type VaultLogin,
@@ -97,10 +98,10 @@ export interface DynamicLogin extends DatabaseLogin, Omit<VaultResponse, 'data'>
 /** One that cannot be used is not left behind: nobody else has its id. @throws VaultProblem */
 export async function issueLease(
   vault: Vault,
-  { mount, role }: VaultLogin,
+  login: VaultLogin,
   patience?: Patience,
 ): Promise<DynamicLogin> {
-  const path = `${mount}/creds/${role}`
+  const path = pathOf('dynamic', login)
   const { data, ...lease } = await vault.read(path, patience)
   const { leaseId, leaseMs } = lease
   try {

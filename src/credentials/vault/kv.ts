@@ -3,7 +3,13 @@
 // Vault documentation: "KV secrets engine - version 2".
 
 import type { Engine } from '../engine.ts'
-import { databaseLogin, unusable, type VaultEngineOptions, type VaultLogin } from './login.ts'
+import {
+  databaseLogin,
+  pathOf,
+  unusable,
+  type VaultEngineOptions,
+  type VaultLogin,
+} from './login.ts'
 import { SharedLogin, type ToldLogin } from './shared.ts'
 import type { Patience, Vault } from './vault.ts'
 
@@ -17,10 +23,10 @@ export function vaultKv(options: VaultEngineOptions): Engine {
 /** @throws VaultProblem */
 export async function readKv(
   vault: Vault,
-  { mount, role }: VaultLogin,
+  login: VaultLogin,
   patience?: Patience,
 ): Promise<ToldLogin> {
-  const path = `${mount}/data/${role}`
+  const path = pathOf('kv', login)
   const secret = (await vault.read(path, patience)).data['data']
   if (typeof secret !== 'object' || secret === null) {
     throw unusable(path, 'no "data": is this a KV mount of version 2?')

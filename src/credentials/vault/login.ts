@@ -14,6 +14,18 @@ export interface VaultLogin {
   readonly role: string
 }
 
+/** Where in Vault it is read. */
+export function pathOf(engine: 'dynamic' | 'static' | 'kv', { mount, role }: VaultLogin): string {
+  switch (engine) {
+    case 'dynamic':
+      return `${mount}/creds/${role}`
+    case 'static':
+      return `${mount}/static-creds/${role}`
+    case 'kv':
+      return `${mount}/data/${role}`
+  }
+}
+
 export interface DatabaseLogin {
   readonly user: string
   readonly password: Secret

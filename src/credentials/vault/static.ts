@@ -3,7 +3,13 @@
 // Vault documentation: "Database secrets engine", static roles.
 
 import type { Engine } from '../engine.ts'
-import { databaseLogin, unusable, type VaultEngineOptions, type VaultLogin } from './login.ts'
+import {
+  databaseLogin,
+  pathOf,
+  unusable,
+  type VaultEngineOptions,
+  type VaultLogin,
+} from './login.ts'
 import { SharedLogin, type ToldLogin } from './shared.ts'
 import type { Patience, Vault } from './vault.ts'
 
@@ -14,10 +20,10 @@ export function vaultStatic(options: VaultEngineOptions): Engine {
 /** @throws VaultProblem */
 export async function readStatic(
   vault: Vault,
-  { mount, role }: VaultLogin,
+  login: VaultLogin,
   patience?: Patience,
 ): Promise<ToldLogin> {
-  const path = `${mount}/static-creds/${role}`
+  const path = pathOf('static', login)
   const { data } = await vault.read(path, patience)
   // Seconds until the next rotation; at 0 it is being rotated, or Vault is late with it.
   const { ttl } = data
