@@ -44,6 +44,17 @@ describeWithVault('sessions with logins from Vault', () => {
       expect(seen.rows).toEqual([{ usename: role }])
       expect(await ended).toMatchObject({ code: '57P01' })
       await eventually(() => shop.hasNothing())
+
+      // The audit knows of the lease before any session of it, and of its end.
+      const leaseRecords = ['lease.issue', 'session.start', 'lease.revoke']
+      await eventually(async () => (await warden.journal('lease.revoke')).length === 1)
+      const records = await warden.journal(...leaseRecords)
+      expect(records.map(({ type }) => type)).toEqual(leaseRecords)
+      const [issued] = records
+      expect(issued).toMatchObject({ engine: 'vault-dynamic', databaseRole: role })
+      for (const record of records) expect(record['databaseRole']).toBe(role)
+      expect(records[1]?.['lease']).toBe(issued?.['vaultLease'])
+      expect(records[2]?.['lease']).toBe(issued?.['lease'])
     })
 
     it.runIf(psql !== undefined)('serves psql', async () => {

@@ -17,7 +17,7 @@ const lease = {
   role: 'read_only',
 }
 
-function observed() {
+function observed(recorded: () => Promise<void> = () => Promise.resolve()) {
   const metrics = createMetrics('1', () => ({ hits: 0, misses: 0 }))
   const lines: unknown[] = []
   const audited: unknown[] = []
@@ -34,7 +34,10 @@ function observed() {
     child: () => log,
   }
   const observer = leaseObserver(metrics.leases, log, {
-    issued: async () => audited.push('issued'),
+    issued: async () => {
+      await recorded()
+      audited.push('issued')
+    },
     revoked: async (_, { result }) => audited.push(result),
     problem: (_, { attempts }) => audited.push(attempts),
   })
@@ -67,6 +70,27 @@ describe('a revocation', () => {
     expect(await metrics.text()).toContain(
       'pgwarden_revocation_seconds_sum{target="shop",result="confirmed"} 1.5',
     )
+  })
+})
+
+describe('a lease that was issued', () => {
+  const issuedOnce =
+    'pgwarden_lease_operation_duration_seconds_count{engine="vault-dynamic",operation="issue",result="ok"} 1'
+
+  it('is in the audit, counted, and in the log', async () => {
+    const { observer, metrics, lines, audited } = observed()
+    await observer.issued(lease, 0.1)
+    expect(audited).toEqual(['issued'])
+    expect(lines).toMatchObject([{ level: 'info', lease: 'l1' }])
+    expect(await metrics.text()).toContain(issuedOnce)
+  })
+
+  it('and cannot be put on record is not said to be issued', async () => {
+    const full = new Error('the disk is full')
+    const { observer, metrics, lines } = observed(() => Promise.reject(full))
+    await expect(observer.issued(lease, 0.1)).rejects.toBe(full)
+    expect(lines).toEqual([])
+    expect(await metrics.text()).not.toContain(issuedOnce)
   })
 })
 
