@@ -62,6 +62,17 @@ const kinds = {
   invalid_configuration: { sqlstate: 'F0000', severity: 'FATAL', status: 500 },
   /** A value given to an operation cannot be used; the sentence says which, and what would do. */
   invalid_parameter: { sqlstate: '22023', severity: 'ERROR', status: 400 },
+  /** The control plane does not know who is calling: no bearer token or API key, or none that is good. */
+  unauthenticated: { sqlstate: '28000', severity: 'ERROR', status: 401 },
+  /** It knows, and this is not theirs to do. */
+  forbidden: { sqlstate: '42501', severity: 'ERROR', status: 403 },
+  /** Somebody else was first, or the object is not in a state in which this can be done. */
+  conflict: { sqlstate: '55000', severity: 'ERROR', status: 409 },
+  /** It is not as the caller has seen it (If-Match). */
+  precondition_failed: { sqlstate: '55000', severity: 'ERROR', status: 412 },
+  /** An idempotency key that was used for something else. */
+  key_reused: { sqlstate: '22023', severity: 'ERROR', status: 422 },
+  too_many_requests: { sqlstate: '53400', severity: 'ERROR', status: 429 },
   not_found: { sqlstate: '42704', severity: 'ERROR', status: 404 },
 } as const satisfies Record<string, Kind>
 

@@ -132,6 +132,8 @@ async function issueTrial(
     revokedAt: undefined,
     reason: 'a trial',
     requestId: undefined,
+    relations: undefined,
+    claims: {},
   }
   const record: LeaseRecord = {
     id: randomId(),

@@ -2,7 +2,7 @@
 // approvals (who may ask for what) and of storage.
 
 import { Failure } from '../errors.ts'
-import type { Grant } from './access.ts'
+import type { Claims, Grant, RelationRules } from './access.ts'
 import { claimOf } from './claim.ts'
 import { randomId } from './id.ts'
 
@@ -17,7 +17,9 @@ export interface GrantTerms {
   readonly startsAt: number
   readonly durationMs: number
   readonly reason: string
-  readonly requestId?: string
+  readonly requestId?: string | undefined
+  readonly relations?: RelationRules | undefined
+  readonly claims?: Claims
 }
 
 interface Names {
@@ -62,6 +64,8 @@ export function newGrant(terms: GrantTerms, known: KnownNames): Grant {
     revokedAt: undefined,
     reason,
     requestId,
+    relations: terms.relations,
+    claims: terms.claims ?? {},
   }
 }
 

@@ -2,10 +2,11 @@
 // every name checked. A definition that names what does not exist is refused when it is loaded, since a
 // misspelt denial would be none.
 
+import type { RelationRules } from '../access/access.ts'
 import { Failure } from '../errors.ts'
 import { commandClasses, commandsOfClass } from '../sql/commands.ts'
 import { ceilingProblem } from './ceilings.ts'
-import { isRelationPattern, type RelationRules } from './relations.ts'
+import { isRelationPattern } from './relations.ts'
 import type { CatalogPower, FunctionClass, RoleDefinition } from './roles.ts'
 import { settingEntryProblem } from './settings.ts'
 

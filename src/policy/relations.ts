@@ -3,19 +3,10 @@
 // every relation that it can mean, so that no search path has to be followed; where that is not known,
 // it must be qualified. Ignorant of the server's own relations, which have rules of their own.
 
+import type { RelationRules } from '../access/access.ts'
 import { isSystemRelation } from '../sql/catalogs.ts'
 import type { FunctionUse, NameUse, RelationUse } from '../sql/facts.ts'
 import type { Catalog } from './catalog.ts'
-
-/** A definition's lists, as an operator writes them. */
-export interface RelationRules {
-  /** Neither read nor written. */
-  readonly deny?: readonly string[]
-  /** When given, nothing else may be read. */
-  readonly read?: readonly string[]
-  /** When given, nothing else may be written. */
-  readonly write?: readonly string[]
-}
 
 /** Whether a rule can be read: two names or stars with one dot between them. */
 export function isRelationPattern(pattern: string): boolean {

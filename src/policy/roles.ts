@@ -2,7 +2,7 @@
 // predefined ones are written in the same words as an operator's own, and judged by the same code.
 // The order of this file is the order of power, which is how "ask for more" finds the least role.
 
-import type { RelationRules } from './relations.ts'
+import type { RelationRules } from '../access/access.ts'
 
 /** What a function may do; see function-names.ts. */
 export type FunctionClass = 'harmless' | 'writing' | 'maintaining' | 'administrative'

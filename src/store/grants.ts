@@ -1,7 +1,7 @@
 // Grants in the store: made, found, listed with what is still open of them, and revoked.
 // Ignorant of what a revoke ends.
 
-import type { Grant } from '../access/access.ts'
+import type { Claims, Grant, RelationRules } from '../access/access.ts'
 import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
 import type { Database } from './database.ts'
 
@@ -36,16 +36,19 @@ export interface GrantRow {
   readonly revoked_at: Date | null
   readonly reason: string
   readonly request_id: string | null
+  readonly relations: RelationRules | null
+  readonly claims: Claims
 }
 
 const columns = `g.id, g.principal, g.target, g.role, g.starts_at, g.ends_at, g.revoked_at, g.reason,
-                 g.request_id`
+                 g.request_id, g.relations, g.claims`
 
 export async function insertGrant(database: Database, grant: Grant): Promise<void> {
   await database.run(
     `insert into pgwarden.grants
-       (id, principal, target, role, starts_at, ends_at, revoked_at, reason, request_id)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+       (id, principal, target, role, starts_at, ends_at, revoked_at, reason, request_id,
+        relations, claims)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
     [
       grant.id,
       grant.principal,
@@ -56,6 +59,8 @@ export async function insertGrant(database: Database, grant: Grant): Promise<voi
       grant.revokedAt === undefined ? null : new Date(grant.revokedAt),
       grant.reason,
       grant.requestId ?? null,
+      grant.relations ?? null,
+      grant.claims,
     ],
   )
 }
@@ -145,5 +150,7 @@ export function grantOf(row: GrantRow): Grant {
     revokedAt: row.revoked_at?.getTime(),
     reason: row.reason,
     requestId: row.request_id ?? undefined,
+    relations: row.relations ?? undefined,
+    claims: row.claims,
   }
 }

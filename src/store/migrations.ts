@@ -92,6 +92,65 @@ const migrations: readonly Migration[] = [
         add column tried_at    timestamptz,
         add column tries       integer not null default 0;`,
   },
+  {
+    // A change is written in the transaction of what it changes: whoever reads changes misses none.
+    name: '0005-control-plane',
+    sql: `
+      alter table pgwarden.grants
+        add column relations jsonb,
+        add column claims    jsonb not null default '{}';
+      create index grants_by_end on pgwarden.grants (ends_at) where revoked_at is null;
+      create index grants_by_start on pgwarden.grants (starts_at desc, id);
+
+      create table pgwarden.requests (
+        id          text primary key,
+        principal   text not null,
+        kind        text not null check (kind in ('person', 'service')),
+        groups      text[] not null,
+        target      text not null,
+        role        text not null,
+        reason      text not null check (reason <> ''),
+        duration_ms bigint not null check (duration_ms > 0),
+        starts_at   timestamptz,
+        relations   jsonb,
+        claims      jsonb not null,
+        extends     text references pgwarden.grants,
+        created_at  timestamptz not null,
+        expires_at  timestamptz not null,
+        state       text not null
+                    check (state in ('pending', 'approved', 'denied', 'withdrawn', 'expired')),
+        decided_at  timestamptz,
+        grant_id    text references pgwarden.grants,
+        check ((state = 'pending') = (decided_at is null)),
+        check ((state = 'approved') = (grant_id is not null))
+      );
+      create index requests_by_creation on pgwarden.requests (created_at desc, id);
+      create index requests_by_principal on pgwarden.requests (principal, created_at desc, id);
+      create index pending_requests on pgwarden.requests (expires_at) where state = 'pending';
+      create unique index one_pending_extension on pgwarden.requests (extends) where state = 'pending';
+
+      create table pgwarden.approvals (
+        request_id text not null references pgwarden.requests,
+        approver   text not null,
+        groups     text[] not null,
+        decision   text not null check (decision in ('approve', 'deny')),
+        comment    text,
+        at         timestamptz not null,
+        primary key (request_id, approver)
+      );
+
+      create table pgwarden.changes (
+        id         bigint generated always as identity primary key,
+        at         timestamptz not null,
+        type       text not null,
+        request_id text,
+        grant_id   text,
+        principal  text,
+        body       jsonb not null
+      );
+      create index changes_by_request on pgwarden.changes (request_id, id) where request_id is not null;
+      create index changes_by_grant on pgwarden.changes (grant_id, id) where grant_id is not null;`,
+  },
 ]
 
 /** In their order. */

@@ -52,7 +52,8 @@ const tokensWithGrants = `
          t.revoked_at as token_revoked_at, t.sitting_address, t.sitting_until, t.sitting_logins,
          t.scram_salt, t.scram_iterations, t.scram_stored_key, t.scram_server_key,
          g.principal, g.target, g.role, g.starts_at, g.ends_at,
-         g.revoked_at as grant_revoked_at, g.reason, g.request_id
+         g.revoked_at as grant_revoked_at, g.reason, g.request_id,
+         g.relations, g.claims
     from pgwarden.access_tokens t join pgwarden.grants g on g.id = t.grant_id`
 
 export async function findToken(database: Database, id: string): Promise<StoredToken | undefined> {

@@ -25,6 +25,8 @@ const facts = {
   principal: 'ada',
   grant: 'g1',
   requestId: undefined,
+  relations: undefined,
+  claims: {},
   role: 'read_only',
   target: 'shop',
   databaseRole: 'pgw_g1_x',
@@ -164,6 +166,8 @@ describe('a record', () => {
       revokedAt: undefined,
       reason: 'incident "7"',
       requestId: undefined,
+      relations: undefined,
+      claims: {},
     }
     expect(parse(tokenIssuedRecord({ grant, tokenId: 't1', kind: 'one-time' }))).toEqual({
       type: 'token.issued',

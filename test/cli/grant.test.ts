@@ -14,6 +14,8 @@ const grant: Grant = {
   revokedAt: undefined,
   reason: 'wrong total',
   requestId: undefined,
+  relations: undefined,
+  claims: {},
 }
 const gone = { id: 'l1', engine: 'broker', databaseRole: 'pgw_g1_x', ended: 'confirmed' } as const
 const open = { id: 'l2', engine: 'vault-dynamic', databaseRole: 'v-1', ended: undefined } as const

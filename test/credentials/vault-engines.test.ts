@@ -79,6 +79,8 @@ const grant: Grant = {
   revokedAt: undefined,
   reason: 'report',
   requestId: undefined,
+  relations: undefined,
+  claims: {},
 }
 
 const record: LeaseRecord = {

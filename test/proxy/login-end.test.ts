@@ -120,6 +120,8 @@ describe('a notice of ours', () => {
       revokedAt: undefined,
       reason: 'test',
       requestId: undefined,
+      relations: undefined,
+      claims: {},
     }
     const relay = new Relay(
       {

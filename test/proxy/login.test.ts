@@ -101,6 +101,8 @@ async function login(
     revokedAt: undefined,
     reason: 'test',
     requestId: undefined,
+    relations: undefined,
+    claims: {},
   }
   const authorization = Authorization.mint(grant, 't1', '127.0.0.1', new Set())
   const { logins = new Logins() } = by

@@ -95,6 +95,8 @@ function session(grantId: string): Client {
     revokedAt: undefined,
     reason: 'test',
     requestId: undefined,
+    relations: undefined,
+    claims: {},
   }
   let failure: Failure | undefined
   let leave = (): void => undefined
@@ -221,5 +223,10 @@ describe('the memory of what was revoked', () => {
 function mintedFor(id: string): Authorization {
   const grant = { id, principal: 'alice', target: 'shop', role: 'read_only', reason: 'test' }
   const times = { startsAt: 0, endsAt: Date.now() + hour, revokedAt: undefined }
-  return Authorization.mint({ ...grant, ...times, requestId: undefined }, 't1', '::1', revoked)
+  return Authorization.mint(
+    { ...grant, ...times, requestId: undefined, relations: undefined, claims: {} },
+    't1',
+    '::1',
+    revoked,
+  )
 }

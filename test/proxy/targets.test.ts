@@ -65,6 +65,8 @@ const grant: Grant = {
   revokedAt: undefined,
   reason: 'test',
   requestId: undefined,
+  relations: undefined,
+  claims: {},
 }
 
 function told(

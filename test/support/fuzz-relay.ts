@@ -32,6 +32,8 @@ const grant = {
   revokedAt: undefined,
   reason: 'test',
   requestId: undefined,
+  relations: undefined,
+  claims: {},
 }
 
 /** What many relays share. */

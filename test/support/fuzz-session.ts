@@ -30,6 +30,8 @@ const grant: Grant = {
   revokedAt: undefined,
   reason: 'test',
   requestId: undefined,
+  relations: undefined,
+  claims: {},
 }
 const authorization = Authorization.mint(grant, 't1', '127.0.0.1', new Set())
 const pinned = new Map([['standard_conforming_strings', ['on']]])

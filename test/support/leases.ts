@@ -323,6 +323,8 @@ export class LeaseRig {
       revokedAt: undefined,
       reason: 'test',
       requestId: undefined,
+      relations: undefined,
+      claims: {},
     }
     this.store.grants.set(grant.id, grant)
     return grant

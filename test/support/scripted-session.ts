@@ -88,6 +88,8 @@ export class Script {
       revokedAt: undefined,
       reason: 'test',
       requestId: undefined,
+      relations: undefined,
+      claims: {},
     }
     this.session = new Session({
       authorization: Authorization.mint(grant, 't1', '127.0.0.1', new Set()),
