@@ -4,6 +4,7 @@
 import type { Grant, RelationRules, TokenKind } from './access.ts'
 import type { Identity } from './identity.ts'
 import type { AccessRequest, Approval, RequestState } from './request.ts'
+import type { Need } from './rules.ts'
 import type { IssuedToken } from './token.ts'
 
 export interface RequestTerms {
@@ -15,12 +16,6 @@ export interface RequestTerms {
   /** Milliseconds since the epoch; when it is approved, if it is not said. */
   readonly startsAt?: number | undefined
   readonly relations?: RelationRules | undefined
-}
-
-/** An approver function that somebody must fill, and the groups whose members can. */
-export interface Need {
-  readonly function: string
-  readonly groups: readonly string[]
 }
 
 export interface RequestView {
