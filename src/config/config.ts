@@ -5,10 +5,12 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
+import type { AccessRules } from '../access/rules.ts'
 import { Failure } from '../errors.ts'
 import { compileRoles } from '../policy/permissions.ts'
 import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
+import { type AccessTarget, accessOf, accessProblems } from './access.ts'
 import type { NamePart } from './application-name.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
@@ -31,6 +33,8 @@ export interface Config {
   readonly vault: VaultConfig | undefined
   /** The predefined roles, then the operator's in the order of the file. */
   readonly roles: readonly RoleDefinition[]
+  /** Who may ask for what, and who must approve it. */
+  readonly access: AccessRules
   /** Maps, not objects: these names come from clients, and `constructor` is not a target. */
   readonly targets: ReadonlyMap<string, TargetConfig>
 }
@@ -136,6 +140,11 @@ export function parseConfig(
     ...nameClashes(parsed.data.targets),
     ...(parsed.data.vault === undefined ? [] : vaultProblems(parsed.data.vault)),
     ...roleProblems(roles),
+    ...accessProblems(
+      parsed.data.access,
+      new Set([...predefinedRoles, ...roles].map(({ name }) => name)),
+      accessTargets(parsed.data),
+    ),
   ]
   if (problems.length > 0) throw invalid(source, problems)
   return configOf(parsed.data, [...predefinedRoles, ...roles])
@@ -249,6 +258,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     },
     vault: raw.vault && vaultOf(raw.vault),
     roles,
+    access: accessOf(raw.access, accessTargets(raw), []),
     targets: new Map(
       Object.entries(raw.targets).map(([name, target]) => [
         name,
@@ -256,6 +266,15 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
       ]),
     ),
   }
+}
+
+function accessTargets({ targets }: RawConfig): ReadonlyMap<string, AccessTarget> {
+  return new Map(
+    Object.entries(targets).map(([name, target]) => {
+      const { broker, vault } = target.credentials
+      return [name, { ...target, offers: Object.keys(broker?.creation ?? vault?.roles ?? {}) }]
+    }),
+  )
 }
 
 const loopback = ['127.0.0.0/8', '::1/128']

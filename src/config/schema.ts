@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
+import { accessSchema, targetAccess } from './access.ts'
 import { nameTemplate } from './application-name.ts'
 import { credentialsSchema } from './credentials.ts'
 import {
@@ -145,6 +146,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),
     }).prefault({}),
+    ...targetAccess,
     credentials: credentialsSchema(secretText),
   }).refine(({ host, hosts }) => (host === undefined) !== (hosts === undefined), {
     path: ['host'],
@@ -175,6 +177,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       sittingLogins: whole(1, 10_000).default(32),
     }).prefault({}),
     vault: vaultSchema(surroundings, resolvePath).optional(),
+    access: accessSchema.optional(),
     roles: z.record(name, role, mapping).prefault({}),
     targets: z.record(name, target, mapping),
   })
