@@ -4,8 +4,8 @@
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
+import { GrantChanges } from './access/grant-changes.ts'
 import { TokenLogin } from './access/login.ts'
-import { RevokedGrants } from './access/revoked.ts'
 import { SittingKeeper } from './access/sittings.ts'
 import { createApi } from './api/api.ts'
 import { serveApi } from './api/serve.ts'
@@ -256,12 +256,12 @@ async function start(
     if (certificates !== undefined) started('certificate', () => certificates.stop())
     listenerOptions.push({ ...listen, certificates })
   }
-  const revoked = new RevokedGrants()
+  const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
     { maxStatementBytes: config.limits.statementBytes },
     {
-      tokens: new TokenLogin(store, clock, config.tokens, revoked),
+      tokens: new TokenLogin(store, clock, config.tokens, changes),
       credentials: leases,
       upstream: connector,
       policy,
@@ -271,8 +271,8 @@ async function start(
       sittings,
       catalogs,
       notices,
-      revoked,
-      revocations: store,
+      changes,
+      grants: store,
       clock,
       meter: metrics,
       log,

@@ -78,8 +78,8 @@ export class Store {
     return grants.revokeGrant(this.#database, id, now)
   }
 
-  revokedAmong(ids: readonly string[]): Promise<readonly string[]> {
-    return grants.revokedAmong(this.#database, ids)
+  grantStates(ids: readonly string[]): Promise<readonly grants.GrantState[]> {
+    return grants.grantStates(this.#database, ids)
   }
 
   leaseStandings(ids: readonly string[]): Promise<readonly grants.LeaseStanding[]> {
