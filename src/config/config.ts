@@ -11,6 +11,7 @@ import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import type { NamePart } from './application-name.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
+import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
@@ -29,6 +30,8 @@ export interface Config {
     readonly sittingLogins: number
   }
   readonly vault: VaultConfig | undefined
+  /** Who is told of changes. */
+  readonly notifications: readonly ChannelConfig[]
   /** The predefined roles, then the operator's in the order of the file. */
   readonly roles: readonly RoleDefinition[]
   /** Maps, not objects: these names come from clients, and `constructor` is not a target. */
@@ -135,6 +138,7 @@ export function parseConfig(
     ...disagreements(parsed.data),
     ...nameClashes(parsed.data.targets),
     ...(parsed.data.vault === undefined ? [] : vaultProblems(parsed.data.vault)),
+    ...channelProblems(parsed.data.notifications),
     ...roleProblems(roles),
   ]
   if (problems.length > 0) throw invalid(source, problems)
@@ -248,6 +252,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
       sittingLogins: tokens.sittingLogins,
     },
     vault: raw.vault && vaultOf(raw.vault),
+    notifications: channelsOf(raw.notifications),
     roles,
     targets: new Map(
       Object.entries(raw.targets).map(([name, target]) => [

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { Secret } from '../secret.ts'
 import { nameTemplate } from './application-name.ts'
 import { credentialsSchema } from './credentials.ts'
+import { notificationsSchema } from './notifications.ts'
 import {
   duration,
   fileText,
@@ -175,6 +176,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       sittingLogins: whole(1, 10_000).default(32),
     }).prefault({}),
     vault: vaultSchema(surroundings, resolvePath).optional(),
+    notifications: notificationsSchema(surroundings),
     roles: z.record(name, role, mapping).prefault({}),
     targets: z.record(name, target, mapping),
   })
