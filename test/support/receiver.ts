@@ -34,9 +34,7 @@ export async function startReceiver(
   let open = 0
   let mostAtOnce = 0
   const server: Server =
-    tls === undefined
-      ? createServer()
-      : createSecureServer({ cert: tls.certificate, key: tls.key })
+    tls === undefined ? createServer() : createSecureServer({ cert: tls.certificate, key: tls.key })
   server.on('request', async (request, response) => {
     mostAtOnce = Math.max(mostAtOnce, ++open)
     response.on('close', () => open--)
