@@ -5,7 +5,8 @@
 import type { Grant } from '../access/access.ts'
 import type { Change } from '../access/change.ts'
 import type { AccessRequest } from '../access/request.ts'
-import type { Delivery, Need, Surroundings } from './ports.ts'
+import type { Need } from '../access/rules.ts'
+import type { Delivery, Surroundings } from './ports.ts'
 
 type Json = Readonly<Record<string, unknown>>
 

@@ -3,6 +3,7 @@
 
 import type { Change } from '../access/change.ts'
 import type { AccessRequest } from '../access/request.ts'
+import type { Need } from '../access/rules.ts'
 
 export type ChangeType = Change['type']
 
@@ -46,12 +47,6 @@ export interface DeliveryObserver {
   /** How long the oldest waits; 0: nothing does. */
   waits(channel: string, ms: number): void
   problem(error: unknown): void
-}
-
-/** An approver function that a request needs, and the groups that have it. */
-export interface Need {
-  readonly function: string
-  readonly groups: readonly string[]
 }
 
 /** What a message says beside the change itself. */
