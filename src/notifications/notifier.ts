@@ -4,7 +4,7 @@
 
 import type { Channel } from './channel.ts'
 import { giveUpAfterMs, Lane, type LaneOptions } from './lane.ts'
-import type { Outbox } from './ports.ts'
+import type { Outbox, Wanted } from './ports.ts'
 
 export interface NotifierOptions extends LaneOptions {
   readonly outbox: Outbox
@@ -14,7 +14,7 @@ export interface NotifierOptions extends LaneOptions {
 
 export class Notifier {
   readonly #lanes: ReadonlyMap<string, Lane>
-  readonly #wanted: readonly { readonly channel: string; readonly types: Channel['events'] }[]
+  readonly #wanted: readonly Wanted[]
   readonly #options: NotifierOptions
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined

@@ -2,9 +2,16 @@
 // the test says.
 
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import type { Pair } from './certificates.ts'
 
 export interface Received {
@@ -35,18 +42,16 @@ export async function startReceiver(
   let mostAtOnce = 0
   const server: Server =
     tls === undefined ? createServer() : createSecureServer({ cert: tls.certificate, key: tls.key })
-  server.on('request', async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     mostAtOnce = Math.max(mostAtOnce, ++open)
     response.on('close', () => open--)
-    const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(Buffer.from(chunk))
     const { url: path = '', headers } = request
-    const letter = { path, headers, body: Buffer.concat(chunks).toString('utf8') }
+    const letter = { path, headers, body: await text(request) }
     received.push(letter)
-    const answer = await reply(letter, received.length)
-    if (answer === 'silence') return
-    response.writeHead(answer.status, answer.headers).end()
-  })
+    const said = await reply(letter, received.length)
+    if (said !== 'silence') response.writeHead(said.status, said.headers).end()
+  }
+  server.on('request', (request, response) => void answer(request, response))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = addressOf(server)
