@@ -3,7 +3,7 @@
 // is counted.
 
 import { Hono } from 'hono'
-import type { Api, ApiEnv } from './context.ts'
+import type { Api } from './context.ts'
 import { errorResponse, problemResponse } from './problem.ts'
 import { type ReadinessCheck, readiness } from './readiness.ts'
 
@@ -16,10 +16,10 @@ export interface ApiDependencies {
   readonly onDefect: (error: unknown) => void
 }
 
-export function createApi(dependencies: ApiDependencies): Hono<ApiEnv> {
+export function createApi(dependencies: ApiDependencies): Hono {
   const { checks, metrics, v1, onDefect } = dependencies
   const ready = readiness(checks, onDefect)
-  const app = new Hono<ApiEnv>()
+  const app = new Hono()
 
   app.use(async (c, next) => {
     await next()

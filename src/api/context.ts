@@ -1,6 +1,5 @@
 // What the parts of the API hand each other along a request, and what they are made of. Ignorant of routes.
 
-import type { HttpBindings } from '@hono/node-server'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Desk } from '../access/desk.ts'
@@ -20,8 +19,6 @@ import type {
 } from './ports.ts'
 
 export interface ApiEnv {
-  /** Absent where a Request is answered without a socket. */
-  readonly Bindings: Partial<HttpBindings>
   readonly Variables: {
     /** Set by authentication. */
     identity?: Identity
@@ -63,8 +60,8 @@ export interface ControlPlane {
 
 /** What addresses are, to those who know. */
 export interface Peers {
-  /** Whether a credential from there may come in the clear. */
-  mayUsePlaintext(address: string): boolean
+  /** Whether calls from there may come without TLS. */
+  mayComePlain(address: string): boolean
   /** What an address is counted under. */
   networkOf(address: string): string
 }
@@ -98,9 +95,4 @@ export function callerOf(c: ApiContext): Identity {
   const identity = c.get('identity')
   if (identity === undefined) throw new Error('a route asked who calls before authentication')
   return identity
-}
-
-/** The peer's address; empty where there is no socket, or no longer. */
-export function addressOf(c: ApiContext): string {
-  return c.env?.incoming?.socket.remoteAddress ?? ''
 }

@@ -26,11 +26,16 @@ export function addDocument(api: Api, version: string): void {
   const served = (): { readonly text: string; readonly page: string } => {
     if (made === undefined) {
       const document = documentOf(api, version)
-      made = { text: JSON.stringify(document), page: renderPage(document, `${basePath}/openapi.json`) }
+      made = {
+        text: JSON.stringify(document),
+        page: renderPage(document, `${basePath}/openapi.json`),
+      }
     }
     return made
   }
-  api.get('/openapi.json', (c) => c.body(served().text, 200, { 'content-type': 'application/json' }))
+  api.get('/openapi.json', (c) =>
+    c.body(served().text, 200, { 'content-type': 'application/json' }),
+  )
   api.get('/docs', (c) =>
     c.html(served().page, 200, {
       'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'",

@@ -1,16 +1,11 @@
-// What every request of the API goes through before its route: how long it may take, how its credential may
-// travel, who is calling, how often. Ignorant of what is asked.
+// What every request of the API goes through before its route: how long it may take, who is calling, how
+// often. Ignorant of what is asked.
 
-import type { IncomingMessage } from 'node:http'
 import { routePath } from 'hono/route'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { Failure } from '../errors.ts'
-import {
-  type ApiLimits,
-  type ApiMiddleware,
-  addressOf,
-  type ControlPlane,
-} from './context.ts'
+import type { ApiLimits, ApiMiddleware, ControlPlane } from './context.ts'
+import { peerOf } from './door.ts'
 import { HttpProblem } from './problem.ts'
 
 /** Tells what became of every request, and never its path, its query or its body. */
@@ -48,26 +43,6 @@ export function limitedInTime({ requestMs }: ApiLimits, longestWaitMs: number): 
   }
 }
 
-/** A key that has crossed a network in the clear is whoever's who listened. */
-export function refusedInTheClear({ peers }: ControlPlane): ApiMiddleware {
-  return async (c, next) => {
-    const incoming = c.env?.incoming
-    const plain = incoming !== undefined && !isEncrypted(incoming)
-    if (plain && !peers.mayUsePlaintext(addressOf(c))) {
-      throw new Failure('forbidden', {
-        message: 'the API is not served in the clear to this address',
-        detail: 'A credential that was sent with this request should be replaced.',
-        hint: 'Use https; an operator sets http.tls, or http.allowPlaintextFrom behind a proxy with TLS.',
-      })
-    }
-    await next()
-  }
-}
-
-function isEncrypted({ socket }: IncomingMessage): boolean {
-  return 'encrypted' in socket && socket.encrypted === true
-}
-
 const failedTooOften = 'too many failed authentications from this address'
 
 /** Says who is calling. Addresses that fail too often are not listened to for a while. */
@@ -76,7 +51,7 @@ export function authenticated(plane: ControlPlane, limits: ApiLimits): ApiMiddle
   const failures = perMinute(limits.failedAuthenticationsPerMinute)
   const requests = perMinute(limits.requestsPerMinute)
   return async (c, next) => {
-    const network = peers.networkOf(addressOf(c))
+    const network = peers.networkOf(peerOf(c).address)
     const failed = await failures.get(network)
     if (failed !== null && failed.consumedPoints >= limits.failedAuthenticationsPerMinute) {
       throw tooMany(failedTooOften, failed.msBeforeNext)

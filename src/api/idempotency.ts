@@ -12,7 +12,11 @@ export function idempotent({ keys, observer }: ControlPlane): ApiMiddleware {
   return async (c, next) => {
     const given = c.req.header('idempotency-key')
     // What is no key is refused by the route, with all else that is wrong.
-    if (c.req.method !== 'POST' || !idempotencyKey.safeParse(given).success || given === undefined) {
+    if (
+      c.req.method !== 'POST' ||
+      !idempotencyKey.safeParse(given).success ||
+      given === undefined
+    ) {
       return next()
     }
     const hash = createHash('sha256')

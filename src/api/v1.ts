@@ -11,7 +11,8 @@ import {
   defaultLimits,
 } from './context.ts'
 import { addDocument } from './document.ts'
-import { authenticated, limitedInTime, observed, refusedInTheClear } from './guards.ts'
+import { door } from './door.ts'
+import { authenticated, limitedInTime, observed } from './guards.ts'
 import { idempotent } from './idempotency.ts'
 import { type FieldProblem, HttpProblem } from './problem.ts'
 import { addAbout, addLogin } from './routes/about.ts'
@@ -35,7 +36,7 @@ export function createV1(plane: ControlPlane): Api {
 
   api.use(observed(plane))
   api.use(limitedInTime(limits, longestWaitMs))
-  api.use(refusedInTheClear(plane))
+  api.use(door(plane.peers.mayComePlain))
   addLogin(api, plane)
   addDocument(api, plane.version)
   refuseOtherMethods(api)
@@ -69,7 +70,7 @@ interface Issue {
 }
 
 function invalid(target: string, issues: readonly Issue[]): HttpProblem {
-  const where = target === 'json' ? 'body' : target
+  const where = target === 'json' ? 'body' : target === 'param' ? 'path' : target
   const errors: readonly FieldProblem[] = issues
     .slice(0, mostProblems)
     .map(({ path, message }) => ({ path: [where, ...path].map(String).join('.'), message }))

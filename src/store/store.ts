@@ -10,6 +10,7 @@ import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../acc
 import * as apiKeys from './api-keys.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import * as grants from './grants.ts'
+import { IdempotencyKeys } from './idempotency.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
 import { Outbox } from './outbox.ts'
@@ -19,10 +20,13 @@ export class Store {
   readonly #database: Database
   /** Changes on their way out. */
   readonly outbox: Outbox
+  /** Of the API's callers. */
+  readonly idempotencyKeys: IdempotencyKeys
 
   private constructor(database: Database) {
     this.#database = database
     this.outbox = new Outbox(database)
+    this.idempotencyKeys = new IdempotencyKeys(database)
   }
 
   /**

@@ -103,8 +103,10 @@ export function addAudit(api: Api, plane: ControlPlane, limits: ApiLimits): void
 const longestTimer = 2 ** 31 - 1
 
 /** Absent is what was not given. */
-function filterOf(given: {
-  readonly [Name in keyof AuditFilter]?: AuditFilter[Name] | undefined
-}): AuditFilter {
+function filterOf(
+  given: {
+    readonly [Name in keyof AuditFilter]?: AuditFilter[Name] | undefined
+  },
+): AuditFilter {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRoute } from '@hono/zod-openapi'
 import type { GrantView } from '../../access/desk.ts'
-import { revokeAndWait } from '../../access/revocation.ts'
+import { waitUntilGone } from '../../access/revocation.ts'
 import { connectionLines } from '../connection-lines.ts'
 import { type Api, type ApiContext, type ControlPlane, callerOf } from '../context.ts'
 import { isKnown, requireMatch } from '../etag.ts'
@@ -139,14 +139,14 @@ export function addGrants(api: Api, plane: ControlPlane): void {
     const { reason, waitSeconds } = c.req.valid('query')
     const by = callerOf(c)
     await unchanged(c, id)
-    const wait = { waitMs: waitSeconds * 1000, clock, pause: (ms: number) => sleep(ms) }
-    const effect = await revokeAndWait(progress, id, () => desk.revoke(by, id, reason), wait)
-    const { revoked, complete, sessions, logins } = effect
+    const revoked = await desk.revoke(by, id, reason)
+    const wait = { waitMs: waitSeconds * 1000, clock, sleep: (ms: number) => sleep(ms) }
+    const { complete, sessions, logins } = await waitUntilGone(progress, id, wait)
     const open = logins.filter(({ ended }) => ended === undefined).length
     const body = {
       grant: grantJson(revoked, 'revoked', open),
       complete,
-      sessions: [...sessions],
+      sessions: sessions.map((session) => session.id),
       logins: logins.map(loginJson),
     }
     return complete ? c.json(body, 200) : c.json(body, 202)

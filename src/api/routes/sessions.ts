@@ -95,7 +95,10 @@ export function addSessions(api: Api, { sessions, lockOuts, rules }: ControlPlan
     const by = callerOf(c)
     requireAdministrator(by, rules)
     if (!(await lockOuts.lift(by, c.req.valid('param').id))) {
-      throw new Failure('not_found', { message: 'there is no such lock-out', hint: 'It may be over.' })
+      throw new Failure('not_found', {
+        message: 'there is no such lock-out',
+        hint: 'It may be over.',
+      })
     }
     return c.body(null, 204)
   })

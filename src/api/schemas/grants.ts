@@ -1,9 +1,9 @@
 // Grants, what came of revoking one, and tokens on the wire.
 
 import { z } from '@hono/zod-openapi'
-import type { GrantState } from '../../access/desk.ts'
 import type { Grant } from '../../access/access.ts'
-import type { LeaseStanding } from '../../access/revocation.ts'
+import type { GrantState } from '../../access/desk.ts'
+import type { LeaseStanding } from '../../access/lease.ts'
 import { durationSeconds, id, name, page, pageOf, reason, time, wholeNumber } from './common.ts'
 import { accessRequest, instant, relationsJson } from './requests.ts'
 

@@ -12,7 +12,11 @@ const pattern = z
   .regex(/^(\*|[^.*\p{Cc}\p{Cs}]+)\.(\*|[^.*\p{Cc}\p{Cs}]+)$/u, 'expected schema.name or with a *')
 const patterns = z.array(pattern).max(100)
 const relationsGiven = z
-  .strictObject({ read: patterns.optional(), write: patterns.optional(), deny: patterns.optional() })
+  .strictObject({
+    read: patterns.optional(),
+    write: patterns.optional(),
+    deny: patterns.optional(),
+  })
   .openapi('Relations', { example: { read: ['shop.*'], write: ['shop.orders'] } })
 
 export const newRequest = z
