@@ -6,10 +6,12 @@ import type { RequestView } from '../../access/desk.ts'
 import { durationSeconds, id, name, page, pageOf, reason, text, time, timeGiven } from './common.ts'
 
 /** Two names or stars with one dot between them. */
-const pattern = z
-  .string()
-  .max(256)
-  .regex(/^(\*|[^.*\p{Cc}\p{Cs}]+)\.(\*|[^.*\p{Cc}\p{Cs}]+)$/u, 'expected schema.name or with a *')
+const pattern = text(256)
+  .refine(
+    (given) => /^(\*|[^.*]+)\.(\*|[^.*]+)$/.test(given),
+    'expected schema.name, or a * for one',
+  )
+  .openapi({ pattern: '^(\\*|[^.*\\u0000-\\u001f]+)\\.(\\*|[^.*\\u0000-\\u001f]+)$' })
 const patterns = z.array(pattern).max(100)
 const relationsGiven = z
   .strictObject({
