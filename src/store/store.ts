@@ -3,10 +3,12 @@
 // Fits the ports of access/ and credentials/ by its shape.
 
 import type { Grant } from '../access/access.ts'
+import type { DeskStore } from '../access/desk-store.ts'
 import type { LeaseEndResult, LeaseRecord, StaleLease } from '../access/lease.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import { Database, type DatabaseOptions } from './database.ts'
+import { deskStore } from './desk.ts'
 import * as grants from './grants.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
@@ -14,9 +16,12 @@ import * as tokens from './tokens.ts'
 
 export class Store {
   readonly #database: Database
+  /** Requests and grants, as people ask for them, decide on them and take them back. */
+  readonly desk: DeskStore
 
   private constructor(database: Database) {
     this.#database = database
+    this.desk = deskStore(database)
   }
 
   /**
@@ -72,10 +77,6 @@ export class Store {
 
   listGrants(wanted: grants.WantedGrants): Promise<readonly grants.ListedGrant[]> {
     return grants.listGrants(this.#database, wanted)
-  }
-
-  revokeGrant(id: string, now: number): Promise<boolean> {
-    return grants.revokeGrant(this.#database, id, now)
   }
 
   revokedAmong(ids: readonly string[]): Promise<readonly string[]> {
