@@ -83,7 +83,8 @@ export function standing(
   return now < grant.endsAt ? 'in_force' : 'expired'
 }
 
-function isPlainName(name: string): boolean {
+/** Whether the name survives a startup packet and a line of a log as it is. */
+export function isPlainName(name: string): boolean {
   return name.length <= 128 && /^[^\s\p{Cc}]+$/u.test(name)
 }
 
