@@ -41,6 +41,7 @@ import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
 import { Listeners } from './proxy/listeners.ts'
+import { SessionRegistry } from './proxy/session-registry.ts'
 import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
@@ -256,6 +257,9 @@ async function start(
     if (certificates !== undefined) started('certificate', () => certificates.stop())
     listenerOptions.push({ ...listen, certificates })
   }
+  const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
+  registry.start()
+  started('sessions', () => registry.stop())
   const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
@@ -273,6 +277,7 @@ async function start(
       notices,
       changes,
       grants: store,
+      registry,
       clock,
       meter: metrics,
       log,

@@ -3,13 +3,15 @@
 // Fits the ports of access/ and credentials/ by its shape.
 
 import type { Grant } from '../access/access.ts'
-import type { LeaseEndResult, LeaseRecord, StaleLease } from '../access/lease.ts'
+import type { LeaseEndResult, LeaseRecord, LeaseStanding, StaleLease } from '../access/lease.ts'
+import type { LiveSession, WantedSessions } from '../access/live-session.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import * as grants from './grants.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
+import * as sessions from './sessions.ts'
 import * as tokens from './tokens.ts'
 
 export class Store {
@@ -82,8 +84,24 @@ export class Store {
     return grants.grantStates(this.#database, ids)
   }
 
-  leaseStandings(ids: readonly string[]): Promise<readonly grants.LeaseStanding[]> {
+  leaseStandings(ids: readonly string[]): Promise<readonly LeaseStanding[]> {
     return grants.leaseStandings(this.#database, ids)
+  }
+
+  loginsOf(grantId: string, limit: number): Promise<readonly LeaseStanding[]> {
+    return grants.loginsOf(this.#database, grantId, limit)
+  }
+
+  writeSessions(batch: sessions.SessionBatch): Promise<sessions.SessionBeat> {
+    return sessions.writeSessions(this.#database, batch)
+  }
+
+  listSessions(wanted: WantedSessions, limit: number): Promise<readonly LiveSession[]> {
+    return sessions.listSessions(this.#database, wanted, limit)
+  }
+
+  askToEnd(id: string): Promise<void> {
+    return sessions.askToEnd(this.#database, id)
   }
 
   insertLease(lease: LeaseRecord): Promise<boolean> {
