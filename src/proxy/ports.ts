@@ -7,9 +7,9 @@ import type { Authorized, LoginAttempt, Misdirected, Refused } from '../access/l
 import type { CancelResult } from '../audit/record.ts'
 import type { Failure } from '../errors.ts'
 import type { Catalog } from '../policy/catalog.ts'
+import type { SessionLimits } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import type { NameTemplate } from './application-name.ts'
-import type { TimeLimits } from './time-limits.ts'
 
 export interface Target {
   readonly name: string
@@ -20,7 +20,7 @@ export interface Target {
   readonly serverNames: readonly string[]
   /** `required`: nobody gets in without a verified one. */
   readonly clientCertificate: 'none' | 'required'
-  readonly limits: TimeLimits
+  readonly limits: SessionLimits
   /** Under which name PostgreSQL shows its sessions. */
   readonly applicationName: NameTemplate
 }

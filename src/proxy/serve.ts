@@ -16,6 +16,7 @@ import {
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
+import { shortest } from '../policy/permissions.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
@@ -256,13 +257,14 @@ function startRelay(
   )
   const tell = (notice: Buffer): boolean => relay.notice(notice)
   const loginEnd = new LoginEnd(use, tell)
+  const limits = shortest([target.limits, policy.sessionLimits(role)])
   const grantEnd = new GrantEnd(authorization, clock, tell)
   const live = {
     authorization,
     clientClosed: new Promise((resolve) => socket.once('close', resolve)),
     look: () => {
       grantEnd.look()
-      return loginEnd.look() ?? relay.overdue(target.limits)
+      return loginEnd.look() ?? relay.overdue(limits)
     },
     end: (failure: Failure) => relay.end(failure),
   }
