@@ -1,7 +1,14 @@
 // Access tokens of a real provider on this machine, good ones and every kind of bad one. The clock is held.
 
 import { createHmac } from 'node:crypto'
-import { decodeProtectedHeader, exportJWK, generateKeyPair, SignJWT } from 'jose'
+import {
+  decodeProtectedHeader,
+  exportJWK,
+  generateKeyPair,
+  type JSONWebKeySet,
+  type JWTPayload,
+  SignJWT,
+} from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Authenticator } from '../../src/identity/authenticator.ts'
 import { audience, clientId, OpenidProvider, service } from '../support/openid-provider.ts'
@@ -60,11 +67,11 @@ async function refused(token: string, by: Authenticator = authenticator()): Prom
   )
 }
 
-const unauthenticated = (message: string | RegExp) =>
+const unauthenticated = (message: string | RegExp): unknown =>
   expect.objectContaining({
     code: 'unauthenticated',
     status: 401,
-    message: typeof message === 'string' ? message : expect.stringMatching(message),
+    message: typeof message === 'string' ? message : (expect.stringMatching(message) as unknown),
   })
 
 describe('an access token', () => {
@@ -179,7 +186,7 @@ describe('a token that is not for us, or not now', () => {
     ['with a text for its end', { exp: 'never' }, /exp/],
   ])('%s is refused', async (_, changes, message) => {
     // Types aside: whoever signs can write anything.
-    const payload = JSON.parse(JSON.stringify({ ...provider.payload(), ...changes }))
+    const payload = { ...provider.payload(), ...changes } as JWTPayload
     expect(await refused(await provider.sign(payload))).toEqual(unauthenticated(message))
   })
 
@@ -243,7 +250,8 @@ describe('a forged token', () => {
   it('signed with the public key as a shared secret is refused', async () => {
     const { kid = '' } = decodeProtectedHeader(await provider.sign(provider.payload()))
     const shown = await (await fetch(`${provider.issuer}/jwks`)).text()
-    for (const secret of [shown, JSON.stringify(JSON.parse(shown).keys[0])]) {
+    const { keys } = JSON.parse(shown) as JSONWebKeySet
+    for (const secret of [shown, JSON.stringify(keys[0])]) {
       const signed = `${part({ alg: 'HS256', typ: 'at+jwt', kid })}.${part(provider.payload())}`
       const mac = createHmac('sha256', secret).update(signed).digest('base64url')
       expect(await refused(`${signed}.${mac}`)).toEqual(unauthenticated(/cannot be verified/))
@@ -253,7 +261,7 @@ describe('a forged token', () => {
   it('signed with a key of its own is refused, wherever it says that the key is', async () => {
     const { privateKey, publicKey } = await generateKeyPair('ES256')
     const jwk = await exportJWK(publicKey)
-    const { kid } = decodeProtectedHeader(await provider.sign(provider.payload()))
+    const { kid = '' } = decodeProtectedHeader(await provider.sign(provider.payload()))
     const own = { jwk, jku: `${provider.issuer}/jwks?of=mallory`, x5u: 'http://127.0.0.1:9/x5u' }
     for (const header of [{ kid }, { kid, ...own }, { kid: 'mine', ...own }, own]) {
       const token = await new SignJWT(provider.payload())
