@@ -4,8 +4,9 @@
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
+import { GrantChanges } from './access/grant-changes.ts'
 import { TokenLogin } from './access/login.ts'
-import { RevokedGrants } from './access/revoked.ts'
+import { needsOf } from './access/rules.ts'
 import { SittingKeeper } from './access/sittings.ts'
 import { createApi } from './api/api.ts'
 import { serveApi } from './api/serve.ts'
@@ -35,6 +36,7 @@ import { examination } from './examination.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tailDirectory } from './journal/follow.ts'
 import { verifyDirectory } from './journal/verify.ts'
+import { Notifier } from './notifications/notifier.ts'
 import { issue, listGrants, revoke } from './operator.ts'
 import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
@@ -48,6 +50,7 @@ import { openTargets } from './targets.ts'
 import { leaseObserver } from './telemetry/lease-observer.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
+import { notificationObserver } from './telemetry/notification-observer.ts'
 import { certificateObserver, journalObserver, vaultObserver } from './telemetry/observers.ts'
 import { Connector } from './upstream/connector.ts'
 import { packageVersion } from './version.ts'
@@ -259,16 +262,28 @@ async function start(
     started('certificate', () => certificates.stop())
     return certificates
   }
+  const notifier = new Notifier(config.notifications, {
+    outbox: store.outbox,
+    surroundings: {
+      url: config.http.url,
+      needs: ({ target, role, groups }) => needsOf(config.access, target, role, groups),
+    },
+    observer: notificationObserver(metrics.notifications(), log),
+    clock,
+  })
+  notifier.start()
+  started('channels', () => notifier.stop())
+
   const listenerOptions = []
   for (const listen of config.listen) {
     listenerOptions.push({ ...listen, certificates: await watched(listen, listen.tls) })
   }
-  const revoked = new RevokedGrants()
+  const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
     { maxStatementBytes: config.limits.statementBytes },
     {
-      tokens: new TokenLogin(store, clock, config.tokens, revoked),
+      tokens: new TokenLogin(store, clock, config.tokens, changes),
       credentials: leases,
       upstream: connector,
       policy,
@@ -278,8 +293,8 @@ async function start(
       sittings,
       catalogs,
       notices,
-      revoked,
-      revocations: store,
+      changes,
+      grants: store,
       clock,
       meter: metrics,
       log,

@@ -5,14 +5,17 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
+import type { AccessRules } from '../access/rules.ts'
 import { Failure } from '../errors.ts'
 import { compileRoles } from '../policy/permissions.ts'
 import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
+import { type AccessTarget, accessOf, accessProblems } from './access.ts'
 import type { NamePart } from './application-name.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
 import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
+import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
@@ -33,8 +36,12 @@ export interface Config {
     readonly sittingLogins: number
   }
   readonly vault: VaultConfig | undefined
+  /** Who is told of changes. */
+  readonly notifications: readonly ChannelConfig[]
   /** The predefined roles, then the operator's in the order of the file. */
   readonly roles: readonly RoleDefinition[]
+  /** Who may ask for what, and who must approve it. */
+  readonly access: AccessRules
   /** Maps, not objects: these names come from clients, and `constructor` is not a target. */
   readonly targets: ReadonlyMap<string, TargetConfig>
 }
@@ -141,7 +148,13 @@ export function parseConfig(
     ...disagreements(parsed.data),
     ...nameClashes(parsed.data.targets),
     ...(parsed.data.vault === undefined ? [] : vaultProblems(parsed.data.vault)),
+    ...channelProblems(parsed.data.notifications),
     ...roleProblems(roles),
+    ...accessProblems(
+      parsed.data.access,
+      new Set([...predefinedRoles, ...roles].map(({ name }) => name)),
+      accessTargets(parsed.data),
+    ),
   ]
   if (problems.length > 0) throw invalid(source, problems)
   return configOf(parsed.data, [...predefinedRoles, ...roles])
@@ -255,7 +268,9 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
       sittingLogins: tokens.sittingLogins,
     },
     vault: raw.vault && vaultOf(raw.vault),
+    notifications: channelsOf(raw.notifications),
     roles,
+    access: accessOf(raw.access, accessTargets(raw), []),
     targets: new Map(
       Object.entries(raw.targets).map(([name, target]) => [
         name,
@@ -263,6 +278,15 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
       ]),
     ),
   }
+}
+
+function accessTargets({ targets }: RawConfig): ReadonlyMap<string, AccessTarget> {
+  return new Map(
+    Object.entries(targets).map(([name, target]) => {
+      const { broker, vault } = target.credentials
+      return [name, { ...target, offers: Object.keys(broker?.creation ?? vault?.roles ?? {}) }]
+    }),
+  )
 }
 
 function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {

@@ -3,10 +3,12 @@
 
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
+import { accessSchema, targetAccess } from './access.ts'
 import { nameTemplate } from './application-name.ts'
 import { credentialsSchema } from './credentials.ts'
 import { httpSchema } from './http.ts'
 import { identitySchema } from './identity.ts'
+import { notificationsSchema } from './notifications.ts'
 import {
   duration,
   fileText,
@@ -148,6 +150,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),
     }).prefault({}),
+    ...targetAccess,
     credentials: credentialsSchema(secretText),
   }).refine(({ host, hosts }) => (host === undefined) !== (hosts === undefined), {
     path: ['host'],
@@ -179,6 +182,8 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       sittingLogins: whole(1, 10_000).default(32),
     }).prefault({}),
     vault: vaultSchema(surroundings, resolvePath).optional(),
+    access: accessSchema.optional(),
+    notifications: notificationsSchema(surroundings),
     roles: z.record(name, role, mapping).prefault({}),
     targets: z.record(name, target, mapping),
   })

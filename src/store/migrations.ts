@@ -171,6 +171,27 @@ const migrations: readonly Migration[] = [
       create index api_keys_by_principal on pgwarden.api_keys (principal, created_at desc, id);
       create index api_keys_by_creation on pgwarden.api_keys (created_at desc, id);`,
   },
+  {
+    // Changes of before were for nobody: they count as told.
+    name: '0010-notifications',
+    sql: `
+      alter table pgwarden.changes add column distributed boolean not null default true;
+      alter table pgwarden.changes alter column distributed set default false;
+      create index fresh_changes on pgwarden.changes (id) where not distributed;
+
+      create table pgwarden.deliveries (
+        channel   text not null,
+        change_id bigint not null references pgwarden.changes,
+        object    text not null,
+        at        timestamptz not null,
+        due_at    timestamptz not null,
+        tries     integer not null default 0,
+        primary key (channel, change_id)
+      );
+      create index deliveries_by_object on pgwarden.deliveries (channel, object, change_id);
+      create index deliveries_by_turn on pgwarden.deliveries (channel, due_at, change_id);
+      create index deliveries_by_age on pgwarden.deliveries (channel, at);`,
+  },
 ]
 
 /** In their order. */

@@ -12,13 +12,17 @@ import { Database, type DatabaseOptions } from './database.ts'
 import * as grants from './grants.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
+import { Outbox } from './outbox.ts'
 import * as tokens from './tokens.ts'
 
 export class Store {
   readonly #database: Database
+  /** Changes on their way out. */
+  readonly outbox: Outbox
 
   private constructor(database: Database) {
     this.#database = database
+    this.outbox = new Outbox(database)
   }
 
   /**
@@ -80,8 +84,8 @@ export class Store {
     return grants.revokeGrant(this.#database, id, now)
   }
 
-  revokedAmong(ids: readonly string[]): Promise<readonly string[]> {
-    return grants.revokedAmong(this.#database, ids)
+  grantStates(ids: readonly string[]): Promise<readonly grants.GrantState[]> {
+    return grants.grantStates(this.#database, ids)
   }
 
   leaseStandings(ids: readonly string[]): Promise<readonly grants.LeaseStanding[]> {
