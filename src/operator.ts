@@ -5,6 +5,7 @@
 import { userInfo } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant } from './access/access.ts'
+import type { Actor } from './access/change.ts'
 import { newGrant, standing } from './access/grant.ts'
 import { issueToken } from './access/token.ts'
 import { Journal } from './audit/journal.ts'
@@ -93,7 +94,7 @@ export function revoke(config: Config, request: RevocationRequest): Promise<Revo
   return withStore(config, async (store) => {
     const grant = revocable(grantId, await store.findGrant(grantId))
     // Recorded first: whoever finds the grant revoked finds by whom, too.
-    await record(config, grantRevokedRecord({ grant, by: operator(), reason }))
+    await record(config, grantRevokedRecord({ grant, by: account(), reason }))
     const startedAt = clock.elapsed()
     const revokedAt = clock.now()
     if (!(await store.revokeGrant(grantId, revokedAt))) {
@@ -151,8 +152,13 @@ function revocable(id: string, grant: Grant | undefined): Grant {
   })
 }
 
+/** Who does it. */
+export function operator(): Actor {
+  return { principal: account(), via: 'operator' }
+}
+
 /** The account that this command runs under: what else it could be told would be anybody's claim. */
-function operator(): string {
+function account(): string {
   try {
     return userInfo().username
   } catch {
@@ -161,7 +167,7 @@ function operator(): string {
   }
 }
 
-async function withStore<T>(config: Config, work: (store: Store) => Promise<T>): Promise<T> {
+export async function withStore<T>(config: Config, work: (store: Store) => Promise<T>): Promise<T> {
   const store = await Store.open({ ...config.store, connections: 1, onProblem: () => undefined })
   try {
     return await work(store)
@@ -171,7 +177,7 @@ async function withStore<T>(config: Config, work: (store: Store) => Promise<T>):
 }
 
 /** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
-async function record(config: Config, fields: string): Promise<void> {
+export async function record(config: Config, fields: string): Promise<void> {
   for (let triesLeft = 20; ; triesLeft--) {
     try {
       const files = JournalFiles.open({ ...config.journal, clock, chain: 'operator' })
