@@ -31,6 +31,7 @@ import { CertificateWatch } from './certificates/watch.ts'
 import type { Operations, Running } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Config, loadConfig } from './config/config.ts'
+import { openControlPlane } from './control-plane.ts'
 import { Leases } from './credentials/leases.ts'
 import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
 import { unobserved } from './credentials/vault/observer.ts'
@@ -54,6 +55,7 @@ import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
 import { openTargets } from './targets.ts'
+import { apiObserver } from './telemetry/api-observer.ts'
 import { leaseObserver } from './telemetry/lease-observer.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
@@ -333,6 +335,8 @@ async function start(
   hours.start()
   started('hours', () => hours.stop())
 
+  const observer = apiObserver(metrics.api(), log)
+  const stopping = new AbortController()
   const api = createApi({
     checks: [
       { name: 'store', check: () => store.ping(), limitMs: 2_000 },
@@ -342,13 +346,21 @@ async function start(
       { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
     ],
     metrics,
-    onDefect: (error) => log.error({ err: error }, 'the HTTP interface failed to answer'),
+    v1: openControlPlane({
+      ...{ config, store, journal, ledger, registry, notices, clock, version, observer },
+      onProblem: problem('API keys'),
+      stopping: stopping.signal,
+    }),
+    onDefect: observer.defect,
   })
   const http = await serveApi(api, {
     ...config.http,
     certificates: await watched(config.http, config.http.tls),
   })
-  started('http', () => http.close())
+  started('http', () => {
+    stopping.abort()
+    return http.close()
+  })
 
   log.info({ version, instance, ports, httpPort: http.port }, 'pgwarden is running')
   return {

@@ -2,12 +2,12 @@
 
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context, MiddlewareHandler } from 'hono'
+import type { Connection } from '../access/connection-lines.ts'
 import type { Desk } from '../access/desk.ts'
 import type { Identity } from '../access/identity.ts'
 import type { RevocationProgress } from '../access/revocation.ts'
 import type { AccessRules } from '../access/rules.ts'
 import type { Clock } from '../clock.ts'
-import type { Connection } from './connection-lines.ts'
 import type {
   ApiObserver,
   AuditReader,
@@ -36,7 +36,7 @@ export interface ControlPlane {
   readonly authenticator: Authenticator
   readonly sessions: SessionsDesk
   readonly progress: RevocationProgress
-  readonly lockOuts: LockOuts
+  readonly lockOuts?: LockOuts
   readonly audit: AuditReader
   readonly record: RecordAudit
   readonly keys: IdempotencyKeys

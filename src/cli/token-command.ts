@@ -3,9 +3,9 @@
 
 import { type Command, Option } from 'commander'
 import type { Claims, TokenKind } from '../access/access.ts'
-import type { Connection, IssuedToken } from './operations.ts'
+import { psqlLine } from '../access/connection-lines.ts'
+import type { IssuedToken } from './operations.ts'
 import { type Context, examples } from './program.ts'
-import { shellQuote } from './terminal.ts'
 import { addClaim, parseDuration } from './values.ts'
 
 interface IssueOptions {
@@ -52,7 +52,7 @@ export function addToken(program: Command, context: Context): void {
             ` until ${instant(issued.endsAt)}.\n${terms(request.kind, issued)}\n` +
             `The user name ${request.principal}/${issued.tokenId} means this token and no other.\n`,
         )
-        terminal.stdout.write(`${psqlLine(issued)}\n`)
+        terminal.stdout.write(`${psqlLine(issued.connection, issued.token)}\n`)
         return 0
       }),
     )
@@ -61,21 +61,6 @@ export function addToken(program: Command, context: Context): void {
     'pgwarden token issue --config pgwarden.yaml --principal alice --target shop \\',
     '    --role read_only --for 1h --reason "wrong total in order 1234"',
   )
-}
-
-/** A command to paste: psql with all that it needs. */
-export function psqlLine({ token, connection }: IssuedToken): string {
-  const { host, port, database, user, sslmode }: Connection = connection
-  const settings = { host, port, dbname: database, user, password: token.reveal(), sslmode }
-  const words = Object.entries(settings).map(([name, value]) => `${name}=${quoted(String(value))}`)
-  const conninfo = words.join(' ')
-  // Double quotes read better, and do where the shell finds nothing to expand between them.
-  return `psql ${/["$`\\!]/.test(conninfo) ? shellQuote(conninfo) : `"${conninfo}"`}`
-}
-
-/** libpq's rules for a value in a connection string. */
-function quoted(value: string): string {
-  return /^[\w.:@%+/-]+$/.test(value) ? value : `'${value.replace(/[\\']/g, '\\$&')}'`
 }
 
 function terms(kind: TokenKind, { redeemBy }: IssuedToken): string {

@@ -3,7 +3,12 @@
 // of who may read. What it hands out is not verified: `audit verify` is for that.
 
 import { readSeal } from '../audit/chain.ts'
-import { type AuditEvent, type AuditFilter, type AuditReading, auditReading } from '../audit/filter.ts'
+import {
+  type AuditEvent,
+  type AuditFilter,
+  type AuditReading,
+  auditReading,
+} from '../audit/filter.ts'
 import { Failure } from '../errors.ts'
 import { ChainReader, type Place, placeBehind } from './chain-reader.ts'
 import { pause } from './follow.ts'

@@ -3,9 +3,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRoute } from '@hono/zod-openapi'
+import { connectionLines } from '../../access/connection-lines.ts'
 import type { GrantView } from '../../access/desk.ts'
 import { waitUntilGone } from '../../access/revocation.ts'
-import { connectionLines } from '../connection-lines.ts'
 import { type Api, type ApiContext, type ControlPlane, callerOf } from '../context.ts'
 import { isKnown, requireMatch } from '../etag.ts'
 import {
