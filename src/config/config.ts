@@ -14,6 +14,7 @@ import { type CredentialsConfig, credentialsOf, credentialsProblems } from './cr
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
+import { contextOf, type SessionContext } from './session-context.ts'
 import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 
 export interface Config {
@@ -85,6 +86,10 @@ export interface TargetConfig {
     /** The longest time between two reads. */
     readonly refreshEveryMs: number
   }
+  /** Settings that say who a session is, for row-level security; no statement may change them. */
+  readonly sessionContext: SessionContext
+  /** Patterns of relations that only roles with `sensitive: true` may touch. */
+  readonly sensitive: readonly string[]
   readonly credentials: CredentialsConfig
 }
 
@@ -250,10 +255,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     vault: raw.vault && vaultOf(raw.vault),
     roles,
     targets: new Map(
-      Object.entries(raw.targets).map(([name, target]) => [
-        name,
-        targetOf(name, target, raw.limits),
-      ]),
+      Object.entries(raw.targets).map(([name, target]) => [name, targetOf(name, target, raw)]),
     ),
   }
 }
@@ -273,8 +275,8 @@ function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
   }
 }
 
-function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): TargetConfig {
-  const limits = { ...general, ...raw.limits }
+function targetOf(name: string, raw: RawTarget, general: RawConfig): TargetConfig {
+  const limits = { ...general.limits, ...raw.limits }
   const {
     database,
     aliases,
@@ -285,6 +287,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     channelBinding,
     applicationName,
     catalog,
+    sensitive,
     credentials,
   } = raw
   return {
@@ -305,6 +308,8 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     },
     applicationName,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
+    sessionContext: contextOf(general.sessionContext, raw.sessionContext),
+    sensitive,
     credentials: credentialsOf(credentials),
   }
 }

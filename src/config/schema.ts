@@ -2,9 +2,11 @@
 // agree with something elsewhere in the file is checked in config.ts.
 
 import { z } from 'zod'
+import { relationPatternProblem } from '../policy/relations.ts'
 import { Secret } from '../secret.ts'
 import { nameTemplate } from './application-name.ts'
 import { credentialsSchema } from './credentials.ts'
+import { sessionContextSchema } from './session-context.ts'
 import {
   duration,
   fileText,
@@ -27,6 +29,14 @@ import {
 import { vaultSchema } from './vault.ts'
 
 const texts = z.array(text, list)
+
+const relationPatterns = z.array(
+  text.superRefine((pattern, context) => {
+    const problem = relationPatternProblem(pattern)
+    if (problem !== undefined) context.addIssue(problem)
+  }),
+  list,
+)
 
 const role = keys({
   includes: texts.exactOptional(),
@@ -58,6 +68,7 @@ const role = keys({
       list,
     )
     .exactOptional(),
+  sensitive: z.boolean('expected true or false').exactOptional(),
   readOnly: z.boolean('expected true or false').exactOptional(),
 })
 
@@ -145,6 +156,8 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),
     }).prefault({}),
+    sessionContext: sessionContextSchema.prefault({}),
+    sensitive: relationPatterns.default([]),
     credentials: credentialsSchema(secretText),
   }).refine(({ host, hosts }) => (host === undefined) !== (hosts === undefined), {
     path: ['host'],
@@ -175,6 +188,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       sittingLogins: whole(1, 10_000).default(32),
     }).prefault({}),
     vault: vaultSchema(surroundings, resolvePath).optional(),
+    sessionContext: sessionContextSchema.prefault({}),
     roles: z.record(name, role, mapping).prefault({}),
     targets: z.record(name, target, mapping),
   })

@@ -41,6 +41,8 @@ export interface RoleDefinition {
   readonly catalogs?: readonly CatalogPower[]
   /** Which relations outside the server's own schemas may be touched; see relations.ts. */
   readonly relations?: RelationRules
+  /** Whether it may touch what a target calls sensitive. */
+  readonly sensitive?: boolean
   /** Upper limits of settings, by name; see ceilings.ts. */
   readonly limits?: Readonly<Record<string, string>>
   /** Pin the upstream session with default_transaction_read_only=on, as a second line of defence. */
@@ -129,5 +131,6 @@ export const predefinedRoles: readonly RoleDefinition[] = [
     functions: { classes: ['administrative'] },
     settings: ['*'],
     catalogs: ['secrets', 'statistics', 'write'],
+    sensitive: true,
   },
 ]

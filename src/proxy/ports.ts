@@ -7,6 +7,7 @@ import type { CancelResult } from '../audit/record.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Secret } from '../secret.ts'
 import type { NameTemplate } from './application-name.ts'
+import type { ContextTemplate } from './session-context.ts'
 import type { TimeLimits } from './time-limits.ts'
 
 export interface Target {
@@ -21,6 +22,10 @@ export interface Target {
   readonly limits: TimeLimits
   /** Under which name PostgreSQL shows its sessions. */
   readonly applicationName: NameTemplate
+  /** Settings that say who a session is, by their names in lower case. */
+  readonly sessionContext: ReadonlyMap<string, ContextTemplate>
+  /** Patterns of relations that are kept from all roles but those for which they are meant. */
+  readonly sensitive: readonly string[]
 }
 
 /** An open session on a target. */

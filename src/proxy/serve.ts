@@ -185,7 +185,7 @@ function startRelay(
   { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, use, pinned } = loggedIn
+  const { authorization, upstream, target, use, standing, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { role, target: targetName } = authorization.grant
   const startedAt = clock.elapsed()
@@ -196,7 +196,17 @@ function startRelay(
   const catalog = (): Catalog => deps.catalogs.of(targetName) ?? unread
 
   const relay = new Relay(
-    { authorization, context, policy, catalog, journal, clock, maxStatementBytes, pinned },
+    {
+      authorization,
+      context,
+      policy,
+      subject: standing,
+      catalog,
+      journal,
+      clock,
+      maxStatementBytes,
+      pinned,
+    },
     { client: socket, upstream: upstream.socket },
     {
       meter,
