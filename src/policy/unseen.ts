@@ -128,7 +128,9 @@ function doubtOnCall(use: FunctionUse, guards: Guard, may: Permissions, catalog:
     .functions(use)
     .filter((f) => use.notation !== 'attribute' || f.leastArguments <= 1)
   for (const meaning of meanings) {
-    const doubt = doubtOnFunction(meaning, guards, may)
+    // What is in the lists has been looked at, whatever language it is written in.
+    const known = meaning.extension !== undefined && kind !== 'unknown' && kind !== 'column'
+    const doubt = doubtOnFunction(known ? { ...meaning, unseen: false } : meaning, guards, may)
     if (doubt !== undefined) return doubt
   }
   const unknown = kind === 'unknown' && use.notation === 'call' && meanings.length === 0
