@@ -88,6 +88,7 @@ function shows(type: string | undefined, node: Node): boolean {
     case 'RenameStmt':
     case 'AlterObjectSchemaStmt':
     case 'PartitionCmd':
+    case 'AlterTableStmt':
     case 'AlterTableCmd':
     case 'Constraint':
       return true

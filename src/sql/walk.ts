@@ -6,6 +6,7 @@
 import { commandClasses } from './commands.ts'
 import type { Action, CopyUse, FunctionUse, NameUse, RelationUse, SettingChange } from './facts.ts'
 import { functionsOf, keyOf } from './functions.ts'
+import { sequencesNamed } from './named-by-text.ts'
 import { intrusions, relationsByName, writableThroughView } from './objects.ts'
 import { operatorsOf, typeOf } from './operators.ts'
 import { type Access, accessTo, isJoined, openScope, relationsOf, type Scope } from './relations.ts'
@@ -129,6 +130,9 @@ function note(
     for (const use of relationsOf(node, place.access, place.scope)) noteRelation(found, use)
   }
   for (const relation of relationsByName(kind, node)) noteRelation(found, relation)
+  if (kind === 'FuncCall') {
+    for (const relation of sequencesNamed(node)) noteRelation(found, relation)
+  }
   if (isStatement(kind)) {
     for (const relation of intrusions(kind, node)) noteRelation(found, relation)
   }

@@ -88,7 +88,9 @@ describe('a principal sees the rows that are its own', () => {
       for (const user of ['alice', 'bob']) {
         const client = await connected(role, user)
         expect([role, await seen(client)]).toEqual([role, `${user} as ${user}`])
-        const { rows } = await client.query("SELECT current_setting('app.current_user_role') AS role")
+        const { rows } = await client.query(
+          "SELECT current_setting('app.current_user_role') AS role",
+        )
         expect(rows).toEqual([{ role }])
         await client.end()
       }
@@ -212,7 +214,10 @@ describe('a login', () => {
     }
     const claims = (value: object) =>
       warden.inStore((client) =>
-        client.query('update pgwarden.grants set claims = $1 where id = $2', [value, login.grantId]),
+        client.query('update pgwarden.grants set claims = $1 where id = $2', [
+          value,
+          login.grantId,
+        ]),
       )
     await expect(open()).rejects.toMatchObject({
       code: '28000',
