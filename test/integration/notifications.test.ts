@@ -256,6 +256,17 @@ describe('a webhook', () => {
     expect(hook.received.map(subject)).toEqual(['r1 request.approved'])
   })
 
+  it('gets four at a time from one process, and no more', async () => {
+    const hook = await receiver(async () => {
+      await sleep(60)
+      return { status: 200 }
+    })
+    for (let at = 0; at < 12; at++) await changed(created(`r${at}`))
+    notifier([webhook(hook.url)])
+    await untilEmpty()
+    expect(hook.mostAtOnce).toBe(4)
+  })
+
   it('shows a certificate of the CA that is written down, or gets nothing', async () => {
     const pair = await certify('receiver', { names: ['127.0.0.1'] })
     const hook = await receiver(undefined, pair)
