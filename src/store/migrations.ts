@@ -152,6 +152,26 @@ const migrations: readonly Migration[] = [
       create index changes_by_grant on pgwarden.changes (grant_id, id) where grant_id is not null;`,
   },
   {
+    name: '0006-api-keys',
+    sql: `
+      create table pgwarden.api_keys (
+        id           text primary key,
+        hash         bytea not null check (octet_length(hash) = 32),
+        principal    text not null,
+        kind         text not null check (kind in ('person', 'service')),
+        groups       text[] not null,
+        claims       jsonb not null,
+        scopes       text[] not null
+                     check (scopes <@ '{access,approve,administer,audit}' and scopes <> '{}'),
+        created_at   timestamptz not null,
+        expires_at   timestamptz not null check (expires_at > created_at),
+        revoked_at   timestamptz,
+        last_used_at timestamptz
+      );
+      create index api_keys_by_principal on pgwarden.api_keys (principal, created_at desc, id);
+      create index api_keys_by_creation on pgwarden.api_keys (created_at desc, id);`,
+  },
+  {
     // Changes of before were for nobody: they count as told.
     name: '0010-notifications',
     sql: `
