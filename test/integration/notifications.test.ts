@@ -283,12 +283,13 @@ describe('a webhook', () => {
 })
 
 describe('changes of one object', () => {
-  it('come in their order, a request and its grant together, though some fail', async () => {
+  it('come in their order, a request and its grant together, though some fail and two tell them', async () => {
     const hook = await receiver((_, number) => ({ status: number % 3 === 0 ? 503 : 200 }))
     const objects = ['r1', 'r2', 'r3', 'r4']
     for (const step of [created, approved, revoked]) {
       for (const id of objects) await changed(step(id))
     }
+    notifier([webhook(hook.url)])
     notifier([webhook(hook.url)])
     await untilEmpty()
     for (const id of objects) {
@@ -340,6 +341,21 @@ describe('several processes', () => {
     )
     expect(hook.mostAtOnce).toBeGreaterThan(1)
     expect(hook.mostAtOnce).toBeLessThanOrEqual(8)
+  })
+
+  it('tell what one had taken that was killed, half a minute later', async () => {
+    const hook = await receiver()
+    await changed(created('r1'))
+    let now = Date.now()
+    const wanted = [{ channel: 'hook', types: ['request.created'] }] as const
+    await store.outbox.distribute(wanted, now, now - day)
+    expect(await store.outbox.claim('hook', now, now + 30_000)).toMatchObject({ tries: 1 })
+    notifier([webhook(hook.url)], { clock: { ...systemClock, now: () => now } })
+    await sleep(100)
+    expect(hook.received).toHaveLength(0)
+    now += 30_000
+    await untilEmpty()
+    expect(hook.received).toHaveLength(1)
   })
 
   it('take over what one that stops was telling', async () => {
