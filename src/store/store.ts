@@ -4,11 +4,13 @@
 
 import type { Grant } from '../access/access.ts'
 import type { ApiKey, StoredApiKey } from '../access/api-key.ts'
+import type { DeskStore } from '../access/desk-store.ts'
 import type { LeaseEndResult, LeaseRecord, StaleLease } from '../access/lease.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import * as apiKeys from './api-keys.ts'
 import { Database, type DatabaseOptions } from './database.ts'
+import { deskStore } from './desk.ts'
 import * as grants from './grants.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
@@ -17,11 +19,14 @@ import * as tokens from './tokens.ts'
 
 export class Store {
   readonly #database: Database
+  /** Requests and grants, as people ask for them, decide on them and take them back. */
+  readonly desk: DeskStore
   /** Changes on their way out. */
   readonly outbox: Outbox
 
   private constructor(database: Database) {
     this.#database = database
+    this.desk = deskStore(database)
     this.outbox = new Outbox(database)
   }
 
@@ -78,10 +83,6 @@ export class Store {
 
   listGrants(wanted: grants.WantedGrants): Promise<readonly grants.ListedGrant[]> {
     return grants.listGrants(this.#database, wanted)
-  }
-
-  revokeGrant(id: string, now: number): Promise<boolean> {
-    return grants.revokeGrant(this.#database, id, now)
   }
 
   grantStates(ids: readonly string[]): Promise<readonly grants.GrantState[]> {
