@@ -95,18 +95,8 @@ function notifier(
   return made
 }
 
-/** As the transaction of a change does. */
 async function changed(change: Change, at = Date.now()): Promise<void> {
-  await direct.query(
-    `insert into pgwarden.changes (at, type, request_id, grant_id, body) values ($1, $2, $3, $4, $5)`,
-    [
-      new Date(at),
-      change.type,
-      'request' in change ? change.request.id : null,
-      'grant' in change ? change.grant.id : null,
-      JSON.stringify(change),
-    ],
-  )
+  await store.desk.transaction((transaction) => transaction.insertChange(change, at))
 }
 
 const created = (id: string): Change => ({
@@ -226,6 +216,24 @@ describe('a webhook', () => {
     expect(elsewhere.received).toHaveLength(0)
   })
 
+  it('is asked for a decision only while there is one to make', async () => {
+    const hook = await receiver()
+    await store.desk.transaction(async (transaction) => {
+      await transaction.insertRequest(request)
+      await transaction.insertChange(created(request.id), Date.now())
+    })
+    notifier([webhook(hook.url)])
+    await untilEmpty()
+    await store.desk.transaction(async (transaction) => {
+      await transaction.updateRequest({ ...request, state: 'denied', decidedAt: Date.now() })
+      await transaction.insertChange(created(request.id), Date.now())
+    })
+    await untilEmpty()
+    const [before, after] = hook.received
+    expect(before?.body).toContain(`"approve":"pgwarden approve ${request.id}"`)
+    expect(after?.body).not.toContain('pgwarden approve')
+  })
+
   it('is not told of a day ago, once it could not be told for a day', async () => {
     const hook = await receiver(() => ({ status: 500 }))
     await changed(created('r1'))
@@ -305,21 +313,13 @@ describe('changes of one object', () => {
 
   it('are not missed when a transaction commits after a later one', async () => {
     const hook = await receiver()
-    const slow = await direct.connect()
-    try {
-      await slow.query('begin')
-      await slow.query(
-        `insert into pgwarden.changes (at, type, request_id, body) values (now(), 'request.created', 'slow', $1)`,
-        [JSON.stringify(created('slow'))],
-      )
+    await store.desk.transaction(async (transaction) => {
+      await transaction.insertChange(created('slow'), Date.now())
       await changed(created('fast'))
       notifier([webhook(hook.url)])
       await eventually(async () => hook.received.length === 1)
-      await slow.query('commit')
-      await untilEmpty()
-    } finally {
-      slow.release()
-    }
+    })
+    await untilEmpty()
     expect(hook.received.map(subject)).toEqual(['fast request.created', 'slow request.created'])
   })
 })
