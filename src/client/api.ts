@@ -113,7 +113,10 @@ export class Api {
     return (await this.#get(['sessions'], answers.sessions, filter)).items
   }
 
-  endSession(id: string, reason: string): Promise<{ readonly id: string; readonly ended: boolean }> {
+  endSession(
+    id: string,
+    reason: string,
+  ): Promise<{ readonly id: string; readonly ended: boolean }> {
     return this.#exchange.ask({
       ...{ method: 'DELETE', path: ['sessions', id], query: { reason } },
       answer: answers.ending,

@@ -45,7 +45,11 @@ const form = z.object({
 export function credentialsPath(env: Readonly<Record<string, string | undefined>>): string {
   const configured = env['XDG_CONFIG_HOME'] ?? ''
   const home = env['HOME'] ?? homedir()
-  return join(configured === '' ? join(home, '.config') : configured, 'pgwarden', 'credentials.json')
+  return join(
+    configured === '' ? join(home, '.config') : configured,
+    'pgwarden',
+    'credentials.json',
+  )
 }
 
 export class CredentialsFile {

@@ -9,8 +9,8 @@ import {
   initiateDeviceAuthorization,
   None,
   pollDeviceAuthorizationGrant,
-  refreshTokenGrant,
   ResponseBodyError,
+  refreshTokenGrant,
   tokenRevocation,
 } from 'openid-client'
 import type { Clock } from '../clock.ts'

@@ -94,7 +94,10 @@ export class Exchange {
     return { type: 'failure', failure: notUnderstood(server, checked.error), passing: false }
   }
 
-  async #headers({ method, body }: Question<unknown>, key: string): Promise<Record<string, string>> {
+  async #headers(
+    { method, body }: Question<unknown>,
+    key: string,
+  ): Promise<Record<string, string>> {
     const credential = await this.#options.credential()
     return {
       accept: 'application/json, application/problem+json',
@@ -163,7 +166,8 @@ function hintFor(code: string): string {
   if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY/.test(code)) {
     return 'Its certificate is not trusted. Where it is of a CA of your own, name that in NODE_EXTRA_CA_CERTS.'
   }
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'Look for a slip in the name of the server.'
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+    return 'Look for a slip in the name of the server.'
   return 'Look whether it is running, and whether the URL is right.'
 }
 
