@@ -51,7 +51,7 @@ export function addConnect(program: Command, context: Context): void {
         const client = await openClient(context, options.url)
         const { role, for: forMs, reason, wait, timeout: limitMs } = options
         const again = sameAgain([
-          ...['pgwarden', 'connect', target, `--${form}`],
+          ...['connect', target, `--${form}`],
           ...(role === undefined ? [] : ['--role', role]),
           ...(options.url === undefined ? [] : ['--url', options.url]),
         ])

@@ -21,7 +21,7 @@ export interface Wish {
   readonly reason: string | undefined
   readonly wait: boolean
   readonly limitMs: number | undefined
-  /** The command that goes on with it, for a person to copy. */
+  /** The command that goes on with it, without the name of this program. */
   readonly again: string
 }
 
@@ -131,7 +131,7 @@ async function granted(
   request: AccessRequest,
   signal: AbortSignal,
 ): Promise<Obtained> {
-  const { stderr, env } = context.terminal
+  const { stderr, env, self } = context.terminal
   const { id } = request
   const decided = wait ? await awaitDecision(context, api, request, { limitMs, signal }) : request
   const { state, grantId, durationSeconds } = decided
@@ -143,8 +143,8 @@ async function granted(
     state === 'pending'
       ? [
           `Request ${id} stands; it needs ${printable(needsText(decided.missing))}.`,
-          `  go on:         ${again}`,
-          `  take it back:  pgwarden withdraw ${id}`,
+          `  go on:         ${self} ${again}`,
+          `  take it back:  ${self} withdraw ${id}`,
         ]
       : [requestText(decided, styleFor(stderr, env), context.outside.clock.now())]
   stderr.write(`${lines.join('\n')}\n`)

@@ -47,7 +47,7 @@ export function addPsql(program: Command, context: Context): void {
         const client = await openClient(context, options.url)
         const { role, for: forMs, reason, wait, timeout: limitMs } = options
         const again = sameAgain([
-          ...['pgwarden', 'psql', target, ...(role === undefined ? [] : ['--role', role])],
+          ...['psql', target, ...(role === undefined ? [] : ['--role', role])],
           ...(options.url === undefined ? [] : ['--url', options.url]),
           ...(words.length === 0 ? [] : ['--', ...words]),
         ])

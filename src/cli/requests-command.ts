@@ -130,7 +130,7 @@ async function watch(context: Context, { api }: Client, options: ListOptions): P
 
 function lineOf({ id, state, principal, role, target, missing, reason }: AccessRequest): string {
   const needs = state === 'pending' ? `, needs ${needsText(missing)}` : ''
-  return printable(`${id}  ${state}: ${principal}, ${role} on ${target}${needs}  (${reason})`)
+  return printable(`${id} ${state}: ${principal}, ${role} on ${target}${needs} (${reason})`)
 }
 
 function filterOf({ state, principal, target, role, toDecide }: ListOptions) {

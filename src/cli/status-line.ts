@@ -23,8 +23,8 @@ export class StatusLine {
       this.#said = text
       return
     }
-    // A line that wraps could not be cleared.
-    const line = printable(`${text}; ${passing}`).slice(0, (stderr.columns ?? usualColumns) - 1)
+    // A line that wraps could not be cleared; what is cut off is not the time.
+    const line = printable(`[${passing}] ${text}`).slice(0, (stderr.columns ?? usualColumns) - 1)
     stderr.write(`${clearLine}${styleFor(stderr, env)('dim', line)}`)
     this.#shown = true
   }

@@ -96,9 +96,10 @@ export class Client {
   }
 
   #notLoggedIn(what: string): Failure {
+    const { href, origin, pathname } = this.server
     return new Failure('unauthenticated', {
-      message: `${what} ${this.server.origin}`,
-      hint: `Run pgwarden login ${this.server.href} or put an API key into PGWARDEN_API_KEY.`,
+      message: `${what} ${origin}`,
+      hint: `Run pgwarden login ${pathname === '/' ? origin : href} or put an API key into PGWARDEN_API_KEY.`,
     })
   }
 
