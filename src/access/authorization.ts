@@ -4,40 +4,49 @@
 import type { Failure } from '../errors.ts'
 import type { Grant } from './access.ts'
 import { grantEnded, grantRevoked, standing } from './grant.ts'
-import type { Revoked } from './revoked.ts'
+import type { GrantChanges } from './grant-changes.ts'
 
 export class Authorization {
   // A private field makes the class nominal: an object of the same shape is not an Authorization.
-  readonly #grant: Grant
-  readonly #revoked: Revoked
+  #grant: Grant
+  readonly #changes: GrantChanges
   readonly tokenId: string
   /** The client's address, without port. */
   readonly address: string
 
-  private constructor(grant: Grant, tokenId: string, address: string, revoked: Revoked) {
+  private constructor(grant: Grant, tokenId: string, address: string, changes: GrantChanges) {
     this.#grant = grant
-    this.#revoked = revoked
+    this.#changes = changes
     this.tokenId = tokenId
     this.address = address
   }
 
-  /** For the login check only. `revoked` is what becomes known later: the grant is as it was then. */
-  static mint(grant: Grant, tokenId: string, address: string, revoked: Revoked): Authorization {
-    return new Authorization(grant, tokenId, address, revoked)
+  /** For the login check only. `changes` is what becomes known later: the grant is as it was then. */
+  static mint(
+    grant: Grant,
+    tokenId: string,
+    address: string,
+    changes: GrantChanges,
+  ): Authorization {
+    return new Authorization(grant, tokenId, address, changes)
   }
 
+  /** With the end that it has by now, as far as this process knows. */
   get grant(): Grant {
+    const endsAt = this.#changes.endOf(this.#grant.id)
+    if (endsAt !== undefined && endsAt > this.#grant.endsAt)
+      this.#grant = { ...this.#grant, endsAt }
     return this.#grant
   }
 
   /** Whether the grant is in force at `now` (milliseconds since the epoch), as far as this process knows. */
   inForceAt(now: number): boolean {
-    return !this.#revoked.has(this.#grant.id) && standing(this.#grant, now) === 'in_force'
+    return !this.#changes.isRevoked(this.#grant.id) && standing(this.grant, now) === 'in_force'
   }
 
   /** What ends the session at `now`, where the grant is not in force any more. */
   endedAt(now: number): Failure | undefined {
     if (this.inForceAt(now)) return undefined
-    return this.#revoked.has(this.#grant.id) ? grantRevoked() : grantEnded()
+    return this.#changes.isRevoked(this.#grant.id) ? grantRevoked() : grantEnded()
   }
 }

@@ -12,7 +12,7 @@ import type { Grant } from './access.ts'
 import { Authorization } from './authorization.ts'
 import type { Claim } from './claim.ts'
 import { standing } from './grant.ts'
-import type { Revoked } from './revoked.ts'
+import type { GrantChanges } from './grant-changes.ts'
 import { hashToken, sameHash, type TokenRules, tokenId } from './token.ts'
 import type { StoredToken, TokenStore } from './token-store.ts'
 
@@ -95,19 +95,19 @@ export class TokenLogin {
   readonly #tokens: TokenStore
   readonly #clock: Clock
   readonly #rules: Pick<TokenRules, 'sittingGraceMs' | 'sittingLogins'>
-  readonly #revoked: Revoked
+  readonly #changes: GrantChanges
 
-  /** `revoked` is what authorizations ask from then on. */
+  /** `changes` is what authorizations ask from then on. */
   constructor(
     tokens: TokenStore,
     clock: Clock,
     rules: Pick<TokenRules, 'sittingGraceMs' | 'sittingLogins'>,
-    revoked: Revoked,
+    changes: GrantChanges,
   ) {
     this.#tokens = tokens
     this.#clock = clock
     this.#rules = rules
-    this.#revoked = revoked
+    this.#changes = changes
   }
 
   /** @throws whatever the store throws when it cannot answer. */
@@ -130,7 +130,7 @@ export class TokenLogin {
 
     const { grant, id: tokenId } = found.token
     if (redeemed && counted) {
-      const authorization = Authorization.mint(grant, tokenId, address, this.#revoked)
+      const authorization = Authorization.mint(grant, tokenId, address, this.#changes)
       return { type: 'authorized', authorization, serverFinal: found.serverFinal }
     }
     if (redeemed || refusal !== undefined) {

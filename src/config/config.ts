@@ -5,20 +5,27 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
+import type { AccessRules } from '../access/rules.ts'
 import { Failure } from '../errors.ts'
 import { compileRoles } from '../policy/permissions.ts'
 import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
+import { type AccessTarget, accessOf, accessProblems } from './access.ts'
 import type { NamePart } from './application-name.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
+import { type HttpConfig, httpOf } from './http.ts'
+import { type IdentityConfig, identityOf } from './identity.ts'
+import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
+import { loopback } from './values.ts'
 import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 
 export interface Config {
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
-  readonly http: { readonly address: string; readonly port: number }
+  readonly http: HttpConfig
+  readonly identity: IdentityConfig
   readonly store: { readonly url: Secret }
   readonly journal: { readonly directory: string; readonly segmentBytes: number }
   readonly log: { readonly level: RawConfig['log']['level'] }
@@ -29,8 +36,12 @@ export interface Config {
     readonly sittingLogins: number
   }
   readonly vault: VaultConfig | undefined
+  /** Who is told of changes. */
+  readonly notifications: readonly ChannelConfig[]
   /** The predefined roles, then the operator's in the order of the file. */
   readonly roles: readonly RoleDefinition[]
+  /** Who may ask for what, and who must approve it. */
+  readonly access: AccessRules
   /** Maps, not objects: these names come from clients, and `constructor` is not a target. */
   readonly targets: ReadonlyMap<string, TargetConfig>
 }
@@ -51,6 +62,8 @@ export interface ListenConfig {
   readonly allowPlaintextFrom: readonly string[]
   /** How clients show their token: by proof, or by sending it. */
   readonly authentication: RawConfig['listen'][number]['authentication']
+  /** Where clients reach it, when not at its address: for lines that are handed out. */
+  readonly advertise: { readonly host: string; readonly port: number } | undefined
   readonly startupTimeoutMs: number
   readonly maxConnections: number
 }
@@ -135,7 +148,13 @@ export function parseConfig(
     ...disagreements(parsed.data),
     ...nameClashes(parsed.data.targets),
     ...(parsed.data.vault === undefined ? [] : vaultProblems(parsed.data.vault)),
+    ...channelProblems(parsed.data.notifications),
     ...roleProblems(roles),
+    ...accessProblems(
+      parsed.data.access,
+      new Set([...predefinedRoles, ...roles].map(({ name }) => name)),
+      accessTargets(parsed.data),
+    ),
   ]
   if (problems.length > 0) throw invalid(source, problems)
   return configOf(parsed.data, [...predefinedRoles, ...roles])
@@ -237,7 +256,8 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
   const [first, ...more] = raw.listen
   return {
     listen: [listenerOf(first), ...more.map(listenerOf)],
-    http: raw.http,
+    http: httpOf(raw.http),
+    identity: identityOf(raw.identity),
     store: raw.store,
     journal: { directory: journal.directory, segmentBytes: journal.segmentSize },
     log: raw.log,
@@ -248,7 +268,9 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
       sittingLogins: tokens.sittingLogins,
     },
     vault: raw.vault && vaultOf(raw.vault),
+    notifications: channelsOf(raw.notifications),
     roles,
+    access: accessOf(raw.access, accessTargets(raw), []),
     targets: new Map(
       Object.entries(raw.targets).map(([name, target]) => [
         name,
@@ -258,18 +280,26 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
   }
 }
 
-const loopback = ['127.0.0.0/8', '::1/128']
+function accessTargets({ targets }: RawConfig): ReadonlyMap<string, AccessTarget> {
+  return new Map(
+    Object.entries(targets).map(([name, target]) => {
+      const { broker, vault } = target.credentials
+      return [name, { ...target, offers: Object.keys(broker?.creation ?? vault?.roles ?? {}) }]
+    }),
+  )
+}
 
 function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
-  const { address, port, tls, requireTls, allowPlaintextFrom, authentication, maxConnections } = raw
+  const { address, port, tls, requireTls, allowPlaintextFrom, authentication, advertise } = raw
   return {
     address,
     port,
     tls: tls && { ...tls, clientCa: tls.clientCa },
     allowPlaintextFrom: requireTls ? [] : (allowPlaintextFrom ?? loopback),
     authentication,
+    advertise: advertise && { host: advertise.host, port: advertise.port ?? port },
     startupTimeoutMs: raw.startupTimeout,
-    maxConnections,
+    maxConnections: raw.maxConnections,
   }
 }
 

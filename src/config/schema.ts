@@ -3,8 +3,12 @@
 
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
+import { accessSchema, targetAccess } from './access.ts'
 import { nameTemplate } from './application-name.ts'
 import { credentialsSchema } from './credentials.ts'
+import { httpSchema } from './http.ts'
+import { identitySchema } from './identity.ts'
+import { notificationsSchema } from './notifications.ts'
 import {
   duration,
   fileText,
@@ -81,6 +85,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       .enum(['scram-sha-256', 'password'], 'expected scram-sha-256 or password')
       .default('scram-sha-256'),
     allowPlaintextFrom: z.array(network, list).optional(),
+    advertise: hostAndPort.optional(),
     startupTimeout: duration('1s', '1m').prefault('10s'),
     maxConnections: whole(1, 100_000).default(1000),
   }).superRefine(({ tls, requireTls, allowPlaintextFrom = [] }, context) => {
@@ -145,6 +150,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),
     }).prefault({}),
+    ...targetAccess,
     credentials: credentialsSchema(secretText),
   }).refine(({ host, hosts }) => (host === undefined) !== (hosts === undefined), {
     path: ['host'],
@@ -155,7 +161,8 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
 
   return keys({
     listen: oneOrMore(listener).prefault({}),
-    http: keys({ address: text.default('127.0.0.1'), port: port.default(8432) }).prefault({}),
+    http: httpSchema(path).prefault({}),
+    identity: identitySchema(surroundings).prefault({}),
     store: keys({ url: secretText }),
     journal: keys({ directory: path, segmentSize: size('64KiB', '4GiB').prefault('64MiB') }),
     log: keys({
@@ -175,6 +182,8 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       sittingLogins: whole(1, 10_000).default(32),
     }).prefault({}),
     vault: vaultSchema(surroundings, resolvePath).optional(),
+    access: accessSchema.optional(),
+    notifications: notificationsSchema(surroundings),
     roles: z.record(name, role, mapping).prefault({}),
     targets: z.record(name, target, mapping),
   })

@@ -131,6 +131,9 @@ export const host = text.refine((value) => isIP(value) === 6 || !/[\s:/[\],]/.te
   error: 'expected a host without a port; that one is written as port',
 })
 
+/** The networks of this machine. */
+export const loopback = ['127.0.0.0/8', '::1/128']
+
 /** Whether a host, by its name or as in a URL, is this machine. */
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[(.*)\]$/, '$1')

@@ -94,6 +94,13 @@ export class Administration {
     }
   }
 
+  /** Until when new sessions may begin with the role's password. @throws Failure */
+  async moveEnd(name: string, expiration: number): Promise<void> {
+    await this.#connection.connected('a database login cannot be prolonged for', (client) =>
+      client.query(`alter role ${escapeIdentifier(name)} valid until ${timestamp(expiration)}`),
+    )
+  }
+
   /**
    * Ends the role's sessions, hands over or drops what it owns, and drops it. To be repeated until it
    * succeeds; a role that is gone already is a success. @throws Failure

@@ -49,11 +49,12 @@ class Broker implements Engine {
       expiration: grant.endsAt,
       role: grant.role,
     })
-    return { user, password, vaultLease: undefined, lifeMs: undefined, renewable: false }
+    return { user, password, vaultLease: undefined, lifeMs: undefined, renewable: true }
   }
 
-  renew(_: LeaseRecord, until: number): Promise<number> {
-    return Promise.resolve(until)
+  async renew(record: LeaseRecord, until: number): Promise<number> {
+    await this.#administration.moveEnd(nameOf(record), until)
+    return until
   }
 
   async revoke(record: LeaseRecord): Promise<void> {

@@ -30,7 +30,7 @@ export interface Engine {
   issue(record: LeaseRecord, grant: Grant): Promise<Issued>
   /**
    * Prolongs it to `until` at the most, or shortens it to that. Answers when it ends now. Both in
-   * milliseconds since the epoch. @throws LeaseGone; anything else: to be tried again later.
+   * milliseconds since the epoch. Asked of a login without an end of its own when its grant's has moved. @throws LeaseGone; anything else: to be tried again later.
    */
   renew(record: LeaseRecord, until: number): Promise<number>
   /** Ends the login. May be repeated. Resolves only when the engine says that it is done. */

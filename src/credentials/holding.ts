@@ -31,7 +31,6 @@ interface Seen {
 
 export class Holding implements LeaseOf {
   readonly lease: Lease
-  readonly grant: Grant
   readonly engine: Engine
   readonly lifetime: Lifetime
   /** By Clock.elapsed(). */
@@ -43,6 +42,7 @@ export class Holding implements LeaseOf {
   mustGoSince: { readonly reason: 'grant_over' | 'gone'; readonly at: number } | undefined
   readonly #clock: Clock
   readonly #onUnused: (holding: Holding) => void
+  #grant: Grant
   #closing = false
   #closedInUse = false
   #lost = false
@@ -64,13 +64,24 @@ export class Holding implements LeaseOf {
   ) {
     this.record = made.record
     this.lease = made.lease
-    this.grant = made.grant
+    this.#grant = made.grant
     this.engine = made.engine
     this.lifetime = made.lifetime
     this.#clock = clock
     this.#onUnused = onUnused
     this.madeAt = clock.elapsed()
     this.#unusedSince = this.madeAt
+  }
+
+  get grant(): Grant {
+    return this.#grant
+  }
+
+  /** The grant goes on until then. */
+  extend(endsAt: number): void {
+    if (endsAt <= this.#grant.endsAt) return
+    this.#grant = { ...this.#grant, endsAt }
+    this.lifetime.extend(endsAt)
   }
 
   get principal(): string {

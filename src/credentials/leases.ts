@@ -87,6 +87,8 @@ export class Leases {
     if (this.#stopped !== undefined) throw stopping()
     // Ended, in the moment since it was made.
     if (!this.#holdings.has(holding.record.id)) throw grantOver()
+    // The login check asks the store, which may know of another end before anybody has told.
+    holding.extend(grant.endsAt)
     return holding.use(holding.madeAt >= startedAt)
   }
 
@@ -96,12 +98,20 @@ export class Leases {
    */
   async endGrant(grantId: string, noticedAt = this.#options.clock.elapsed()): Promise<void> {
     // What is being made must be made to its end, or it would appear behind our back.
-    const made = [...this.#issuing.values()].filter((each) => each.grantId === grantId)
-    await Promise.allSettled(made.map(({ done }) => done))
+    await Promise.allSettled(this.#beingMade(grantId))
     for (const holding of [...this.#holdings.values()]) {
       if (holding.grant.id === grantId) void this.#end(holding, 'grant_over', noticedAt)
     }
     await this.#revocations.hurry(grantId)
+  }
+
+  /** The grant goes on until then (milliseconds since the epoch), and its logins with it. Never rejects. */
+  async extendGrant(grantId: string, endsAt: number): Promise<void> {
+    // What is being made was asked for with the end that the grant had then.
+    await Promise.allSettled(this.#beingMade(grantId))
+    for (const holding of this.#holdings.values()) {
+      if (holding.grant.id === grantId) holding.extend(endsAt)
+    }
   }
 
   /** Does what is due. */
@@ -141,6 +151,11 @@ export class Leases {
   #warm({ id }: Grant, error: unknown): Holding | undefined {
     if (error instanceof Failure && error.code === 'invalid_authorization') return undefined
     return [...this.#holdings.values()].find(({ grant, lasts }) => grant.id === id && lasts)
+  }
+
+  #beingMade(grantId: string): Promise<Holding>[] {
+    const made = [...this.#issuing.values()].filter((each) => each.grantId === grantId)
+    return made.map(({ done }) => done)
   }
 
   #issue(grant: Grant, engine: Engine): Promise<Holding> {

@@ -24,18 +24,23 @@ const lastPart = 1 / 6
 const worthwhilePart = 1 / 10
 const leastPauseMs = 1_000
 const longestPauseMs = 30_000
+/** So long before its end a login that cannot be prolonged is given up. */
+const farewellMs = 30_000
 
 export class Lifetime {
   readonly #clock: Clock
   readonly #roles: Engine['roles']
   readonly #issued: Pick<Issued, 'lifeMs' | 'renewable' | 'limit'>
   /** Milliseconds since the epoch: a promise to people, who read it off the wall. */
-  readonly #grantEndsAt: number
+  #grantEndsAt: number
+  /** What it was, while the login has not been prolonged since. */
+  #grantEndedAt: number | undefined
   /** These by Clock.elapsed(). */
   #since: number
   #endsAt: number
   #notBefore = 0
   #shortened = false
+  #failing = false
   #share = renewAtAbout()
 
   constructor(
@@ -76,6 +81,7 @@ export class Lifetime {
     const now = this.#clock.elapsed()
     const { remainingMs } = this
     if (this.#roles === 'shared') return remainingMs <= 0 ? 'end' : 'nothing'
+    if (remainingMs > 0 && this.#extensible) return now >= this.#notBefore ? 'renew' : 'nothing'
     // What ends with the grant is ended with it.
     if (this.#outlastsGrant(-roundingMs) && !this.#tooLong) return 'nothing'
     if (remainingMs <= 0) return 'end'
@@ -87,6 +93,14 @@ export class Lifetime {
     return wanted && now >= this.#notBefore ? 'renew' : 'nothing'
   }
 
+  /** The grant goes on until then, in milliseconds since the epoch; ends only ever move on. */
+  extend(grantEndsAt: number): void {
+    if (grantEndsAt <= this.#grantEndsAt) return
+    // One that has to be renewed on the way to its grant's end is renewed as it would have been.
+    if (this.#outlastsGrant(-roundingMs)) this.#grantEndedAt = this.#grantEndsAt
+    this.#grantEndsAt = grantEndsAt
+  }
+
   /**
    * It was renewed, and ends at `endsAt`; `asked` is what was asked for (milliseconds since the epoch).
    * Whether it may be renewed again: who gets less than asked for has come to a limit.
@@ -94,21 +108,39 @@ export class Lifetime {
   renewed(endsAt: number, asked: number): boolean {
     const before = this.#end
     const now = this.#clock.elapsed()
+    const { lifeMs } = this.#issued
     this.#since = now
-    this.#endsAt = now + endsAt - this.#clock.now()
+    if (lifeMs !== undefined) this.#endsAt = now + endsAt - this.#clock.now()
     this.#share = renewAtAbout()
     this.#shortened = true
+    this.#failing = false
+    if (this.#grantEndedAt !== undefined) {
+      // On its way already when the grant was prolonged: it has asked for the old end.
+      const overtaken = asked <= this.#grantEndedAt
+      if (overtaken) this.#notBefore = now + leastPauseMs
+      else this.#grantEndedAt = undefined
+      return overtaken || endsAt >= asked - roundingMs
+    }
     if (this.#outlastsGrant(-roundingMs)) return true
     if (endsAt < asked - roundingMs) return false
-    const { lifeMs = 0 } = this.#issued
-    return this.#end - before > lifeMs * worthwhilePart
+    return this.#end - before > (lifeMs ?? 0) * worthwhilePart
   }
 
   /** A renewal failed: to be tried again, but not at once. */
   renewFailed(): void {
+    this.#failing = true
     const { lifeMs = 0 } = this.#issued
     const pause = Math.min(Math.max(lifeMs / 20, leastPauseMs), longestPauseMs)
     this.#notBefore = this.#clock.elapsed() + pause * (0.5 + Math.random())
+  }
+
+  /**
+   * It was to end with its grant, which now goes on. Tried for as long as there is time left to tell its
+   * sessions that they will not.
+   */
+  get #extensible(): boolean {
+    if (this.#grantEndedAt === undefined || !this.#issued.renewable) return false
+    return !this.#failing || this.remainingMs > farewellMs
   }
 
   /** It would live on after a grant of which nobody ends it; once it can be told so. */

@@ -3,15 +3,15 @@
 
 import { Failure } from '../errors.ts'
 import { CancelRequests } from './cancel-requests.ts'
+import { GrantWatch } from './grant-watch.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
 import { Refusals } from './refusals.ts'
-import { RevocationWatch } from './revocation-watch.ts'
 import type { ServeDependencies } from './serve.ts'
 import { Sessions } from './sessions.ts'
 
 export class Listeners {
   readonly #sessions: Sessions
-  readonly #revocations: RevocationWatch
+  readonly #grants: GrantWatch
   readonly #cancelRequests: CancelRequests
   readonly #refusals: Refusals
   readonly #listeners: readonly Listener[]
@@ -26,10 +26,10 @@ export class Listeners {
       // Whoever keeps the logins says what went wrong with which, and tries again.
       deps.credentials.endGrant(grantId, noticedAt).catch(() => undefined)
     })
-    this.#revocations = new RevocationWatch({
+    this.#grants = new GrantWatch({
       ...deps,
       sessions: this.#sessions,
-      source: deps.revocations,
+      source: deps.grants,
     })
     this.#cancelRequests = new CancelRequests(deps)
     this.#refusals = new Refusals(deps)
@@ -45,7 +45,7 @@ export class Listeners {
   /** Resolves with the ports that are listened on. When one cannot be had, all are given back. */
   async start(): Promise<readonly number[]> {
     this.#sessions.start()
-    this.#revocations.start()
+    this.#grants.start()
     try {
       const ports: number[] = []
       for (const listener of this.#listeners) ports.push(await listener.start())
@@ -56,11 +56,21 @@ export class Listeners {
     }
   }
 
+  /** This process has revoked the grant: the others are told by whoever did. */
+  grantRevoked(grantId: string): void {
+    this.#grants.revoked(grantId)
+  }
+
+  /** This process has prolonged it. */
+  grantExtended(grantId: string): void {
+    this.#grants.moved(grantId)
+  }
+
   /** Accepts nothing more, tells every session why, and returns when the sockets are closed. */
   async stop(): Promise<void> {
     this.#sessions.stop()
     this.#cancelRequests.stop()
-    const looked = this.#revocations.stop()
+    const looked = this.#grants.stop()
     const stopped = this.#listeners.map((listener) => listener.stop())
     this.#sessions.endAll(shutdown())
     await Promise.all([...stopped, looked])

@@ -1,11 +1,10 @@
 // A session's database login may end before its grant does, when whoever issued it prolongs it no further.
 // The client is told as soon as that is certain, and once more when it comes: by us, since the server
 // would only say that somebody ended the connection. Ignorant of leases and of who ends them.
-// PostgreSQL documentation, "NoticeResponse", and "Error and Notice Message Fields".
 
 import { Failure } from '../errors.ts'
-import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { LeaseUse } from './ports.ts'
+import { inWords, sessionNotice } from './session-notice.ts'
 
 /** How long before the login the session ends: what we say must be there before what the server says. */
 const farewellMs = 2_000
@@ -21,7 +20,7 @@ export class LoginEnd {
     this.#tell = tell
   }
 
-  /** Why the session must end, if it must; tells the client when that comes near. To be called every second. */
+  /** Why the session must end, if it must; tells the client when that comes near. To be called every second, or more often. */
   look(): Failure | undefined {
     const { remainingMs } = this.#use
     if (remainingMs === undefined) return undefined
@@ -32,29 +31,11 @@ export class LoginEnd {
 }
 
 function notice(ms: number): Buffer {
-  return encodeBackend({
-    type: 'noticeResponse',
-    fields: {
-      S: 'NOTICE',
-      V: 'NOTICE',
-      C: '01000',
-      M: `the database login of this session ends in ${inWords(ms)}`,
-      D: 'It cannot be prolonged any further. A new connection gets a new login.',
-      H: 'Connect again before then; a transaction that is open at that time is rolled back.',
-    },
+  return sessionNotice({
+    message: `the database login of this session ends in ${inWords(ms)}`,
+    detail: 'It cannot be prolonged any further. A new connection gets a new login.',
+    hint: 'Connect again before then; a transaction that is open at that time is rolled back.',
   })
-}
-
-/** Rounded down: nobody should count on more. */
-function inWords(ms: number): string {
-  const seconds = Math.floor(ms / 1000)
-  if (seconds < 120) return counted(seconds, 'second')
-  const minutes = Math.floor(seconds / 60)
-  return minutes < 120 ? counted(minutes, 'minute') : counted(Math.floor(minutes / 60), 'hour')
-}
-
-function counted(count: number, unit: string): string {
-  return `${count} ${unit}${count === 1 ? '' : 's'}`
 }
 
 function loginEnded(): Failure {

@@ -104,12 +104,20 @@ export interface CredentialSource {
    * something is not certain to be gone; that is said in the log, and tried again without being asked for.
    */
   endGrant(grantId: string, noticedAt?: number): Promise<void>
+  /** The grant goes on until then (milliseconds since the epoch), and its logins with it. Never rejects. */
+  extendGrant(grantId: string, endsAt: number): Promise<void>
+}
+
+export interface GrantState {
+  readonly id: string
+  readonly revoked: boolean
+  readonly endsAt: number
 }
 
 /** Implemented by store/. */
-export interface RevocationSource {
-  /** Which of these grants are revoked. */
-  revokedAmong(grantIds: readonly string[]): Promise<readonly string[]>
+export interface GrantSource {
+  /** What has become of these grants. */
+  grantStates(grantIds: readonly string[]): Promise<readonly GrantState[]>
 }
 
 /** One session's part in a lease. */

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { claimOf } from '../access/claim.ts'
-import type { RevokedGrants } from '../access/revoked.ts'
+import type { GrantChanges } from '../access/grant-changes.ts'
 import {
   loginRecord,
   type SessionContext,
@@ -18,11 +18,12 @@ import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
+import { GrantEnd } from './grant-end.ts'
 import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
 import { LoginEnd } from './login-end.ts'
 import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
-import type { Catalogs, Notices, RevocationSource, Sittings, Upstream } from './ports.ts'
+import type { Catalogs, GrantSource, Notices, Sittings, Upstream } from './ports.ts'
 import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
 import { type Ending, Relay } from './relay.ts'
@@ -34,8 +35,8 @@ export interface ServeDependencies extends LoginDependencies {
   readonly catalogs: Catalogs
   readonly notices: Notices
   /** What the authorizations ask. */
-  readonly revoked: RevokedGrants
-  readonly revocations: RevocationSource
+  readonly changes: GrantChanges
+  readonly grants: GrantSource
   readonly clock: Clock
 }
 
@@ -228,11 +229,16 @@ function startRelay(
       },
     },
   )
-  const loginEnd = new LoginEnd(use, (notice) => relay.notice(notice))
+  const tell = (notice: Buffer): boolean => relay.notice(notice)
+  const loginEnd = new LoginEnd(use, tell)
+  const grantEnd = new GrantEnd(authorization, clock, tell)
   const live = {
     authorization,
     clientClosed: new Promise((resolve) => socket.once('close', resolve)),
-    overdue: () => loginEnd.look() ?? relay.overdue(target.limits),
+    look: () => {
+      grantEnd.look()
+      return loginEnd.look() ?? relay.overdue(target.limits)
+    },
     end: (failure: Failure) => relay.end(failure),
   }
   sessions.opened(live)

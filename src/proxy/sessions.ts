@@ -10,13 +10,13 @@ export interface LiveSession {
   readonly authorization: Authorization
   /** Resolves when the client's socket is closed. */
   readonly clientClosed: Promise<unknown>
-  /** Why it must end, if a limit of its time is reached. */
-  overdue(): Failure | undefined
+  /** Tells the client what it should know now. Why it must end, if a limit of its time is reached. */
+  look(): Failure | undefined
   end(failure: Failure): void
 }
 
 /** How long a session may live at the most after the end of its grant, or of its time. */
-const lookEveryMs = 1_000
+const lookEveryMs = 250
 /** How long a client may take to read its last message before its login is taken back all the same. */
 const leavingMs = 2_000
 
@@ -87,7 +87,7 @@ export class Sessions {
   #endThoseOver(): void {
     const now = this.#clock.now()
     for (const session of [...this.#live]) {
-      const failure = session.authorization.endedAt(now) ?? session.overdue()
+      const failure = session.authorization.endedAt(now) ?? session.look()
       if (failure !== undefined) session.end(failure)
     }
   }

@@ -19,6 +19,12 @@ export interface ListedGrant extends Grant {
   readonly openLeases: number
 }
 
+export interface GrantState {
+  readonly id: string
+  readonly revoked: boolean
+  readonly endsAt: number
+}
+
 export interface WantedGrants {
   readonly now: number
   /** Also those that are over. */
@@ -104,12 +110,20 @@ export async function revokeGrant(database: Database, id: string, now: number): 
   return revoked > 0
 }
 
-export async function revokedAmong(database: Database, ids: readonly string[]): Promise<string[]> {
-  const rows = await database.rows<{ readonly id: string }>(
-    'select id from pgwarden.grants where id = any($1) and revoked_at is not null',
+/** What has become of these grants. */
+export async function grantStates(
+  database: Database,
+  ids: readonly string[],
+): Promise<GrantState[]> {
+  const rows = await database.rows<Pick<GrantRow, 'id' | 'ends_at' | 'revoked_at'>>(
+    'select id, ends_at, revoked_at from pgwarden.grants where id = any($1)',
     [ids],
   )
-  return rows.map(({ id }) => id)
+  return rows.map(({ id, ends_at, revoked_at }) => ({
+    id,
+    revoked: revoked_at !== null,
+    endsAt: ends_at.getTime(),
+  }))
 }
 
 /** What has become of these leases. */

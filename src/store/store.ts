@@ -3,20 +3,26 @@
 // Fits the ports of access/ and credentials/ by its shape.
 
 import type { Grant } from '../access/access.ts'
+import type { ApiKey, StoredApiKey } from '../access/api-key.ts'
 import type { LeaseEndResult, LeaseRecord, StaleLease } from '../access/lease.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
+import * as apiKeys from './api-keys.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import * as grants from './grants.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
+import { Outbox } from './outbox.ts'
 import * as tokens from './tokens.ts'
 
 export class Store {
   readonly #database: Database
+  /** Changes on their way out. */
+  readonly outbox: Outbox
 
   private constructor(database: Database) {
     this.#database = database
+    this.outbox = new Outbox(database)
   }
 
   /**
@@ -78,12 +84,32 @@ export class Store {
     return grants.revokeGrant(this.#database, id, now)
   }
 
-  revokedAmong(ids: readonly string[]): Promise<readonly string[]> {
-    return grants.revokedAmong(this.#database, ids)
+  grantStates(ids: readonly string[]): Promise<readonly grants.GrantState[]> {
+    return grants.grantStates(this.#database, ids)
   }
 
   leaseStandings(ids: readonly string[]): Promise<readonly grants.LeaseStanding[]> {
     return grants.leaseStandings(this.#database, ids)
+  }
+
+  insertApiKey(key: StoredApiKey): Promise<void> {
+    return apiKeys.insertApiKey(this.#database, key)
+  }
+
+  findApiKey(id: string): Promise<StoredApiKey | undefined> {
+    return apiKeys.findApiKey(this.#database, id)
+  }
+
+  listApiKeys(wanted: apiKeys.WantedApiKeys): Promise<readonly ApiKey[]> {
+    return apiKeys.listApiKeys(this.#database, wanted)
+  }
+
+  revokeApiKey(id: string, now: number): Promise<boolean> {
+    return apiKeys.revokeApiKey(this.#database, id, now)
+  }
+
+  apiKeyUsed(id: string, at: number): Promise<void> {
+    return apiKeys.apiKeyUsed(this.#database, id, at)
   }
 
   insertLease(lease: LeaseRecord): Promise<boolean> {

@@ -3,8 +3,8 @@ import type { Grant, TokenKind } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
 import { claimOf } from '../../src/access/claim.ts'
 import { newGrant } from '../../src/access/grant.ts'
+import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { type Proof, TokenLogin } from '../../src/access/login.ts'
-import { RevokedGrants } from '../../src/access/revoked.ts'
 import { issueToken } from '../../src/access/token.ts'
 import type {
   ProvableToken,
@@ -77,7 +77,7 @@ class ScriptedStore implements TokenStore {
 let now = start
 const clock = { now: () => now, elapsed: () => now }
 let store = new ScriptedStore()
-let revoked = new RevokedGrants()
+let changes = new GrantChanges()
 let password = ''
 
 async function issue(kind: TokenKind, change: Partial<StoredToken> = {}): Promise<void> {
@@ -108,7 +108,7 @@ async function shown(way: Way, user: string, token: string): Promise<Proof> {
 }
 
 async function logIn(way: Way, change: Change = {}) {
-  const login = new TokenLogin(store, clock, { sittingGraceMs: minute, sittingLogins: 3 }, revoked)
+  const login = new TokenLogin(store, clock, { sittingGraceMs: minute, sittingLogins: 3 }, changes)
   const user = change.user ?? 'alice'
   return login.verify({
     claim: claimOf(user),
@@ -122,7 +122,7 @@ const sitting = { address: '192.0.2.1', until: start + 5 * minute, logins: 1 }
 
 beforeEach(async () => {
   now = start + minute
-  revoked = new RevokedGrants()
+  changes = new GrantChanges()
   store = new ScriptedStore()
   await issue('one-time')
 })
@@ -143,9 +143,9 @@ describe.each(ways)('a login with a valid token (%s)', (way) => {
     const result = await logIn(way)
     if (result.type !== 'authorized') throw new Error(result.reason)
     const { authorization } = result
-    revoked.add('another grant')
+    changes.revoke('another grant')
     expect(authorization.endedAt(now)).toBeUndefined()
-    revoked.add(grant.id)
+    changes.revoke(grant.id)
     expect(authorization.inForceAt(now)).toBe(false)
     expect(authorization.endedAt(now)?.message).toContain('the grant was revoked')
   })
@@ -194,7 +194,7 @@ describe('a proof by SCRAM', () => {
       store,
       clock,
       { sittingGraceMs: minute, sittingLogins: 3 },
-      revoked,
+      changes,
     )
     const result = await login.verify({
       claim: claimOf('alice'),

@@ -760,3 +760,78 @@ describe('an outage of the store', () => {
     expect((await lost.acquire(grant)).lease.user).toBe('login_2')
   })
 })
+
+describe('the login of a grant that is prolonged', () => {
+  it('is asked for again at once, and outlives the end that the grant had', async () => {
+    const rig = new LeaseRig()
+    rig.engine.lifeMs = 600_000
+    const leases = rig.process()
+    const grant = rig.grant(300_000)
+    const use = await leases.acquire(grant)
+    await rig.pass(leases, 299_000)
+    rig.engine.heard('')
+    rig.store.grants.set(grant.id, { ...grant, endsAt: grant.endsAt + 300_000 })
+    await leases.extendGrant(grant.id, grant.endsAt + 300_000)
+    await rig.pass(leases, 1_000)
+    expect(rig.engine.heard('renew')).toEqual(['renew login_1 for 300 s'])
+    await rig.pass(leases, 298_000)
+    expect(use.remainingMs).toBeUndefined()
+    expect(rig.engine.alive).toEqual(new Set(['login_1']))
+    await rig.pass(leases, 3_000)
+    use.released()
+    await settled()
+    expect(rig.engine.alive).toEqual(new Set())
+  })
+
+  it('is moved too where it has no end of its own, and tried until it is', async () => {
+    const rig = new LeaseRig()
+    rig.engine.lifeMs = undefined
+    const leases = rig.process()
+    const grant = rig.grant(60_000)
+    const use = await leases.acquire(grant)
+    rig.engine.renewing = () => Promise.reject(away)
+    rig.store.grants.set(grant.id, { ...grant, endsAt: grant.endsAt + 60_000 })
+    await leases.extendGrant(grant.id, grant.endsAt + 60_000)
+    await rig.pass(leases, 1_000)
+    rig.engine.renewing = () => Promise.resolve()
+    rig.engine.heard('')
+    await rig.pass(leases, 2_000)
+    expect(rig.engine.heard('renew')).toHaveLength(1)
+    await rig.pass(leases, 62_000)
+    expect(use.remainingMs).toBeUndefined()
+    expect(rig.engine.alive).toEqual(new Set(['login_1']))
+  })
+
+  it('goes on when it was being made at that moment', async () => {
+    const rig = new LeaseRig()
+    rig.engine.lifeMs = undefined
+    const { wait, open } = gate()
+    rig.engine.issuing = wait
+    const leases = rig.process()
+    const grant = rig.grant(60_000)
+    const using = leases.acquire(grant)
+    await settled()
+    rig.store.grants.set(grant.id, { ...grant, endsAt: grant.endsAt + 60_000 })
+    const extended = leases.extendGrant(grant.id, grant.endsAt + 60_000)
+    open()
+    await using
+    await extended
+    await rig.pass(leases, 70_000)
+    expect(rig.engine.alive).toEqual(new Set(['login_1']))
+  })
+
+  it('is given up in time for its sessions to be told, when it cannot be prolonged', async () => {
+    const rig = new LeaseRig()
+    rig.engine.lifeMs = 600_000
+    const leases = rig.process()
+    const grant = rig.grant(600_000)
+    const use = await leases.acquire(grant)
+    rig.engine.renewing = () => Promise.reject(away)
+    rig.store.grants.set(grant.id, { ...grant, endsAt: grant.endsAt + 600_000 })
+    await leases.extendGrant(grant.id, grant.endsAt + 600_000)
+    await rig.pass(leases, 560_000)
+    expect(use.remainingMs).toBeUndefined()
+    await rig.pass(leases, 15_000)
+    expect(use.remainingMs).toBeGreaterThan(20_000)
+  })
+})

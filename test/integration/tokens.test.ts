@@ -3,6 +3,7 @@
 
 import { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { GrantChanges } from '../../src/access/grant-changes.ts'
 import type { TokenKind } from '../../src/access/access.ts'
 import { newGrant } from '../../src/access/grant.ts'
 import { TokenLogin } from '../../src/access/login.ts'
@@ -64,7 +65,7 @@ async function issue(kind: TokenKind) {
   await store(0).insertGrant(grant)
   await store(0).insertToken(record)
   const logIn = async (address: string, process = 0): Promise<string> => {
-    const login = new TokenLogin(store(process), clock, rules, new Set())
+    const login = new TokenLogin(store(process), clock, rules, new GrantChanges())
     const claim = { principal: 'alice', tokenId: undefined }
     const proof = { type: 'token', text } as const
     const result = await login.verify({ claim, target: 'shop', proof, address })

@@ -3,6 +3,7 @@
 
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Authorization } from '../../src/access/authorization.ts'
+import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
@@ -125,7 +126,7 @@ describe('a notice of ours', () => {
     }
     const relay = new Relay(
       {
-        authorization: Authorization.mint(grant, 't1', '127.0.0.1', new Set()),
+        authorization: Authorization.mint(grant, 't1', '127.0.0.1', new GrantChanges()),
         context: sessionContext({
           session: 's1',
           principal: 'alice',

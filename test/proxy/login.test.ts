@@ -5,6 +5,7 @@ import { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import type { Grant } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
+import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import type { ClientCertificate } from '../../src/audit/record.ts'
@@ -104,7 +105,7 @@ async function login(
     relations: undefined,
     claims: {},
   }
-  const authorization = Authorization.mint(grant, 't1', '127.0.0.1', new Set())
+  const authorization = Authorization.mint(grant, 't1', '127.0.0.1', new GrantChanges())
   const { logins = new Logins() } = by
   let asked: ReadonlyMap<string, string> = new Map()
   const nothing = (): undefined => undefined
@@ -114,6 +115,7 @@ async function login(
     },
     credentials: {
       acquire: () => Promise.resolve(logins.next()),
+      extendGrant: () => Promise.resolve(),
       endGrant: () => Promise.resolve(),
     },
     upstream: {

@@ -3,6 +3,7 @@
 
 import type { Grant } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
+import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
@@ -33,7 +34,7 @@ const grant: Grant = {
   relations: undefined,
   claims: {},
 }
-const authorization = Authorization.mint(grant, 't1', '127.0.0.1', new Set())
+const authorization = Authorization.mint(grant, 't1', '127.0.0.1', new GrantChanges())
 const pinned = new Map([['standard_conforming_strings', ['on']]])
 
 /** What many sessions share, as they do in a running proxy. */

@@ -3,6 +3,7 @@
 
 import type { Grant } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
+import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal, type JournalStorage } from '../../src/audit/journal.ts'
 import { sessionContext, type Tripwire } from '../../src/audit/record.ts'
@@ -92,7 +93,7 @@ export class Script {
       claims: {},
     }
     this.session = new Session({
-      authorization: Authorization.mint(grant, 't1', '127.0.0.1', new Set()),
+      authorization: Authorization.mint(grant, 't1', '127.0.0.1', new GrantChanges()),
       context: sessionContext({
         session: 's1',
         principal: 'alice',

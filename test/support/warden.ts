@@ -186,6 +186,10 @@ export class Warden {
     return connectedTo(this.target.url, work)
   }
 
+  get storeUrl(): string {
+    return this.#store.url
+  }
+
   /** In the store's database. */
   async inStore<T>(work: (client: Client) => Promise<T>): Promise<T> {
     return connectedTo(this.#store.url, work)

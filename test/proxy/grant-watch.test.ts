@@ -1,13 +1,13 @@
-// What a process does when a grant is revoked elsewhere, with the sessions, the store and the other
+// What a process does when a grant is revoked or prolonged elsewhere, with the sessions, the store and the other
 // processes made up and the timers held.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Grant } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
-import { RevokedGrants } from '../../src/access/revoked.ts'
+import { GrantChanges } from '../../src/access/grant-changes.ts'
 import type { Failure } from '../../src/errors.ts'
-import type { Notices } from '../../src/proxy/ports.ts'
-import { RevocationWatch } from '../../src/proxy/revocation-watch.ts'
+import { GrantWatch } from '../../src/proxy/grant-watch.ts'
+import type { GrantState, Notices } from '../../src/proxy/ports.ts'
 import { type LiveSession, Sessions } from '../../src/proxy/sessions.ts'
 
 const hour = 3_600_000
@@ -25,8 +25,8 @@ class FakeNotices implements Notices {
     this.#heard.set(topic, heard)
   }
 
-  says(body: Readonly<Record<string, string>>): void {
-    this.#heard.get('grant.revoked')?.(body, 'other')
+  says(body: Readonly<Record<string, string>>, topic = 'grant.revoked'): void {
+    this.#heard.get(topic)?.(body, 'other')
   }
 }
 
@@ -37,33 +37,41 @@ interface Client {
   leaves(): void
 }
 
-let revoked: RevokedGrants
+let changes: GrantChanges
 let notices: FakeNotices
 let sessions: Sessions
-let watch: RevocationWatch
+let watch: GrantWatch
 let over: string[]
 let asked: (readonly string[])[]
-let inStore: () => Promise<readonly string[]>
+let extended: [string, number][]
+let inStore: () => Promise<readonly GrantState[]>
 let warned: string[]
 
 beforeEach(() => {
   vi.useFakeTimers()
-  revoked = new RevokedGrants()
+  changes = new GrantChanges()
   notices = new FakeNotices()
   over = []
   asked = []
   warned = []
+  extended = []
   inStore = () => Promise.resolve([])
   const clock = { now: () => Date.now(), elapsed: () => performance.now() }
   sessions = new Sessions(clock, (grantId) => over.push(grantId))
   const silent = (): void => undefined
-  watch = new RevocationWatch({
-    revoked,
+  watch = new GrantWatch({
+    changes,
     sessions,
     source: {
-      revokedAmong: (ids) => {
+      grantStates: (ids) => {
         asked.push(ids)
         return inStore()
+      },
+    },
+    credentials: {
+      extendGrant: (grantId, endsAt) => {
+        extended.push([grantId, endsAt])
+        return Promise.resolve()
       },
     },
     notices,
@@ -101,11 +109,11 @@ function session(grantId: string): Client {
   let failure: Failure | undefined
   let leave = (): void => undefined
   const live: LiveSession = {
-    authorization: Authorization.mint(grant, 't1', '192.0.2.1', revoked),
+    authorization: Authorization.mint(grant, 't1', '192.0.2.1', changes),
     clientClosed: new Promise<void>((resolve) => {
       leave = resolve
     }),
-    overdue: () => undefined,
+    look: () => undefined,
     end: (why) => {
       failure = why
       sessions.closed(live)
@@ -160,7 +168,7 @@ describe('a grant that is revoked', () => {
   })
 
   it('is revoked once, however often one hears of it', async () => {
-    inStore = () => Promise.resolve(['g1'])
+    inStore = () => Promise.resolve([state('g1', { revoked: true })])
     notices.says({ grant: 'g1' })
     notices.says({ grant: 'g1' })
     await vi.advanceTimersByTimeAsync(20_000)
@@ -179,7 +187,7 @@ describe('a revoke of which nobody said anything', () => {
     const client = session('g1')
     session('g1')
     session('g2')
-    inStore = () => Promise.resolve(['g1'])
+    inStore = () => Promise.resolve([state('g1', { revoked: true })])
     await vi.advanceTimersByTimeAsync(5_000)
     expect(asked).toEqual([['g1', 'g2']])
     expect(client.failure?.message).toContain('was revoked')
@@ -191,7 +199,7 @@ describe('a revoke of which nobody said anything', () => {
     await vi.advanceTimersByTimeAsync(5_000)
     expect(client.failure).toBeUndefined()
     expect(warned).toHaveLength(1)
-    inStore = () => Promise.resolve(['g1'])
+    inStore = () => Promise.resolve([state('g1', { revoked: true })])
     await vi.advanceTimersByTimeAsync(5_000)
     expect(client.failure?.message).toContain('was revoked')
   })
@@ -200,7 +208,7 @@ describe('a revoke of which nobody said anything', () => {
     await vi.advanceTimersByTimeAsync(20_000)
     expect(asked).toEqual([])
     session('g1')
-    let answer = (_: readonly string[]): void => undefined
+    let answer = (_: readonly GrantState[]): void => undefined
     inStore = () =>
       new Promise((resolve) => {
         answer = resolve
@@ -211,14 +219,60 @@ describe('a revoke of which nobody said anything', () => {
   })
 })
 
-describe('the memory of what was revoked', () => {
-  it('has a bound, and forgets the oldest', () => {
-    for (let n = 0; n < 10_001; n++) revoked.add(`g${n}`)
-    expect(revoked.has('g0')).toBe(false)
-    expect(revoked.has('g1')).toBe(true)
-    expect(revoked.has('g10000')).toBe(true)
+describe('a grant that is prolonged', () => {
+  it('goes on to the end that the store knows, whatever a notice says', async () => {
+    const client = session('g1')
+    const until = Date.now() + 2 * hour
+    inStore = () => Promise.resolve([state('g1', { endsAt: until })])
+    notices.says({ grant: 'g1', endsAt: String(until + hour) }, 'grant.extended')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(extended).toEqual([['g1', until]])
+    await vi.advanceTimersByTimeAsync(hour + 10_000)
+    expect(client.failure).toBeUndefined()
+    await vi.advanceTimersByTimeAsync(hour)
+    expect(client.failure?.message).toContain('the grant has ended')
+  })
+
+  it('goes on within five seconds when nobody said anything', async () => {
+    session('g1')
+    inStore = () => Promise.resolve([state('g1', { endsAt: Date.now() + 2 * hour })])
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(extended).toHaveLength(1)
+  })
+
+  it('is not cut short again by an answer that comes late', async () => {
+    const client = session('g1')
+    inStore = () => Promise.resolve([state('g1', { endsAt: Date.now() + 2 * hour })])
+    notices.says({ grant: 'g1' }, 'grant.extended')
+    await vi.advanceTimersByTimeAsync(0)
+    inStore = () => Promise.resolve([state('g1', { endsAt: Date.now() + hour })])
+    notices.says({ grant: 'g1' }, 'grant.extended')
+    await vi.advanceTimersByTimeAsync(hour + 10_000)
+    expect(client.failure).toBeUndefined()
+  })
+
+  it('is revoked all the same', async () => {
+    const client = session('g1')
+    inStore = () => Promise.resolve([state('g1', { endsAt: Date.now() + 2 * hour })])
+    notices.says({ grant: 'g1' }, 'grant.extended')
+    await vi.advanceTimersByTimeAsync(0)
+    notices.says({ grant: 'g1' })
+    expect(client.failure?.message).toContain('was revoked')
   })
 })
+
+describe('the memory of what was revoked', () => {
+  it('has a bound, and forgets the oldest', () => {
+    for (let n = 0; n < 10_001; n++) changes.revoke(`g${n}`)
+    expect(changes.isRevoked('g0')).toBe(false)
+    expect(changes.isRevoked('g1')).toBe(true)
+    expect(changes.isRevoked('g10000')).toBe(true)
+  })
+})
+
+function state(id: string, is: Partial<GrantState>): GrantState {
+  return { id, revoked: false, endsAt: Date.now() + hour, ...is }
+}
 
 function mintedFor(id: string): Authorization {
   const grant = { id, principal: 'alice', target: 'shop', role: 'read_only', reason: 'test' }
@@ -227,6 +281,6 @@ function mintedFor(id: string): Authorization {
     { ...grant, ...times, requestId: undefined, relations: undefined, claims: {} },
     't1',
     '::1',
-    revoked,
+    changes,
   )
 }
