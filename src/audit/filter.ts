@@ -59,9 +59,7 @@ export function auditReading(filter: AuditFilter): AuditReading {
 
 /** An outcome names its statement only, which has the session's id and a number. */
 function belongsTo(session: string, { session: named, statement }: AuditEvent): boolean {
-  return (
-    named === session || (typeof statement === 'string' && statement.startsWith(`${session}.`))
-  )
+  return named === session || (typeof statement === 'string' && statement.startsWith(`${session}.`))
 }
 
 /** A line that is damaged is for `audit verify` to tell of; here it is none. */

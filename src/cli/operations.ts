@@ -1,7 +1,7 @@
 // What the command line needs done: its only port to the rest. The composition root implements it.
 // Ignorant of how; everything rejects with a Failure when it cannot be done.
 
-import type { Grant, TokenKind } from '../access/access.ts'
+import type { Claims, Grant, TokenKind } from '../access/access.ts'
 import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -110,6 +110,8 @@ export interface TokenRequest {
   readonly forMs: number
   readonly kind: TokenKind
   readonly reason: string
+  /** What an identity provider would say of the principal, for the sessions' context. */
+  readonly claims?: Claims
 }
 
 export interface IssuedToken {

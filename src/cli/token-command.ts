@@ -3,7 +3,7 @@
 // a script can take the one and a person sees both.
 
 import { type Command, Option } from 'commander'
-import type { TokenKind } from '../access/access.ts'
+import type { Claims, TokenKind } from '../access/access.ts'
 import type { Token } from '../client/answers.ts'
 import { exitStatus } from './exit-status.ts'
 import type { Connection, IssuedToken } from './operations.ts'
@@ -11,7 +11,7 @@ import { type Context, examples } from './program.ts'
 import { openClient, printOne, type RemoteOptions, remote } from './remote.ts'
 import { printable, shellQuote } from './terminal.ts'
 import { tokenKinds, tokenTerms } from './token-terms.ts'
-import { parseDuration } from './values.ts'
+import { addClaim, parseDuration } from './values.ts'
 import { instantText } from './wording.ts'
 
 interface IssueOptions {
@@ -22,6 +22,7 @@ interface IssueOptions {
   readonly for: number
   readonly kind: TokenKind
   readonly reason: string
+  readonly claim?: Claims
 }
 
 export function addToken(program: Command, context: Context): void {
@@ -55,9 +56,15 @@ export function addToken(program: Command, context: Context): void {
     .requiredOption('--for <duration>', 'for how long from now, e.g. 30m, 8h', parseDuration)
     .addOption(kindOption().default('one-time'))
     .requiredOption('--reason <text>', 'why; it stands in the audit')
+    .option('--claim <name=value>', 'what the session context needs of them; repeatable', addClaim)
     .action(
-      runs(async ({ config, for: forMs, ...request }: IssueOptions) => {
-        const issued = await operations.issueToken({ configFile: config, forMs, ...request })
+      runs(async ({ config, for: forMs, claim, ...request }: IssueOptions) => {
+        const issued = await operations.issueToken({
+          ...request,
+          configFile: config,
+          forMs,
+          ...(claim !== undefined && { claims: claim }),
+        })
         terminal.stderr.write(
           `Grant ${issued.grantId} for ${request.principal}: ${request.role} on ${request.target}` +
             ` until ${instant(issued.endsAt)}.\n${tokenTerms(request.kind, issued.redeemBy === undefined ? undefined : instant(issued.redeemBy))}\n` +
