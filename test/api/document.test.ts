@@ -3,7 +3,7 @@ import addFormats from 'ajv-formats'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { problemCodes } from '../../src/api/problem.ts'
-import { controlPlane, grantId, requestId } from '../support/control-plane.ts'
+import { controlPlane, grantId, requestId } from '../support/memory-control-plane.ts'
 import {
   brokenCalls,
   type Call,

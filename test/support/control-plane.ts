@@ -1,269 +1,225 @@
-// The API with everything behind it in memory: a desk that does as it is told and checks nothing, callers
-// by name, an audit of a few records. What a test wants otherwise it puts in its place.
+// A control plane as the command line meets it: the API's shapes and statuses, a few requests and grants in
+// memory, and whoever decides on them played by the test. Knows no rules.
 
-import type { Grant, TokenKind } from '../../src/access/access.ts'
-import type { Desk, GrantView, RequestView } from '../../src/access/desk.ts'
-import { type Identity, scopes } from '../../src/access/identity.ts'
-import { issueToken } from '../../src/access/token.ts'
-import { createApi } from '../../src/api/api.ts'
-import type { ControlPlane } from '../../src/api/context.ts'
-import type { AnsweredRequest, IdempotencyKeys, KeyStanding } from '../../src/api/ports.ts'
-import { createV1 } from '../../src/api/v1.ts'
-import { systemClock } from '../../src/clock.ts'
-import { Failure } from '../../src/errors.ts'
+import type { AccessRequest, Grant } from '../../src/client/answers.ts'
+import type { Fetch } from '../../src/client/exchange.ts'
 
-export const requestId = 'aaaaaaaaaaaaaaaa'
-export const grantId = 'bbbbbbbbbbbbbbbb'
-const start = Date.UTC(2030, 0, 2, 3, 4, 5, 678)
-
-export const grant: Grant = {
-  id: grantId,
-  principal: 'alice',
-  target: 'shop',
-  role: 'read_only',
-  startsAt: start,
-  endsAt: start + 3_600_000,
-  revokedAt: undefined,
-  reason: 'wrong total',
-  requestId,
-  relations: { read: ['shop.*'] },
-  claims: { uid: '42' },
+export interface Asked {
+  readonly method: string
+  /** Below /api/v1/. */
+  readonly path: string
+  readonly query: Readonly<Record<string, string>>
+  readonly headers: Headers
+  readonly body: unknown
 }
 
-export const requestView: RequestView = {
-  request: {
-    id: requestId,
-    principal: 'alice',
-    kind: 'person',
-    groups: ['developers'],
-    target: 'shop',
-    role: 'read_limited_write',
-    reason: 'wrong total',
-    durationMs: 7_200_000,
-    startsAt: undefined,
-    relations: undefined,
-    claims: { uid: '42' },
-    extends: undefined,
-    createdAt: start,
-    expiresAt: start + 28_800_000,
-    state: 'pending',
-    decidedAt: undefined,
-    grantId: undefined,
-  },
-  approvals: [],
-  missing: [{ function: 'manager', groups: ['managers'] }],
-  mayDecide: false,
-  grant: undefined,
-}
+type Answer = Response | Promise<Response>
 
-export const grantView: GrantView = { grant, state: 'active', openLeases: 1 }
+export const key = 'pgk_test_secret'
 
-/** Knows one request and one grant, and finds nothing wrong with anybody. */
-export function obligingDesk(): Desk {
-  const known = (id: string, wanted: string): void => {
-    if (id !== wanted) throw new Failure('not_found', { message: `there is no "${id}"` })
+export class ControlPlane {
+  readonly asked: Asked[] = []
+  readonly requests = new Map<string, AccessRequest>()
+  readonly grants = new Map<string, Grant>()
+  /** Where tokens lead. */
+  connection = {
+    host: '127.0.0.1',
+    port: 6432,
+    database: 'shop',
+    user: 'alice',
+    sslmode: 'disable',
   }
-  const decided = (id: string, state: 'approved' | 'denied' | 'withdrawn'): RequestView => {
-    known(id, requestId)
-    const { request } = requestView
-    return { ...requestView, missing: [], request: { ...request, state, decidedAt: start } }
-  }
-  const role = {
-    name: 'read_only',
-    needs: [{ function: 'manager', groups: ['managers'] }],
-    automaticMs: 86_400_000,
-    longestMs: 2_592_000_000,
-  }
-  return {
-    request: async (by, terms) => ({
-      ...requestView,
-      request: {
-        ...requestView.request,
-        principal: by.principal,
-        target: terms.target,
-        role: terms.role,
-        reason: terms.reason,
-        durationMs: terms.durationMs ?? 86_400_000,
-        startsAt: terms.startsAt,
-        relations: terms.relations,
-      },
-    }),
-    approve: async (_, id) => decided(id, 'approved'),
-    deny: async (_, id) => decided(id, 'denied'),
-    withdraw: async (_, id) => decided(id, 'withdrawn'),
-    findRequest: async (_, id) => {
-      known(id, requestId)
-      return requestView
-    },
-    listRequests: async () => ({ items: [requestView], next: 'more' }),
-    findGrant: async (_, id) => {
-      known(id, grantId)
-      return grantView
-    },
-    listGrants: async () => ({ items: [grantView], next: undefined }),
-    extend: async (_, id, { durationMs }) => {
-      known(id, grantId)
-      return durationMs > 86_400_000
-        ? { type: 'requested', view: requestView }
-        : { type: 'extended', grant: { ...grant, endsAt: grant.endsAt + durationMs } }
-    },
-    revoke: async (_, id) => {
-      known(id, grantId)
-      return { ...grant, revokedAt: start + 1_000 }
-    },
-    issueToken: async (_, id, kind: TokenKind) => {
-      known(id, grantId)
-      return { token: await issueToken(grant, kind, start, { redeemWithinMs: 600_000 }), grant }
-    },
-    requestable: () => [{ name: 'shop', production: false, roles: [role] }],
-    roles: () => [role],
-  }
-}
+  /** What is given out, in this order; the last one again and again. */
+  token = 'pgw_the_token'
+  /** Roles for which nobody has to be asked. */
+  automatic = new Set(['read_only'])
+  /** Played at each look at a pending request. */
+  onLook: (request: AccessRequest, looks: number) => void = () => undefined
+  /** Answers in the place of everything else, where it does. */
+  instead: (asked: Asked) => Answer | undefined = () => undefined
+  #ids = 0
+  #looks = 0
 
-const groups: Readonly<Record<string, readonly string[]>> = {
-  alice: ['developers'],
-  bob: ['managers'],
-  carol: ['security-audit'],
-  dave: ['pgwarden-admins'],
-}
-
-/** `Bearer alice` is alice. */
-export function callerNamed(principal: string): Identity {
-  return {
-    principal,
-    kind: 'person',
-    groups: groups[principal] ?? [],
-    claims: {},
-    scopes: new Set(scopes),
-    via: 'oidc',
-    expiresAt: systemClock.now() + 3_600_000,
-  }
-}
-
-export class MemoryKeys implements IdempotencyKeys {
-  readonly #rows = new Map<string, { readonly hash: Buffer; standing: KeyStanding }>()
-
-  async take({ principal, key, hash }: Parameters<IdempotencyKeys['take']>[0]) {
-    const row = this.#rows.get(`${principal} ${key}`)
-    if (row === undefined) {
-      this.#rows.set(`${principal} ${key}`, { hash, standing: { type: 'unanswered' } })
-      return { type: 'new' } as const
+  readonly fetch: Fetch = async (input, init = {}) => {
+    const url = new URL(input instanceof Request ? input.url : input)
+    const text = typeof init.body === 'string' ? init.body : undefined
+    const asked: Asked = {
+      method: init.method ?? 'GET',
+      path: url.pathname.replace(/^\/api\/v1\//, ''),
+      query: Object.fromEntries(url.searchParams),
+      headers: new Headers(init.headers),
+      body: text === undefined ? undefined : (JSON.parse(text) as unknown),
     }
-    return row.hash.equals(hash) ? row.standing : ({ type: 'other' } as const)
+    this.asked.push(asked)
+    return (await this.instead(asked)) ?? this.#answer(asked)
   }
 
-  async keep(
-    { principal, key, hash }: Parameters<IdempotencyKeys['keep']>[0],
-    answer: Parameters<IdempotencyKeys['keep']>[1],
-  ) {
-    const standing: KeyStanding =
-      answer === undefined ? { type: 'withheld' } : { type: 'answered', answer }
-    this.#rows.set(`${principal} ${key}`, { hash, standing })
+  /** Of the questions so far, e.g. `POST requests`. */
+  get questions(): string[] {
+    return this.asked.map(({ method, path }) => `${method} ${path}`)
   }
 
-  async release({ principal, key }: Parameters<IdempotencyKeys['release']>[0]) {
-    this.#rows.delete(`${principal} ${key}`)
+  grant(more: Partial<Grant> = {}): Grant {
+    const grant: Grant = {
+      ...{ id: `g${++this.#ids}`, principal: 'alice', target: 'shop', role: 'read_only' },
+      ...{ reason: 'wrong total', state: 'active', openLogins: 0 },
+      startsAt: new Date().toISOString(),
+      endsAt: new Date(Date.now() + 3_630_000).toISOString(),
+      ...more,
+    }
+    this.grants.set(grant.id, grant)
+    return grant
+  }
+
+  request(more: Partial<AccessRequest> = {}): AccessRequest {
+    const request: AccessRequest = {
+      ...{ id: `r${++this.#ids}`, principal: 'alice', kind: 'person', target: 'shop' },
+      ...{ role: 'read_full_write', reason: 'fix order 1234', durationSeconds: 7200 },
+      ...{ state: 'pending', approvals: [], mayDecide: false },
+      createdAt: new Date().toISOString(),
+      expiresAt: new Date(Date.now() + 8 * 3_600_000 - 30_000).toISOString(),
+      missing: [
+        { function: 'manager', groups: ['managers'] },
+        { function: 'ciso', groups: ['security'] },
+      ],
+      ...more,
+    }
+    this.requests.set(request.id, request)
+    return request
+  }
+
+  decide({ id }: AccessRequest, state: AccessRequest['state'], comment?: string): AccessRequest {
+    const before = this.requests.get(id)
+    if (before === undefined) throw new Error(`there is no request ${id}`)
+    const { target, role } = before
+    const denied = { approver: 'bob', decision: 'deny' as const, at: new Date().toISOString() }
+    const after: AccessRequest = {
+      ...before,
+      state,
+      ...(state === 'approved' ? { grantId: this.grant({ target, role }).id, missing: [] } : {}),
+      ...(state === 'denied'
+        ? { approvals: [{ ...denied, ...(comment === undefined ? {} : { comment }) }] }
+        : {}),
+    }
+    this.requests.set(id, after)
+    return after
+  }
+
+  #answer(asked: Asked): Answer {
+    const { method, path, headers } = asked
+    if (path === 'login') return json(200, {})
+    if (headers.get('authorization') !== `Bearer ${key}`) {
+      return problem(401, 'unauthenticated', 'this API key is none')
+    }
+    const [collection, id, action] = path.split('/')
+    if (path === 'me') return json(200, me)
+    if (path === 'targets') return json(200, { items: [shop] })
+    if (path === 'roles') return json(200, { items: shop.roles })
+    if (path === 'sessions') return json(200, { items: [] })
+    if (collection === 'requests') {
+      if (id === undefined) return method === 'POST' ? this.#create(asked) : this.#list(asked)
+      return this.#one(id, action)
+    }
+    const grant = this.grants.get(id ?? '')
+    if (id === undefined) return this.#listGrants(asked)
+    if (grant === undefined) return problem(404, 'not_found', `there is no grant "${id}"`)
+    return action === 'tokens' ? json(201, this.#issue(grant, asked)) : json(200, grant)
+  }
+
+  #create({ body }: Asked): Answer {
+    const terms = body as Pick<AccessRequest, 'target' | 'role' | 'reason'>
+    const request = this.request(terms)
+    return json(201, this.automatic.has(terms.role) ? this.decide(request, 'approved') : request)
+  }
+
+  #one(id: string, action: string | undefined): Answer {
+    const request = this.requests.get(id)
+    if (request === undefined) return problem(404, 'not_found', `there is no request "${id}"`)
+    if (action !== undefined) {
+      if (request.state !== 'pending') {
+        return problem(409, 'conflict', `request ${id} is ${request.state} already`)
+      }
+      const states = { approve: 'approved', deny: 'denied', withdraw: 'withdrawn' } as const
+      const state = Object.entries(states).find(([name]) => name === action)?.[1]
+      return json(200, this.decide(request, state ?? 'expired', 'no'))
+    }
+    if (request.state === 'pending') this.onLook(request, ++this.#looks)
+    return json(200, this.requests.get(id))
+  }
+
+  #list({ query }: Asked): Answer {
+    return page([...this.requests.values()].toReversed(), query)
+  }
+
+  #listGrants({ query }: Asked): Answer {
+    return page([...this.grants.values()].toReversed(), query)
+  }
+
+  #issue(grant: Grant, { body }: Asked): object {
+    const { kind = 'one-time' } = body as { kind?: string }
+    const { connection, token } = this
+    const { host, port, database, user } = connection
+    return {
+      ...{ id: 't1', kind, token, grantId: grant.id, expiresAt: grant.endsAt, connection },
+      redeemBy: '2030-01-02T03:04:05.678Z',
+      lines: {
+        psql: `psql "host=${host} port=${port} dbname=${database} user=${user} password=${token}"`,
+        uri: `postgresql://${user}:${token}@${host}:${port}/${database}`,
+        jdbc: `jdbc:postgresql://${host}:${port}/${database}?user=${user}&password=${token}`,
+        dbeaver: `dbeaver -con 'host=${host}|password=${token}'`,
+        pgadmin: JSON.stringify({ Servers: { 1: { Host: host, Username: user } } }),
+        pgpass: `${host}:${port}:${database}:${user}:${token}`,
+      },
+    }
   }
 }
 
-export function controlPlane(other: Partial<ControlPlane> = {}) {
-  const answered: AnsweredRequest[] = []
-  const defects: unknown[] = []
-  const recorded: string[] = []
-  const event = { chain: 'main', seq: 7, time: '2030-01-02T03:04:05.678Z', type: 'login' }
-  const plane: ControlPlane = {
-    desk: obligingDesk(),
-    authenticator: {
-      identify: async (authorization) => {
-        const [, name] = /^Bearer ([a-z]+)$/.exec(authorization ?? '') ?? []
-        if (name !== undefined && name in groups) return callerNamed(name)
-        throw new Failure('unauthenticated', { message: 'this credential is none' })
-      },
-    },
-    sessions: {
-      list: async () => [
-        {
-          id: 's1',
-          principal: 'alice',
-          target: 'shop',
-          role: 'read_only',
-          grantId,
-          client: '192.0.2.7:51234',
-          application: undefined,
-          startedAt: start,
-        },
+const me = {
+  ...{ principal: 'alice', kind: 'person', groups: ['developers'], scopes: ['access'] },
+  ...{ via: 'pgk_test', expiresAt: '2030-01-02T03:04:05.000Z' },
+  ...{ administrator: false, auditor: false },
+}
+
+const shop = {
+  name: 'shop',
+  production: true,
+  roles: [
+    { name: 'read_only', needs: [], automaticSeconds: 86_400, longestSeconds: 2_592_000 },
+    {
+      name: 'read_full_write',
+      needs: [
+        { function: 'manager', groups: ['managers'] },
+        { function: 'ciso', groups: ['security'] },
       ],
-      end: async (_, id) => id === 's1',
+      longestSeconds: 2_592_000,
     },
-    progress: {
-      of: async () => ({
-        sessions: [],
-        logins: [
-          {
-            id: 'cccccccccccccccc',
-            engine: 'broker',
-            databaseRole: 'pgw_x',
-            ended: 'confirmed',
-          },
-        ],
-      }),
-    },
-    lockOuts: {
-      list: async () => [
-        { id: 'l1', principal: 'mallory', address: '192.0.2.66', failures: 20, until: start },
-      ],
-      lift: async (_, id) => id === 'l1',
-    },
-    audit: {
-      events: async () => ({ items: [event], next: 'main:1:0' }),
-      stream: async function* () {
-        yield { id: 'main:7', event }
-      },
-    },
-    record: async (fields) => recorded.push(fields),
-    keys: new MemoryKeys(),
-    rules: { administrators: ['pgwarden-admins'], auditors: ['security-audit'] },
-    proxy: { host: 'db.example', port: 6432, sslmode: 'require' },
-    login: { issuer: 'https://id.example', clientId: 'pgwarden', scopes: ['openid'] },
-    peers: { mayComePlain: () => true, networkOf: (address) => address },
-    clock: systemClock,
-    version: '0.0.0',
-    observer: {
-      answered: (request) => answered.push(request),
-      defect: (error) => defects.push(error),
-    },
-    stopping: new AbortController().signal,
-    ...other,
-  }
-  const app = createApi({
-    checks: [],
-    metrics: { contentType: 'text/plain', text: async () => '' },
-    v1: createV1(plane),
-    onDefect: (error) => defects.push(error),
+  ],
+}
+
+/** Two at a time, so that whoever forgets to turn the page is found out. */
+function page(all: readonly object[], query: Readonly<Record<string, string>>): Response {
+  const { limit = '50', cursor = '0', decidable, ...filter } = query
+  const wanted = all.filter((each) =>
+    Object.entries(filter).every(([name, value]) => Reflect.get(each, name) === value),
+  )
+  const from = Number(cursor)
+  const to = from + Math.min(Number(limit), 2)
+  return json(200, {
+    items: wanted.slice(from, to),
+    ...(to < wanted.length ? { next: String(to) } : {}),
   })
-  return {
-    app,
-    answered,
-    defects,
-    recorded,
-    /** `path` below /api/v1. */
-    call: async (
-      method: string,
-      path: string,
-      options: { by?: string; body?: unknown; headers?: Record<string, string> } = {},
-    ) => {
-      const { by = 'alice', body, headers = {} } = options
-      return app.request(`/api/v1${path}`, {
-        method,
-        headers: {
-          authorization: `Bearer ${by}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        ...(body === undefined
-          ? {}
-          : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-      })
-    },
-  }
+}
+
+export function json(status: number, value: unknown): Response {
+  return new Response(JSON.stringify(value), {
+    status,
+    headers: { 'content-type': 'application/json' },
+  })
+}
+
+export function problem(status: number, code: string, title: string, more: object = {}): Response {
+  return new Response(
+    JSON.stringify({ type: `urn:pgwarden:problem:${code}`, title, status, code, ...more }),
+    { status, headers: { 'content-type': 'application/problem+json' } },
+  )
 }
