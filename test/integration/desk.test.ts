@@ -75,7 +75,7 @@ function next(): Process {
 const desk = (): Desk => next().desk
 
 async function outcome(work: Promise<unknown>): Promise<string> {
-  return await work.then(
+  return work.then(
     () => 'done',
     (error: unknown) => {
       if (error instanceof Failure) return error.code
