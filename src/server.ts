@@ -47,6 +47,7 @@ import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
 import { Listeners } from './proxy/listeners.ts'
+import { SessionRegistry } from './proxy/session-registry.ts'
 import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
@@ -282,6 +283,9 @@ async function start(
   for (const listen of config.listen) {
     listenerOptions.push({ ...listen, certificates: await watched(listen, listen.tls) })
   }
+  const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
+  registry.start()
+  started('sessions', () => registry.stop())
   const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
@@ -299,6 +303,7 @@ async function start(
       notices,
       changes,
       grants: store,
+      registry,
       clock,
       meter: metrics,
       log,

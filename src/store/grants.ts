@@ -2,17 +2,8 @@
 // what a revoke ends.
 
 import type { Claims, Grant, RelationRules } from '../access/access.ts'
-import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
+import type { LeaseEndResult, LeaseEngine, LeaseStanding } from '../access/lease.ts'
 import type { Statements } from './database.ts'
-
-/** A lease as those see it who wait for its end. */
-export interface LeaseStanding {
-  readonly id: string
-  readonly engine: LeaseEngine
-  readonly databaseRole: string | undefined
-  /** undefined: it is open. */
-  readonly ended: LeaseEndResult | undefined
-}
 
 export interface ListedGrant extends Grant {
   /** How many logins issued on it are not known to be gone. */
@@ -45,6 +36,9 @@ export interface GrantRow {
   readonly relations: RelationRules | null
   readonly claims: Claims
 }
+
+/** An end is told by the store's clock, a revocation by a process's. */
+const clocksDiffer = "interval '5 s'"
 
 export const grantColumns = `g.id, g.principal, g.target, g.role, g.starts_at, g.ends_at, g.revoked_at, g.reason,
                  g.request_id, g.relations, g.claims`
@@ -125,6 +119,24 @@ export async function grantStates(
     revoked: revoked_at !== null,
     endsAt: ends_at.getTime(),
   }))
+}
+
+/** Of a revoked grant: the logins that were out when it was revoked, or are still. */
+export async function loginsOf(
+  database: Statements,
+  grantId: string,
+  limit: number,
+): Promise<LeaseStanding[]> {
+  const rows = await database.rows<{ readonly id: string }>(
+    `select l.id from pgwarden.leases l join pgwarden.grants g on g.id = l.grant_id
+      where g.id = $1 and (l.ended_at is null or l.ended_at >= g.revoked_at - ${clocksDiffer})
+      order by l.issued_at desc, l.id limit $2`,
+    [grantId, limit],
+  )
+  return leaseStandings(
+    database,
+    rows.map(({ id }) => id),
+  )
 }
 
 /** What has become of these leases. */

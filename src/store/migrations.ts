@@ -182,6 +182,31 @@ const migrations: readonly Migration[] = [
       create index api_keys_by_creation on pgwarden.api_keys (created_at desc, id);`,
   },
   {
+    // Neither table is kept for long: with its process a session is gone.
+    name: '0007-sessions',
+    sql: `
+      create table pgwarden.proxies (
+        instance text primary key,
+        seen_at  timestamptz not null
+      );
+      create table pgwarden.sessions (
+        id               text primary key,
+        instance         text not null references pgwarden.proxies on delete cascade,
+        grant_id         text not null,
+        principal        text not null,
+        target           text not null,
+        role             text not null,
+        client           text not null,
+        application      text,
+        started_at       timestamptz not null,
+        end_requested_at timestamptz
+      );
+      create index sessions_by_instance on pgwarden.sessions (instance);
+      create index sessions_by_grant on pgwarden.sessions (grant_id);
+      create index sessions_by_principal on pgwarden.sessions (principal, started_at desc);
+      create index sessions_by_start on pgwarden.sessions (started_at desc, id);`,
+  },
+  {
     // Changes of before were for nobody: they count as told.
     name: '0010-notifications',
     sql: `

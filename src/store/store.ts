@@ -5,7 +5,8 @@
 import type { Grant } from '../access/access.ts'
 import type { ApiKey, StoredApiKey } from '../access/api-key.ts'
 import type { DeskStore } from '../access/desk-store.ts'
-import type { LeaseEndResult, LeaseRecord, StaleLease } from '../access/lease.ts'
+import type { LeaseEndResult, LeaseRecord, LeaseStanding, StaleLease } from '../access/lease.ts'
+import type { LiveSession, WantedSessions } from '../access/live-session.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import * as apiKeys from './api-keys.ts'
@@ -15,6 +16,7 @@ import * as grants from './grants.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
 import { Outbox } from './outbox.ts'
+import * as sessions from './sessions.ts'
 import * as tokens from './tokens.ts'
 
 export class Store {
@@ -89,7 +91,7 @@ export class Store {
     return grants.grantStates(this.#database, ids)
   }
 
-  leaseStandings(ids: readonly string[]): Promise<readonly grants.LeaseStanding[]> {
+  leaseStandings(ids: readonly string[]): Promise<readonly LeaseStanding[]> {
     return grants.leaseStandings(this.#database, ids)
   }
 
@@ -111,6 +113,22 @@ export class Store {
 
   apiKeyUsed(id: string, at: number): Promise<void> {
     return apiKeys.apiKeyUsed(this.#database, id, at)
+  }
+
+  loginsOf(grantId: string, limit: number): Promise<readonly LeaseStanding[]> {
+    return grants.loginsOf(this.#database, grantId, limit)
+  }
+
+  writeSessions(batch: sessions.SessionBatch): Promise<sessions.SessionBeat> {
+    return sessions.writeSessions(this.#database, batch)
+  }
+
+  listSessions(wanted: WantedSessions, limit: number): Promise<readonly LiveSession[]> {
+    return sessions.listSessions(this.#database, wanted, limit)
+  }
+
+  askToEnd(id: string): Promise<void> {
+    return sessions.askToEnd(this.#database, id)
   }
 
   insertLease(lease: LeaseRecord): Promise<boolean> {
