@@ -157,11 +157,12 @@ function revocable(id: string, grant: Grant | undefined): Grant {
   })
 }
 
-/** The account that this command runs under: what else it could be told would be anybody's claim. */
-function operator(): Actor {
+/** Who does it. */
+export function operator(): Actor {
   return { principal: account(), via: 'operator' }
 }
 
+/** The account that this command runs under: what else it could be told would be anybody's claim. */
 function account(): string {
   try {
     return userInfo().username
@@ -190,7 +191,7 @@ function ledger(config: Config, store: Store): LedgerPorts {
   }
 }
 
-async function withStore<T>(config: Config, work: (store: Store) => Promise<T>): Promise<T> {
+export async function withStore<T>(config: Config, work: (store: Store) => Promise<T>): Promise<T> {
   const store = await Store.open({ ...config.store, connections: 1, onProblem: () => undefined })
   try {
     return await work(store)
@@ -200,7 +201,7 @@ async function withStore<T>(config: Config, work: (store: Store) => Promise<T>):
 }
 
 /** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
-async function record(config: Config, records: readonly string[]): Promise<void> {
+export async function record(config: Config, records: readonly string[]): Promise<void> {
   for (let triesLeft = 20; ; triesLeft--) {
     try {
       const files = JournalFiles.open({ ...config.journal, clock, chain: 'operator' })

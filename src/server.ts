@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Change } from './access/change.ts'
 import { GrantChanges } from './access/grant-changes.ts'
 import { Hours } from './access/hours.ts'
+import { scopes } from './access/identity.ts'
 import type { LedgerPorts } from './access/ledger.ts'
 import { TokenLogin } from './access/login.ts'
 import { needsOf } from './access/rules.ts'
@@ -42,6 +43,7 @@ import { tailDirectory } from './journal/follow.ts'
 import { verifyDirectory } from './journal/verify.ts'
 import { Notifier } from './notifications/notifier.ts'
 import { issue, listGrants, revoke } from './operator.ts'
+import { createKey, listKeys, revokeKey } from './operator-keys.ts'
 import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
@@ -63,6 +65,8 @@ import { packageVersion } from './version.ts'
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
 const snapshotWithin = 60_000
+/** How long what the demo hands out is good. */
+const demoMs = 24 * 60 * 60 * 1000
 
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {
@@ -85,6 +89,12 @@ export const operations: Operations = {
   listGrants: async ({ configFile, all }) => listGrants(await loadConfig(configFile), all),
 
   revokeGrant: async (request) => revoke(await loadConfig(request.configFile), request),
+
+  createKey: async ({ configFile, ...request }) => createKey(await loadConfig(configFile), request),
+
+  listKeys: async ({ configFile, all }) => listKeys(await loadConfig(configFile), all),
+
+  revokeKey: async ({ configFile, id }) => revokeKey(await loadConfig(configFile), id),
 
   policy: async ({ configFile }) => {
     await loadParser()
@@ -114,14 +124,13 @@ export const operations: Operations = {
       options.onStep('Starting the proxy')
       await serve(config, log, signal, async (running) => {
         const people = []
-        for (const { occupation, ...terms } of prepared.people) {
-          const token = await issue(config, {
-            ...terms,
-            target: prepared.target,
-            forMs: 24 * 60 * 60 * 1000,
-            kind: 'one-time',
-          })
-          people.push({ occupation, role: terms.role, token })
+        for (const { occupation, groups, ...terms } of prepared.people) {
+          const { target } = prepared
+          const token = await issue(config, { ...terms, target, forMs: demoMs, kind: 'one-time' })
+          const { principal } = terms
+          const person = { principal, kind: 'person', groups, scopes, claims: {} } as const
+          const key = await createKey(config, { ...person, forMs: demoMs })
+          people.push({ occupation, role: terms.role, token, key: key.text })
         }
         const { directory, configFile } = prepared
         onReady({ ...running, directory, configFile, people })
@@ -318,6 +327,7 @@ async function start(
     ...changesIn(journal),
     committed: (changes) => {
       for (const change of changes) takeEffect(change, listeners, notices)
+      notifier.wake()
     },
   }
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })

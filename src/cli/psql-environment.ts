@@ -23,11 +23,12 @@ export function psqlEnvironment(
   env: Environment,
   { token, connection }: Token,
 ): Readonly<Record<string, string>> {
-  const own = Object.entries(env).flatMap(([name, value]) =>
-    value === undefined || (name.startsWith('PG') && !kept.has(name)) ? [] : [[name, value]],
-  )
+  const own: Record<string, string> = {}
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && (!name.startsWith('PG') || kept.has(name))) own[name] = value
+  }
   return {
-    ...Object.fromEntries(own),
+    ...own,
     PGHOST: connection.host,
     PGPORT: String(connection.port),
     PGDATABASE: connection.database,

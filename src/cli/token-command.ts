@@ -65,9 +65,10 @@ export function addToken(program: Command, context: Context): void {
           forMs,
           ...(claim !== undefined && { claims: claim }),
         })
+        const redeemBy = issued.redeemBy === undefined ? undefined : instant(issued.redeemBy)
         terminal.stderr.write(
           `Grant ${issued.grantId} for ${request.principal}: ${request.role} on ${request.target}` +
-            ` until ${instant(issued.endsAt)}.\n${tokenTerms(request.kind, issued.redeemBy === undefined ? undefined : instant(issued.redeemBy))}\n` +
+            ` until ${instant(issued.endsAt)}.\n${tokenTerms(request.kind, redeemBy)}\n` +
             `The user name ${request.principal}/${issued.tokenId} means this token and no other.\n`,
         )
         terminal.stdout.write(`${psqlLine(issued)}\n`)

@@ -27,16 +27,17 @@ export async function awaitDecision(
   const { clock, pause } = outside
   const status = new StatusLine(terminal)
   const begun = clock.elapsed()
-  const over = () => limitMs !== undefined && clock.elapsed() - begun >= limitMs
+  const left = () => (limitMs === undefined ? intervalMs : limitMs - (clock.elapsed() - begun))
+  const stopped = () => signal.aborted
   let now = request
   let away = false
   try {
-    while (now.state === 'pending' && !signal.aborted && !over()) {
-      const left = durationText(secondsTo(now.expiresAt, clock.now()))
+    for (let wait = left(); now.state === 'pending' && wait > 0; wait = left()) {
+      const until = durationText(secondsTo(now.expiresAt, clock.now()))
       const text = `request ${now.id} waits for ${needsText(now.missing)}`
-      status.show(away ? 'the server does not answer; trying again' : text, `expires in ${left}`)
-      await pause(intervalMs, signal)
-      if (signal.aborted) break
+      status.show(away ? 'the server does not answer; trying again' : text, `expires in ${until}`)
+      await pause(Math.min(wait, intervalMs), signal)
+      if (stopped()) break
       try {
         now = await api.findRequest(now.id)
         away = false

@@ -11,16 +11,18 @@ const steps = [
   ['s', 1],
 ] as const
 
-/** `2 h 30 m`: the two largest units, rounded down. */
+/** `2 h 30 m`: the largest unit and the one below it, rounded down. */
 export function durationText(seconds: number): string {
-  let left = Math.max(0, Math.floor(seconds))
-  const parts: string[] = []
-  for (const [unit, size] of steps) {
+  const whole = Math.max(0, Math.floor(seconds))
+  const largest = steps.findIndex(([, size]) => whole >= size)
+  if (largest === -1) return '0 s'
+  let left = whole
+  const parts = steps.slice(largest, largest + 2).map(([unit, size]) => {
     const count = Math.floor(left / size)
     left -= count * size
-    if (count > 0) parts.push(`${count} ${unit}`)
-  }
-  return parts.length === 0 ? '0 s' : parts.slice(0, 2).join(' ')
+    return count === 0 ? '' : `${count} ${unit}`
+  })
+  return parts.filter((part) => part !== '').join(' ')
 }
 
 /** Seconds from `now` (milliseconds since the epoch) to a time of the API. */

@@ -139,15 +139,13 @@ export class CredentialsFile {
 
   /** By a file of its own that takes the place of the old one: half a file is never there. */
   async #write({ current, logins }: Kept): Promise<void> {
-    const servers = [...logins].map(([server, { bearer, refreshToken, ...plain }]) => [
-      server,
-      { ...plain, bearer: bearer.reveal(), refreshToken: refreshToken?.reveal() },
-    ])
-    const text = JSON.stringify(
-      { version: 1, current, servers: Object.fromEntries(servers) },
-      undefined,
-      2,
+    const servers = Object.fromEntries(
+      [...logins].map(([server, { bearer, refreshToken, ...plain }]) => [
+        server,
+        { ...plain, bearer: bearer.reveal(), refreshToken: refreshToken?.reveal() },
+      ]),
     )
+    const text = JSON.stringify({ version: 1, current, servers }, undefined, 2)
     const draft = `${this.#path}.${randomUUID()}`
     try {
       await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 })

@@ -64,9 +64,16 @@ export async function logIn(
       complete: device.verification_uri_complete,
     })
     const limit = AbortSignal.timeout(device.expires_in * 1000)
-    const tokens = await pollDeviceAuthorizationGrant(configuration, device, undefined, {
-      signal: AbortSignal.any([signal, limit]),
-    })
+    let tokens: Tokens
+    try {
+      tokens = await pollDeviceAuthorizationGrant(configuration, device, undefined, {
+        signal: AbortSignal.any([signal, limit]),
+      })
+    } catch (error) {
+      if (signal.aborted) throw refused('the login was broken off', error)
+      if (limit.aborted) throw refused(late, error)
+      throw error
+    }
     return loginOf(provider, tokens, tools.clock, undefined)
   })
 }
@@ -144,31 +151,36 @@ async function told<T>({ issuer }: Provider, work: () => Promise<T>): Promise<T>
   try {
     return await work()
   } catch (error) {
+    if (error instanceof Failure) throw error
     if (error instanceof ResponseBodyError) {
-      throw new Failure(
-        'unauthenticated',
-        {
-          message: refusals.get(error.error) ?? `the identity provider ${issuer} refused the login`,
-          detail: error.error_description ?? error.error,
-          hint: 'Log in again.',
-        },
-        { cause: error },
-      )
+      const message =
+        refusals.get(error.error) ?? `the identity provider ${issuer} refused the login`
+      throw refused(message, error, error.error_description ?? error.error)
     }
-    const said = error instanceof Error ? error.message : String(error)
+    // fetch hides what happened one step below.
+    const shown = error instanceof Error && error.cause instanceof Error ? error.cause : error
     throw new Failure(
       'cannot_connect_now',
       {
         message: `the identity provider ${issuer} cannot be asked`,
-        detail: said,
-        hint: 'Try again in a moment.',
+        detail: shown instanceof Error ? shown.message : String(shown),
+        hint: 'Try again; where it stays so, tell those who run the server.',
       },
       { cause: error },
     )
   }
 }
 
+const late = 'nobody entered the code in time'
 const refusals: ReadonlyMap<string, string> = new Map([
   ['access_denied', 'the login was refused at the identity provider'],
-  ['expired_token', 'nobody entered the code in time'],
+  ['expired_token', late],
 ])
+
+function refused(message: string, cause: unknown, detail?: string): Failure {
+  return new Failure(
+    'unauthenticated',
+    { message, ...(detail === undefined ? {} : { detail }), hint: 'Log in again.' },
+    { cause },
+  )
+}

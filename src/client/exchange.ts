@@ -127,11 +127,13 @@ function urlOf(server: URL, { path, query = {} }: Question<unknown>): URL {
 }
 
 async function bodyOf(response: Response): Promise<string> {
-  if (response.body === null) return ''
+  const stream: AsyncIterable<unknown> | null = response.body
+  if (stream === null) return ''
   const chunks: Uint8Array[] = []
   let bytes = 0
   // Leaving the loop early cancels the rest.
-  for await (const chunk of response.body) {
+  for await (const chunk of stream) {
+    if (!(chunk instanceof Uint8Array)) throw new TypeError('a body is made of bytes')
     bytes += chunk.byteLength
     if (bytes > limitBytes) throw new Error(`the answer is longer than ${limitBytes} bytes`)
     chunks.push(chunk)

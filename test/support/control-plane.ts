@@ -64,7 +64,7 @@ export class ControlPlane {
       ...{ id: `g${++this.#ids}`, principal: 'alice', target: 'shop', role: 'read_only' },
       ...{ reason: 'wrong total', state: 'active', openLogins: 0 },
       startsAt: new Date().toISOString(),
-      endsAt: new Date(Date.now() + 3_600_500).toISOString(),
+      endsAt: new Date(Date.now() + 3_630_000).toISOString(),
       ...more,
     }
     this.grants.set(grant.id, grant)
@@ -77,7 +77,7 @@ export class ControlPlane {
       ...{ role: 'read_full_write', reason: 'fix order 1234', durationSeconds: 7200 },
       ...{ state: 'pending', approvals: [], mayDecide: false },
       createdAt: new Date().toISOString(),
-      expiresAt: new Date(Date.now() + 8 * 3_600_000).toISOString(),
+      expiresAt: new Date(Date.now() + 8 * 3_600_000 - 30_000).toISOString(),
       missing: [
         { function: 'manager', groups: ['managers'] },
         { function: 'ciso', groups: ['security'] },
