@@ -36,6 +36,8 @@ export interface WardenOptions {
   readonly credentials?: readonly string[]
   /** YAML lines below `access:`. */
   readonly access?: readonly string[]
+  /** YAML lines below `roles:`. */
+  readonly roles?: readonly string[]
   /** YAML lines below `vault:`. */
   readonly vault?: readonly string[]
   /** Another one, whose store and target it shares. */
@@ -252,6 +254,7 @@ export class Warden {
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
       ...(options.access ?? []).map((line, at) => (at === 0 ? `access:\n  ${line}` : `  ${line}`)),
+      ...(options.roles ?? []).map((line, at) => (at === 0 ? `roles:\n  ${line}` : `  ${line}`)),
       ...(options.vault ?? []).map((line, at) => (at === 0 ? `vault:\n  ${line}` : `  ${line}`)),
       'targets:',
       '  shop: &shop',
