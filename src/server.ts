@@ -6,6 +6,7 @@ import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { GrantChanges } from './access/grant-changes.ts'
 import { TokenLogin } from './access/login.ts'
+import { needsOf } from './access/rules.ts'
 import { SittingKeeper } from './access/sittings.ts'
 import { createApi } from './api/api.ts'
 import { serveApi } from './api/serve.ts'
@@ -20,7 +21,7 @@ import {
 import { Catalogs } from './catalog/catalogs.ts'
 import { SnapshotReader } from './catalog/reader.ts'
 import { readSnapshotFile, snapshotText } from './catalog/snapshot-file.ts'
-import { readCertificate } from './certificates/files.ts'
+import { type CertificateFiles, readCertificate } from './certificates/files.ts'
 import { CertificateWatch } from './certificates/watch.ts'
 import type { Operations, Running } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -35,6 +36,7 @@ import { examination } from './examination.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tailDirectory } from './journal/follow.ts'
 import { verifyDirectory } from './journal/verify.ts'
+import { Notifier } from './notifications/notifier.ts'
 import { issue, listGrants, revoke } from './operator.ts'
 import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
@@ -49,6 +51,7 @@ import { openTargets } from './targets.ts'
 import { leaseObserver } from './telemetry/lease-observer.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
+import { notificationObserver } from './telemetry/notification-observer.ts'
 import { certificateObserver, journalObserver, vaultObserver } from './telemetry/observers.ts'
 import { Connector } from './upstream/connector.ts'
 import { packageVersion } from './version.ts'
@@ -64,8 +67,9 @@ export const operations: Operations = {
   },
 
   checkConfig: async (file) => {
-    const { listen, targets, vault } = await loadConfig(file)
+    const { listen, http, targets, vault } = await loadConfig(file)
     for (const { tls } of listen) if (tls !== undefined) await readCertificate(tls)
+    if (http.tls !== undefined) await readCertificate(http.tls)
     new Connector(targets, systemClock)
     if (vault !== undefined) openVault(vault, { clock: systemClock, observer: unobserved })
   },
@@ -249,13 +253,31 @@ async function start(
   sittings.start()
   started('sittings', () => sittings.stop())
 
+  const watched = async (
+    { address, port }: { readonly address: string; readonly port: number },
+    files: CertificateFiles | undefined,
+  ): Promise<CertificateWatch | undefined> => {
+    if (files === undefined) return undefined
+    const observer = certificateObserver(`${bracketed(address)}:${port}`, metrics, log, clock)
+    const certificates = await CertificateWatch.start({ files, clock, observer })
+    started('certificate', () => certificates.stop())
+    return certificates
+  }
+  const notifier = new Notifier(config.notifications, {
+    outbox: store.outbox,
+    surroundings: {
+      url: config.http.url,
+      needs: ({ target, role, groups }) => needsOf(config.access, target, role, groups),
+    },
+    observer: notificationObserver(metrics.notifications(), log),
+    clock,
+  })
+  notifier.start()
+  started('channels', () => notifier.stop())
+
   const listenerOptions = []
   for (const listen of config.listen) {
-    const { address, port, tls } = listen
-    const observer = certificateObserver(`${bracketed(address)}:${port}`, metrics, log, clock)
-    const certificates = tls && (await CertificateWatch.start({ files: tls, clock, observer }))
-    if (certificates !== undefined) started('certificate', () => certificates.stop())
-    listenerOptions.push({ ...listen, certificates })
+    listenerOptions.push({ ...listen, certificates: await watched(listen, listen.tls) })
   }
   const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
   registry.start()
@@ -297,7 +319,10 @@ async function start(
     metrics,
     onDefect: (error) => log.error({ err: error }, 'the HTTP interface failed to answer'),
   })
-  const http = await serveApi(api, config.http)
+  const http = await serveApi(api, {
+    ...config.http,
+    certificates: await watched(config.http, config.http.tls),
+  })
   started('http', () => http.close())
 
   log.info({ version, instance, ports, httpPort: http.port }, 'pgwarden is running')
@@ -305,7 +330,7 @@ async function start(
     proxy: config.listen
       .map(({ address }, at) => `${bracketed(address)}:${ports[at]}`)
       .join(' and '),
-    http: `http://${bracketed(config.http.address)}:${http.port}`,
+    http: `${config.http.tls ? 'https' : 'http'}://${bracketed(config.http.address)}:${http.port}`,
     journalDirectory: config.journal.directory,
   }
 }

@@ -40,7 +40,6 @@ export interface KnownNames {
 export function newGrant(terms: GrantTerms, known: KnownNames): Grant {
   const { principal, target, role, startsAt, durationMs, requestId } = terms
   const reason = terms.reason.trim()
-  // The name must survive a startup packet and a line of a log as it is.
   if (!isPlainName(principal)) {
     refuse('a principal is a name of 1 to 128 characters without spaces or control characters')
   }
@@ -79,7 +78,8 @@ export function standing(
   return now < grant.endsAt ? 'in_force' : 'expired'
 }
 
-function isPlainName(name: string): boolean {
+/** Whether the name survives a startup packet and a line of a log as it is. */
+export function isPlainName(name: string): boolean {
   return name.length <= 128 && /^[^\s\p{Cc}]+$/u.test(name)
 }
 

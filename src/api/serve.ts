@@ -1,15 +1,25 @@
-// Gives the control plane a socket: listens, and closes within a limit however long clients keep their
-// connections. Ignorant of routes.
+// Gives the control plane a socket: listens, with TLS where there is a certificate, and closes within a
+// limit however long clients keep their connections. A renewed certificate is shown from the next connection
+// on. Ignorant of routes.
 
 import { Server } from 'node:http'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { Failure } from '../errors.ts'
+import type { Secret } from '../secret.ts'
+
+/** Another object in `current` whenever it was renewed. */
+export interface Certificates {
+  readonly current: { readonly chain: string; readonly key: Secret }
+}
 
 export interface ListenOptions {
   readonly address: string
   /** 0 takes any free port. */
   readonly port: number
+  /** With them it speaks TLS, and nothing else on this port. */
+  readonly certificates?: Certificates | undefined
 }
 
 export interface ServedApi {
@@ -25,11 +35,17 @@ const closeLimitMs = 3_000
 
 /** Throws a Failure with a sentence for the operator when the address cannot be had. */
 export async function serveApi(app: Hono, options: ListenOptions): Promise<ServedApi> {
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    serverOptions: { headersTimeout, requestTimeout },
-  })
-  if (!(server instanceof Server)) throw new TypeError('the control plane speaks HTTP/1.1 only')
+  const { certificates } = options
+  const serverOptions = { headersTimeout, requestTimeout }
+  const server = createAdaptorServer(
+    certificates === undefined
+      ? { fetch: app.fetch, serverOptions }
+      : { fetch: app.fetch, serverOptions, createServer: createTlsServer },
+  )
+  if (!(server instanceof Server || server instanceof TlsServer)) {
+    throw new TypeError('the control plane speaks HTTP/1.1 only')
+  }
+  if (certificates !== undefined && server instanceof TlsServer) showCurrent(server, certificates)
   await listen(server, options)
   const bound = server.address()
   return {
@@ -38,7 +54,24 @@ export async function serveApi(app: Hono, options: ListenOptions): Promise<Serve
   }
 }
 
-function listen(server: Server, { address, port }: ListenOptions): Promise<void> {
+/** Before the handshake of each connection, so that nobody who comes after a renewal sees the old one. */
+function showCurrent(server: TlsServer, certificates: Certificates): void {
+  let shown: Certificates['current'] | undefined
+  const show = (): void => {
+    const { current } = certificates
+    if (current === shown) return
+    server.setSecureContext({
+      cert: current.chain,
+      key: current.key.reveal(),
+      minVersion: 'TLSv1.2',
+    })
+    shown = current
+  }
+  show()
+  server.prependListener('connection', show)
+}
+
+function listen(server: Server | TlsServer, { address, port }: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const refuse = (error: Error): void => reject(cannotListen(error, address, port))
     server.once('error', refuse)
@@ -49,7 +82,7 @@ function listen(server: Server, { address, port }: ListenOptions): Promise<void>
   })
 }
 
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server | TlsServer): Promise<void> {
   return new Promise((resolve) => {
     const limit = setTimeout(() => server.closeAllConnections(), closeLimitMs)
     server.close(() => {

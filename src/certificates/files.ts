@@ -10,6 +10,8 @@ import { Secret } from '../secret.ts'
 
 /** Absolute paths. */
 export interface CertificateFiles {
+  /** Where in the configuration they stand; listen.tls when absent. */
+  readonly setting?: string
   readonly certificate: string
   readonly key: string
   readonly clientCa: string | undefined
@@ -27,30 +29,33 @@ export interface Certificate {
 
 /** @throws Failure invalid_configuration, naming the file. */
 export async function readCertificate(files: CertificateFiles): Promise<Certificate> {
-  const chain = await read('certificate', files.certificate)
-  const key = await read('key', files.key)
-  const clientCa = files.clientCa && (await read('clientCa', files.clientCa))
+  const chain = await read(files, 'certificate')
+  const key = await read(files, 'key')
+  const clientCa = files.clientCa && (await read(files, 'clientCa'))
 
-  const own = parsed('certificate', files.certificate, () => new X509Certificate(chain))
-  const privateKey = parsed('key', files.key, () => createPrivateKey(key))
+  const own = parsed(files, 'certificate', () => new X509Certificate(chain))
+  const privateKey = parsed(files, 'key', () => createPrivateKey(key))
   if (!own.checkPrivateKey(privateKey)) throw mismatch(files)
   if (files.clientCa !== undefined && clientCa !== undefined) {
     // OpenSSL passes over what is no certificate: a CA file without one would verify nobody.
-    parsed('clientCa', files.clientCa, () => new X509Certificate(clientCa))
+    parsed(files, 'clientCa', () => new X509Certificate(clientCa))
   }
   // What only OpenSSL can tell: a broken chain, a key that it takes for too weak.
-  parsed('certificate', files.certificate, () => createSecureContext({ cert: chain, key }))
+  parsed(files, 'certificate', () => createSecureContext({ cert: chain, key }))
   return { chain, key: new Secret(key), clientCa, expiresAt: Date.parse(own.validTo) }
 }
 
-async function read(what: keyof CertificateFiles, path: string): Promise<string> {
+type Part = 'certificate' | 'key' | 'clientCa'
+
+async function read(files: CertificateFiles, what: Part): Promise<string> {
+  const path = files[what] ?? ''
   try {
     return await readFile(path, 'utf8')
   } catch (cause) {
     throw new Failure(
       'invalid_configuration',
       {
-        message: `cannot read listen.tls.${what} ${path}`,
+        message: `cannot read ${settingOf(files)}.${what} ${path}`,
         hint: 'Check the path and its permissions.',
       },
       { cause },
@@ -58,14 +63,14 @@ async function read(what: keyof CertificateFiles, path: string): Promise<string>
   }
 }
 
-function parsed<Parsed>(what: keyof CertificateFiles, path: string, parse: () => Parsed): Parsed {
+function parsed<Parsed>(files: CertificateFiles, what: Part, parse: () => Parsed): Parsed {
   try {
     return parse()
   } catch (cause) {
     throw new Failure(
       'invalid_configuration',
       {
-        message: `listen.tls.${what} ${path} cannot be used`,
+        message: `${settingOf(files)}.${what} ${files[what]} cannot be used`,
         ...(cause instanceof Error ? { detail: `OpenSSL says: ${cause.message}.` } : {}),
         hint:
           what === 'key'
@@ -77,9 +82,15 @@ function parsed<Parsed>(what: keyof CertificateFiles, path: string, parse: () =>
   }
 }
 
-function mismatch({ certificate, key }: CertificateFiles): Failure {
+function mismatch(files: CertificateFiles): Failure {
+  const { certificate, key } = files
+  const setting = settingOf(files)
   return new Failure('invalid_configuration', {
-    message: `listen.tls.key ${key} is not the key of listen.tls.certificate ${certificate}`,
+    message: `${setting}.key ${key} is not the key of ${setting}.certificate ${certificate}`,
     hint: 'The server’s own certificate must be the first in its file.',
   })
+}
+
+function settingOf({ setting = 'listen.tls' }: CertificateFiles): string {
+  return setting
 }

@@ -15,6 +15,7 @@ import type { NamePart } from './application-name.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
 import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
+import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig, timeLimits } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
@@ -35,6 +36,8 @@ export interface Config {
     readonly sittingLogins: number
   }
   readonly vault: VaultConfig | undefined
+  /** Who is told of changes. */
+  readonly notifications: readonly ChannelConfig[]
   /** The predefined roles, then the operator's in the order of the file. */
   readonly roles: readonly RoleDefinition[]
   /** Who may ask for what, and who must approve it. */
@@ -145,6 +148,7 @@ export function parseConfig(
     ...disagreements(parsed.data),
     ...nameClashes(parsed.data.targets),
     ...(parsed.data.vault === undefined ? [] : vaultProblems(parsed.data.vault)),
+    ...channelProblems(parsed.data.notifications),
     ...roleProblems(roles),
     ...accessProblems(
       parsed.data.access,
@@ -264,6 +268,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
       sittingLogins: tokens.sittingLogins,
     },
     vault: raw.vault && vaultOf(raw.vault),
+    notifications: channelsOf(raw.notifications),
     roles,
     access: accessOf(raw.access, accessTargets(raw), []),
     targets: new Map(

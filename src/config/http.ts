@@ -7,7 +7,14 @@ export interface HttpConfig {
   readonly address: string
   readonly port: number
   /** Absolute paths of PEM files; with them it speaks TLS and nothing else. */
-  readonly tls: { readonly certificate: string; readonly key: string } | undefined
+  readonly tls:
+    | {
+        readonly setting: 'http.tls'
+        readonly certificate: string
+        readonly key: string
+        readonly clientCa: undefined
+      }
+    | undefined
   /** Networks from which the API may be called without TLS. */
   readonly allowPlaintextFrom: readonly string[]
   /** Where people reach it, without a slash at its end: for hints. */
@@ -36,5 +43,6 @@ export function httpSchema(path: z.ZodType<string, string>) {
 
 export function httpOf(raw: z.output<ReturnType<typeof httpSchema>>): HttpConfig {
   const { address, port, tls, allowPlaintextFrom, url } = raw
-  return { address, port, tls, allowPlaintextFrom, url }
+  const files = tls && { setting: 'http.tls' as const, ...tls, clientCa: undefined }
+  return { address, port, tls: files, allowPlaintextFrom, url }
 }

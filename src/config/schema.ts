@@ -8,6 +8,7 @@ import { nameTemplate } from './application-name.ts'
 import { credentialsSchema } from './credentials.ts'
 import { httpSchema } from './http.ts'
 import { identitySchema } from './identity.ts'
+import { notificationsSchema } from './notifications.ts'
 import {
   duration,
   fileText,
@@ -206,6 +207,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     }).prefault({}),
     vault: vaultSchema(surroundings, resolvePath).optional(),
     access: accessSchema.optional(),
+    notifications: notificationsSchema(surroundings),
     roles: z.record(name, role, mapping).prefault({}),
     targets: z.record(name, target, mapping),
   })

@@ -2,8 +2,9 @@
 // notifications of file changes are not to be had on every file system. Ignorant of records.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { lastLines, readLines } from './lines.ts'
-import { findSegments, listSegments, type Segment } from './segments.ts'
+import { ChainReader, type Place } from './chain-reader.ts'
+import { lastLines } from './lines.ts'
+import { findSegments, type Segment } from './segments.ts'
 
 export interface TailOptions {
   /** Go on with lines as they are written, until the signal. */
@@ -26,7 +27,7 @@ export async function* tailDirectory(
   const segments = findSegments(directory).filter(inChain)
 
   const shown: string[] = []
-  let at: { segment: Segment; offset: number } | undefined
+  let at: Place | undefined
   for (const segment of [...segments].reverse()) {
     const { lines, end } = lastLines(segment.path, options.lines - shown.length)
     at ??= { segment, offset: end }
@@ -35,26 +36,18 @@ export async function* tailDirectory(
   }
   yield* shown
 
-  while (options.follow && at !== undefined && !signal.aborted) {
-    const next = listSegments(directory).find(
-      (segment) => inChain(segment) && segment.first > (at?.segment.first ?? 0),
-    )
-    // Read after the listing: once a later segment exists, nothing more is added to this one.
-    for await (const piece of readLines(at.segment.path, at.offset)) {
-      if (piece.type === 'torn') break
-      for (const line of piece.lines) {
-        at.offset += line.length + 1
-        yield line.toString()
-      }
-    }
-    if (next !== undefined) at = { segment: next, offset: 0 }
-    else await pause(signal)
+  if (!options.follow || at === undefined) return
+  const reader = new ChainReader(at)
+  while (!signal.aborted) {
+    for await (const line of reader.fresh(directory)) yield line.toString()
+    await pause(pollMs, signal)
   }
 }
 
-async function pause(signal: AbortSignal): Promise<void> {
+/** Resolves after the time, or when it is over. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   try {
-    await sleep(pollMs, undefined, { signal })
+    await sleep(ms, undefined, { signal })
   } catch (error) {
     if (!signal.aborted) throw error
   }

@@ -84,6 +84,39 @@ export async function* readLines(path: string, offset = 0): AsyncGenerator<Piece
   }
 }
 
+/** A line without its line feed, and the offset behind that. */
+export interface PlacedLine {
+  readonly line: Buffer
+  readonly end: number
+}
+
+/** The lines before `end`, which is behind a line feed, from the last one to the first. */
+export async function* linesBackwards(path: string, end: number): AsyncGenerator<PlacedLine> {
+  const file = await open(path, 'r')
+  try {
+    let from = end
+    let rest = Buffer.alloc(0)
+    while (from > 0) {
+      const step = Math.min(chunkBytes, from)
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(step), 0, step, from - step)
+      if (bytesRead < step) throw new Error(`${path} became shorter while it was read`)
+      from -= step
+      const bytes = Buffer.concat([buffer, rest])
+      let stop = bytes.length
+      // A negative offset would count from the end.
+      for (let at = 0; stop > 1; stop = at + 1) {
+        at = bytes.lastIndexOf(lineFeed, stop - 2)
+        if (at < 0) break
+        yield { line: bytes.subarray(at + 1, stop - 1), end: from + stop }
+      }
+      rest = bytes.subarray(0, stop)
+    }
+    if (rest.length > 0) yield { line: rest.subarray(0, -1), end: rest.length }
+  } finally {
+    await file.close()
+  }
+}
+
 function splitLines(bytes: Buffer): Buffer[] {
   const lines: Buffer[] = []
   for (let from = 0; from < bytes.length; ) {

@@ -152,6 +152,26 @@ const migrations: readonly Migration[] = [
       create index changes_by_grant on pgwarden.changes (grant_id, id) where grant_id is not null;`,
   },
   {
+    name: '0006-api-keys',
+    sql: `
+      create table pgwarden.api_keys (
+        id           text primary key,
+        hash         bytea not null check (octet_length(hash) = 32),
+        principal    text not null,
+        kind         text not null check (kind in ('person', 'service')),
+        groups       text[] not null,
+        claims       jsonb not null,
+        scopes       text[] not null
+                     check (scopes <@ '{access,approve,administer,audit}' and scopes <> '{}'),
+        created_at   timestamptz not null,
+        expires_at   timestamptz not null check (expires_at > created_at),
+        revoked_at   timestamptz,
+        last_used_at timestamptz
+      );
+      create index api_keys_by_principal on pgwarden.api_keys (principal, created_at desc, id);
+      create index api_keys_by_creation on pgwarden.api_keys (created_at desc, id);`,
+  },
+  {
     // Neither table is kept for long: with its process a session is gone.
     name: '0007-sessions',
     sql: `
@@ -175,6 +195,27 @@ const migrations: readonly Migration[] = [
       create index sessions_by_grant on pgwarden.sessions (grant_id);
       create index sessions_by_principal on pgwarden.sessions (principal, started_at desc);
       create index sessions_by_start on pgwarden.sessions (started_at desc, id);`,
+  },
+  {
+    // Changes of before were for nobody: they count as told.
+    name: '0010-notifications',
+    sql: `
+      alter table pgwarden.changes add column distributed boolean not null default true;
+      alter table pgwarden.changes alter column distributed set default false;
+      create index fresh_changes on pgwarden.changes (id) where not distributed;
+
+      create table pgwarden.deliveries (
+        channel   text not null,
+        change_id bigint not null references pgwarden.changes,
+        object    text not null,
+        at        timestamptz not null,
+        due_at    timestamptz not null,
+        tries     integer not null default 0,
+        primary key (channel, change_id)
+      );
+      create index deliveries_by_object on pgwarden.deliveries (channel, object, change_id);
+      create index deliveries_by_turn on pgwarden.deliveries (channel, due_at, change_id);
+      create index deliveries_by_age on pgwarden.deliveries (channel, at);`,
   },
 ]
 

@@ -3,22 +3,28 @@
 // Fits the ports of access/ and credentials/ by its shape.
 
 import type { Grant } from '../access/access.ts'
+import type { ApiKey, StoredApiKey } from '../access/api-key.ts'
 import type { LeaseEndResult, LeaseRecord, LeaseStanding, StaleLease } from '../access/lease.ts'
 import type { LiveSession, WantedSessions } from '../access/live-session.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
+import * as apiKeys from './api-keys.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import * as grants from './grants.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
+import { Outbox } from './outbox.ts'
 import * as sessions from './sessions.ts'
 import * as tokens from './tokens.ts'
 
 export class Store {
   readonly #database: Database
+  /** Changes on their way out. */
+  readonly outbox: Outbox
 
   private constructor(database: Database) {
     this.#database = database
+    this.outbox = new Outbox(database)
   }
 
   /**
@@ -102,6 +108,26 @@ export class Store {
 
   askToEnd(id: string): Promise<void> {
     return sessions.askToEnd(this.#database, id)
+  }
+
+  insertApiKey(key: StoredApiKey): Promise<void> {
+    return apiKeys.insertApiKey(this.#database, key)
+  }
+
+  findApiKey(id: string): Promise<StoredApiKey | undefined> {
+    return apiKeys.findApiKey(this.#database, id)
+  }
+
+  listApiKeys(wanted: apiKeys.WantedApiKeys): Promise<readonly ApiKey[]> {
+    return apiKeys.listApiKeys(this.#database, wanted)
+  }
+
+  revokeApiKey(id: string, now: number): Promise<boolean> {
+    return apiKeys.revokeApiKey(this.#database, id, now)
+  }
+
+  apiKeyUsed(id: string, at: number): Promise<void> {
+    return apiKeys.apiKeyUsed(this.#database, id, at)
   }
 
   insertLease(lease: LeaseRecord): Promise<boolean> {

@@ -5,6 +5,7 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
+import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
 import { Tally } from './tally.ts'
 import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 
@@ -35,6 +36,8 @@ export interface Metrics {
   ): void
   /** For the Vault client's observer. What concerns Vault is shown from this call on. */
   vault(): VaultMeter
+  /** Shown from this call on, as Vault's. */
+  notifications(): NotificationMeter
   /** Fits the Journal's observer. */
   readonly journal: {
     wrote(records: number, bytes: number, ms: number): void
@@ -210,6 +213,7 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
       if (functions !== undefined) catalogFunctions.set({ target }, functions)
     },
     vault: () => createVaultMeter(registry),
+    notifications: () => createNotificationMeter(registry),
     journal: {
       wrote: (records, length, ms) => {
         journalRecords.inc(records)
