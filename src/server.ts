@@ -294,6 +294,7 @@ async function start(
       journal,
       targets: config.targets,
       requestable: () => [...config.targets.keys()],
+      publicUrl: config.http.url,
       sittings,
       catalogs,
       notices,

@@ -12,6 +12,7 @@ import * as apiKeys from './api-keys.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import * as grants from './grants.ts'
 import * as leases from './leases.ts'
+import { LoginFailures } from './login-failures.ts'
 import { migrate } from './migrations.ts'
 import { Outbox } from './outbox.ts'
 import * as sessions from './sessions.ts'
@@ -21,10 +22,12 @@ export class Store {
   readonly #database: Database
   /** Changes on their way out. */
   readonly outbox: Outbox
+  readonly loginFailures: LoginFailures
 
   private constructor(database: Database) {
     this.#database = database
     this.outbox = new Outbox(database)
+    this.loginFailures = new LoginFailures(database)
   }
 
   /**

@@ -88,7 +88,7 @@ function told(
     },
     address,
     destinationOf(targets, address),
-    requestable,
+    { requestable, url: 'https://pgwarden.example' },
   )
   return { sqlstate, message, detail, hint }
 }
