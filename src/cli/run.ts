@@ -8,6 +8,7 @@ import { addAudit } from './audit-command.ts'
 import { addDemo } from './demo-command.ts'
 import { addDoctor } from './doctor-command.ts'
 import { addGrant } from './grant-command.ts'
+import { addKey } from './key-command.ts'
 import type { Operations } from './operations.ts'
 import { addPolicy } from './policy-command.ts'
 import { type Context, examples } from './program.ts'
@@ -64,7 +65,7 @@ function buildProgram(context: Context): Command {
       getErrHasColors: () => false,
     })
   examples(program, 'pgwarden demo', 'pgwarden serve --config pgwarden.yaml')
-  for (const add of [addDemo, addServe, addDoctor, addToken, addGrant, addPolicy, addAudit])
+  for (const add of [addDemo, addServe, addDoctor, addToken, addGrant, addKey, addPolicy, addAudit])
     add(program, context)
   return program
 }

@@ -145,8 +145,7 @@ async function check(
   claimant: Claimant,
   attempt: LoginAttempt,
 ): Promise<
-  | Awaited<ReturnType<TokenCheck['verify']>>
-  | { readonly type: 'locked'; readonly until: number }
+  Awaited<ReturnType<TokenCheck['verify']>> | { readonly type: 'locked'; readonly until: number }
 > {
   const until = await guard.lockedUntil(claimant)
   return until === undefined ? tokens.verify(attempt) : { type: 'locked', until }

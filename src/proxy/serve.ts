@@ -107,7 +107,14 @@ export async function serve(
     socket.destroy()
     return
   }
-  const applicant = { parameters, claim, serverName: tls?.serverName, peer, write, refused: place.refused }
+  const applicant = {
+    parameters,
+    claim,
+    serverName: tls?.serverName,
+    peer,
+    write,
+    refused: place.refused,
+  }
   const loggedIn = await logIn(deps, hall.refusals, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
