@@ -296,6 +296,14 @@ async function start(
   const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
   registry.start()
   started('sessions', () => registry.stop())
+  const ledger: LedgerPorts = {
+    store: store.desk,
+    clock,
+    ...changesIn(journal),
+    committed: (changes) => {
+      for (const change of changes) takeEffect(change, listeners, notices)
+    },
+  }
   const guard = new LoginGuard({
     store: store.loginFailures,
     rules: config.logins,
@@ -333,14 +341,6 @@ async function start(
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
 
-  const ledger: LedgerPorts = {
-    store: store.desk,
-    clock,
-    ...changesIn(journal),
-    committed: (changes) => {
-      for (const change of changes) takeEffect(change, listeners, notices)
-    },
-  }
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })
   hours.start()
   started('hours', () => hours.stop())
