@@ -302,6 +302,7 @@ async function start(
     ...changesIn(journal),
     committed: (changes) => {
       for (const change of changes) takeEffect(change, listeners, notices)
+      notifier.wake()
     },
   }
   const guard = new LoginGuard({

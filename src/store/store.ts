@@ -13,6 +13,7 @@ import * as apiKeys from './api-keys.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import { deskStore } from './desk.ts'
 import * as grants from './grants.ts'
+import { IdempotencyKeys } from './idempotency.ts'
 import * as leases from './leases.ts'
 import { LoginFailures } from './login-failures.ts'
 import { migrate } from './migrations.ts'
@@ -27,12 +28,15 @@ export class Store {
   /** Changes on their way out. */
   readonly outbox: Outbox
   readonly loginFailures: LoginFailures
+  /** Of the API's callers. */
+  readonly idempotencyKeys: IdempotencyKeys
 
   private constructor(database: Database) {
     this.#database = database
     this.desk = deskStore(database)
     this.outbox = new Outbox(database)
     this.loginFailures = new LoginFailures(database)
+    this.idempotencyKeys = new IdempotencyKeys(database)
   }
 
   /**

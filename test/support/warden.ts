@@ -34,6 +34,8 @@ export interface WardenOptions {
   readonly limits?: readonly string[]
   /** YAML lines below the target's `credentials:`, in the place of the broker. */
   readonly credentials?: readonly string[]
+  /** YAML lines below `access:`. */
+  readonly access?: readonly string[]
   /** YAML lines below `vault:`. */
   readonly vault?: readonly string[]
   /** In the place of rules that never slow or stop anybody, in YAML. */
@@ -44,6 +46,8 @@ export interface WardenOptions {
   readonly beside?: Warden
   /** Another server to reach the target through: a fake in front of the real one. */
   readonly targetPort?: number
+  /** A way to the store's server that can be cut. */
+  readonly storePort?: number
   /** YAML lines of the target in place of its host and port. */
   readonly servers?: readonly string[]
 }
@@ -102,7 +106,9 @@ export class Warden {
   /** Starts (again) on the same configuration. */
   async serve(ownProcess: boolean): Promise<void> {
     if (ownProcess) {
-      this.run = new Run(['serve', '--config', this.configFile], this.#largestFile)
+      this.run = new Run(['serve', '--config', this.configFile], {
+        largestFile: this.#largestFile,
+      })
       await this.run.prints(String(this.port))
       return
     }
@@ -194,6 +200,11 @@ export class Warden {
     return this.#store.url
   }
 
+  /** Of the control plane. */
+  get apiUrl(): URL {
+    return new URL(`http://127.0.0.1:${this.httpPort}/`)
+  }
+
   /** In the store's database. */
   async inStore<T>(work: (client: Client) => Promise<T>): Promise<T> {
     return connectedTo(this.#store.url, work)
@@ -226,6 +237,8 @@ export class Warden {
 
   #config(adminUrl: string, options: WardenOptions): string {
     const admin = new URL(adminUrl)
+    const store = new URL(this.#store.url)
+    if (options.storePort !== undefined) store.port = String(options.storePort)
     const quote = JSON.stringify
     return [
       'listen:',
@@ -235,7 +248,7 @@ export class Warden {
       ].flatMap((listener) => listener.map((line, at) => `  ${at === 0 ? '-' : ' '} ${line}`)),
       'http:',
       `  port: ${this.httpPort}`,
-      `store: { url: ${quote(this.#store.url)} }`,
+      `store: { url: ${quote(store.href)} }`,
       'journal: { directory: ./journal }',
       // Tests fail to log in more often than people, and all from one address.
       `logins: ${options.failedLogins ?? '{ failures: 1000000, delay: off }'}`,
@@ -244,6 +257,7 @@ export class Warden {
       options.ownProcess === true
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
+      ...(options.access ?? []).map((line, at) => (at === 0 ? `access:\n  ${line}` : `  ${line}`)),
       ...(options.vault ?? []).map((line, at) => (at === 0 ? `vault:\n  ${line}` : `  ${line}`)),
       ...(options.sections ?? []),
       'targets:',
