@@ -8,8 +8,9 @@ import type { Change } from './access/change.ts'
 import { GrantChanges } from './access/grant-changes.ts'
 import { Hours } from './access/hours.ts'
 import { scopes } from './access/identity.ts'
-import type { LedgerPorts } from './access/ledger.ts'
+import { type LedgerPorts, recordAlone } from './access/ledger.ts'
 import { TokenLogin } from './access/login.ts'
+import { LoginGuard } from './access/login-guard.ts'
 import { needsOf } from './access/rules.ts'
 import { SittingKeeper } from './access/sittings.ts'
 import { createApi } from './api/api.ts'
@@ -297,6 +298,24 @@ async function start(
   const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
   registry.start()
   started('sessions', () => registry.stop())
+  const ledger: LedgerPorts = {
+    store: store.desk,
+    clock,
+    ...changesIn(journal),
+    committed: (changes) => {
+      for (const change of changes) takeEffect(change, listeners, notices)
+      notifier.wake()
+    },
+  }
+  const guard = new LoginGuard({
+    store: store.loginFailures,
+    rules: config.logins,
+    clock,
+    record: (change) => recordAlone(ledger, change),
+    onProblem: problem('failed logins'),
+  })
+  guard.start()
+  started('failed logins', () => guard.stop())
   const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
@@ -309,6 +328,8 @@ async function start(
       journal,
       targets: config.targets,
       requestable: () => [...config.targets.keys()],
+      guard,
+      publicUrl: config.http.url,
       sittings,
       catalogs,
       notices,
@@ -323,15 +344,6 @@ async function start(
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
 
-  const ledger: LedgerPorts = {
-    store: store.desk,
-    clock,
-    ...changesIn(journal),
-    committed: (changes) => {
-      for (const change of changes) takeEffect(change, listeners, notices)
-      notifier.wake()
-    },
-  }
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })
   hours.start()
   started('hours', () => hours.stop())
