@@ -31,7 +31,6 @@ import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
 import { unobserved } from './credentials/vault/observer.ts'
 import { openVault } from './credentials/vault/vault.ts'
 import { prepareDemo } from './demo/demo.ts'
-import { Failure } from './errors.ts'
 import { examination } from './examination.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tailDirectory } from './journal/follow.ts'
@@ -42,6 +41,7 @@ import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
+import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { Listeners } from './proxy/listeners.ts'
 import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
@@ -93,6 +93,10 @@ export const operations: Operations = {
   catalog: async (file) => Catalog.of(await readSnapshotFile(file)),
 
   snapshot: async ({ configFile, target }) => snapshot(await loadConfig(configFile), target),
+
+  grants,
+
+  drift,
 
   verifyJournal: verifyDirectory,
 
@@ -332,25 +336,11 @@ async function start(
 
 /** The text of a snapshot taken now, past any running pgwarden. */
 async function snapshot(config: Config, name: string): Promise<string> {
-  if (!config.targets.has(name)) {
-    throw new Failure('not_found', {
-      message: `there is no target "${name}"`,
-      hint: `Choose one of ${[...config.targets.keys()].join(', ')}.`,
-    })
-  }
-  await loadParser()
-  const connector = new Connector(config.targets, systemClock)
-  const vault =
-    config.vault && openVault(config.vault, { clock: systemClock, observer: unobserved })
-  const surroundings = { connector, vault, clock: systemClock, onProblem: () => undefined }
-  const targets = openTargets(config, surroundings)
-  try {
-    const reader = new SnapshotReader(targets.inspection)
+  configuredTarget(config, name)
+  return lookingInto(config, async (inspection) => {
+    const reader = new SnapshotReader(inspection)
     return snapshotText(await reader.read(name, AbortSignal.timeout(snapshotWithin)))
-  } finally {
-    await targets.close()
-    await vault?.stop()
-  }
+  })
 }
 
 /** After a failed write only another write can show that all is well, and traffic may stay away. */

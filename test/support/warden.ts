@@ -34,6 +34,8 @@ export interface WardenOptions {
   readonly limits?: readonly string[]
   /** YAML lines below the target's `credentials:`, in the place of the broker. */
   readonly credentials?: readonly string[]
+  /** YAML lines below `roles:`. */
+  readonly roles?: readonly string[]
   /** YAML lines below `vault:`. */
   readonly vault?: readonly string[]
   /** Another one, whose store and target it shares. */
@@ -238,6 +240,7 @@ export class Warden {
       options.ownProcess === true
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
+      ...(options.roles ?? []).map((line, at) => (at === 0 ? `roles:\n  ${line}` : `  ${line}`)),
       ...(options.vault ?? []).map((line, at) => (at === 0 ? `vault:\n  ${line}` : `  ${line}`)),
       'targets:',
       '  shop: &shop',
