@@ -10,7 +10,7 @@ import type { Permissions } from './permissions.ts'
 import { relationObjection } from './relations.ts'
 import { allowedByName } from './unseen.ts'
 
-export interface GrantableRelation {
+interface GrantableRelation {
   readonly schema: string
   readonly name: string
   readonly kind: 'table' | 'sequence'
@@ -19,7 +19,7 @@ export interface GrantableRelation {
   readonly feeds: { readonly schema: string; readonly name: string } | undefined
 }
 
-export interface GrantableFunction {
+interface GrantableFunction {
   readonly schema: string
   readonly name: string
   /** As GRANT takes it: `(integer, text)`. */

@@ -37,8 +37,8 @@ beforeAll(async () => {
   await warden.asSuperuser((client) => client.query(`create role ${login} login password 'x'`))
 })
 afterAll(async () => {
-  await warden?.asSuperuser((client) => client.query(`drop owned by ${login}; drop role ${login}`))
-  await warden?.stop()
+  await warden.asSuperuser((client) => client.query(`drop owned by ${login}; drop role ${login}`))
+  await warden.stop()
 })
 
 const asked = (role: string, databaseRole: string | undefined) => ({
