@@ -4,12 +4,17 @@
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
+import type { Change } from './access/change.ts'
 import { GrantChanges } from './access/grant-changes.ts'
+import { Hours } from './access/hours.ts'
+import { scopes } from './access/identity.ts'
+import type { LedgerPorts } from './access/ledger.ts'
 import { TokenLogin } from './access/login.ts'
 import { needsOf } from './access/rules.ts'
 import { SittingKeeper } from './access/sittings.ts'
 import { createApi } from './api/api.ts'
 import { serveApi } from './api/serve.ts'
+import { changesIn } from './audit/change-journal.ts'
 import { Journal } from './audit/journal.ts'
 import { leaseIssueRecord, leaseProblemRecord, leaseRevokeRecord } from './audit/lease-record.ts'
 import {
@@ -37,12 +42,14 @@ import { tailDirectory } from './journal/follow.ts'
 import { verifyDirectory } from './journal/verify.ts'
 import { Notifier } from './notifications/notifier.ts'
 import { issue, listGrants, revoke } from './operator.ts'
+import { createKey, listKeys, revokeKey } from './operator-keys.ts'
 import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { Listeners } from './proxy/listeners.ts'
+import { SessionRegistry } from './proxy/session-registry.ts'
 import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
@@ -58,6 +65,8 @@ import { packageVersion } from './version.ts'
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
 const snapshotWithin = 60_000
+/** How long what the demo hands out is good. */
+const demoMs = 24 * 60 * 60 * 1000
 
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {
@@ -80,6 +89,12 @@ export const operations: Operations = {
   listGrants: async ({ configFile, all }) => listGrants(await loadConfig(configFile), all),
 
   revokeGrant: async (request) => revoke(await loadConfig(request.configFile), request),
+
+  createKey: async ({ configFile, ...request }) => createKey(await loadConfig(configFile), request),
+
+  listKeys: async ({ configFile, all }) => listKeys(await loadConfig(configFile), all),
+
+  revokeKey: async ({ configFile, id }) => revokeKey(await loadConfig(configFile), id),
 
   policy: async ({ configFile }) => {
     await loadParser()
@@ -113,14 +128,13 @@ export const operations: Operations = {
       options.onStep('Starting the proxy')
       await serve(config, log, signal, async (running) => {
         const people = []
-        for (const { occupation, ...terms } of prepared.people) {
-          const token = await issue(config, {
-            ...terms,
-            target: prepared.target,
-            forMs: 24 * 60 * 60 * 1000,
-            kind: 'one-time',
-          })
-          people.push({ occupation, role: terms.role, token })
+        for (const { occupation, groups, ...terms } of prepared.people) {
+          const { target } = prepared
+          const token = await issue(config, { ...terms, target, forMs: demoMs, kind: 'one-time' })
+          const { principal } = terms
+          const person = { principal, kind: 'person', groups, scopes, claims: {} } as const
+          const key = await createKey(config, { ...person, forMs: demoMs })
+          people.push({ occupation, role: terms.role, token, key: key.text })
         }
         const { directory, configFile } = prepared
         onReady({ ...running, directory, configFile, people })
@@ -282,6 +296,9 @@ async function start(
   for (const listen of config.listen) {
     listenerOptions.push({ ...listen, certificates: await watched(listen, listen.tls) })
   }
+  const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
+  registry.start()
+  started('sessions', () => registry.stop())
   const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
@@ -299,6 +316,7 @@ async function start(
       notices,
       changes,
       grants: store,
+      registry,
       clock,
       meter: metrics,
       log,
@@ -306,6 +324,19 @@ async function start(
   )
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
+
+  const ledger: LedgerPorts = {
+    store: store.desk,
+    clock,
+    ...changesIn(journal),
+    committed: (changes) => {
+      for (const change of changes) takeEffect(change, listeners, notices)
+      notifier.wake()
+    },
+  }
+  const hours = new Hours({ ...ledger, onProblem: problem('hours') })
+  hours.start()
+  started('hours', () => hours.stop())
 
   const api = createApi({
     checks: [
@@ -341,6 +372,22 @@ async function snapshot(config: Config, name: string): Promise<string> {
     const reader = new SnapshotReader(inspection)
     return snapshotText(await reader.read(name, AbortSignal.timeout(snapshotWithin)))
   })
+}
+
+/** On sessions and logins, here and in the other processes; a look at the store every few seconds is behind it. */
+function takeEffect(change: Change, listeners: Listeners, notices: Notifications): void {
+  switch (change.type) {
+    case 'grant.revoked':
+      void notices.tell('grant.revoked', { grant: change.grant.id })
+      listeners.grantRevoked(change.grant.id)
+      return
+    case 'grant.extended':
+      void notices.tell('grant.extended', { grant: change.grant.id })
+      listeners.grantExtended(change.grant.id)
+      return
+    default:
+      return
+  }
 }
 
 /** After a failed write only another write can show that all is well, and traffic may stay away. */

@@ -2,6 +2,7 @@
 // told to those who want to know after. Ignorant of how it is written and told.
 
 import type { Grant, TokenKind } from './access.ts'
+import type { Identity } from './identity.ts'
 import type { AccessRequest } from './request.ts'
 
 /** Who did it. `pgwarden` itself, where a rule or the clock decided. */
@@ -9,6 +10,10 @@ export interface Actor {
   readonly principal: string
   /** Identity.via, `rule`, `clock` or `operator` (the command line beside the store). */
   readonly via: string
+}
+
+export function actorOf({ principal, via }: Identity): Actor {
+  return { principal, via }
 }
 
 export type Change =

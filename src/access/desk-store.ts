@@ -64,8 +64,10 @@ export interface DeskTransaction {
   lockGrant(id: string): Promise<StoredGrant | undefined>
   /** How many requests of the principal are pending. Others of the same principal wait to be counted. */
   countPending(principal: string, now: number): Promise<number>
-  /** The request that would prolong the grant, if one is pending. */
-  pendingExtension(grantId: string, now: number): Promise<AccessRequest | undefined>
+  /** The request that would prolong the grant, if one is pending or was not noted as expired yet. */
+  pendingExtension(grantId: string): Promise<AccessRequest | undefined>
+  /** Who revoked the grant, as far as changes tell. */
+  revokedBy(grantId: string): Promise<string | undefined>
   /** Pending requests whose time is over, locked; those that others have locked are left to them. */
   lockOverdue(now: number, limit: number): Promise<readonly AccessRequest[]>
   /** Grants whose end was not told yet, locked, and noted as told. */

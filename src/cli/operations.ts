@@ -1,7 +1,9 @@
 // What the command line needs done: its only port to the rest. The composition root implements it.
 // Ignorant of how; everything rejects with a Failure when it cannot be done.
 
-import type { Grant, TokenKind } from '../access/access.ts'
+import type { Claims, Grant, TokenKind } from '../access/access.ts'
+import type { ApiKey } from '../access/api-key.ts'
+import type { PrincipalKind, Scope } from '../access/identity.ts'
 import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Drift } from '../policy/grants.ts'
@@ -37,6 +39,13 @@ export interface Operations {
 
   /** Resolves when no login of the grant is left, or `waitMs` have passed. */
   revokeGrant(request: RevocationRequest & { readonly configFile: string }): Promise<Revocation>
+
+  createKey(request: KeyRequest): Promise<NewKey>
+
+  /** The keys that are good, or all. Newest first. */
+  listKeys(options: { readonly configFile: string; readonly all: boolean }): Promise<ListedKeys>
+
+  revokeKey(options: { readonly configFile: string; readonly id: string }): Promise<ApiKey>
 
   /** The policy of a configuration; without one, that of the predefined roles. */
   policy(options: { readonly configFile?: string }): Promise<Policy>
@@ -118,6 +127,8 @@ export interface RunningDemo extends Running {
     readonly occupation: string
     readonly role: string
     readonly token: IssuedToken
+    /** An API key, for the control plane. */
+    readonly key: Secret
   }[]
 }
 
@@ -130,6 +141,8 @@ export interface TokenRequest {
   readonly forMs: number
   readonly kind: TokenKind
   readonly reason: string
+  /** What an identity provider would say of the principal, for the sessions' context. */
+  readonly claims?: Claims
 }
 
 export interface IssuedToken {
@@ -191,6 +204,30 @@ export interface RevokedLogin {
   readonly databaseRole: string | undefined
   /** undefined: it is not known to be gone. */
   readonly ended: LeaseEndResult | undefined
+}
+
+export interface KeyRequest {
+  readonly configFile: string
+  readonly principal: string
+  readonly kind: PrincipalKind
+  readonly groups: readonly string[]
+  readonly scopes: readonly Scope[]
+  readonly claims: Claims
+  /** How long it is good from now, in milliseconds. */
+  readonly forMs: number
+}
+
+export interface NewKey {
+  readonly id: string
+  readonly text: Secret
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
+}
+
+export interface ListedKeys {
+  readonly keys: readonly ApiKey[]
+  /** Whether there are older ones, which were not read. */
+  readonly more: boolean
 }
 
 /** One worker's chain of records. */

@@ -14,6 +14,11 @@ export function parseCount(text: string): number {
   throw new InvalidArgumentError('It must be a whole number, zero or more.')
 }
 
+export function parsePositive(text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a whole number, one or more.')
+}
+
 const units: ReadonlyMap<string, number> = new Map([
   ['s', 1_000],
   ['m', 60_000],
@@ -34,4 +39,11 @@ export function parseDuration(text: string): number {
 
 function invalidDuration(): InvalidArgumentError {
   return new InvalidArgumentError('A duration is written like 30m, 8h, 1h30m or 2d.')
+}
+
+/** `uid=42`, as often as there are claims. */
+export function addClaim(text: string, claims: Readonly<Record<string, string>> = {}) {
+  const [, name, value] = /^([A-Za-z_][\w.-]{0,63})=(\P{Cc}{1,1024})$/u.exec(text) ?? []
+  if (name !== undefined && value !== undefined) return { ...claims, [name]: value }
+  throw new InvalidArgumentError('A claim is written like uid=42.')
 }

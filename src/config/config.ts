@@ -17,7 +17,7 @@ import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
 import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
-import { configSchema, type RawConfig } from './schema.ts'
+import { configSchema, type RawConfig, timeLimits } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
 import { claimsNeeded, contextOf, type SessionContext } from './session-context.ts'
 import { loopback } from './values.ts'
@@ -333,19 +333,11 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig): TargetConfi
     connectTimeoutMs: raw.connectTimeout,
     requireAuth,
     channelBinding,
-    limits: {
-      idleMs: milliseconds(limits.idleTimeout),
-      idleInTransactionMs: milliseconds(limits.idleInTransactionTimeout),
-      transactionMs: milliseconds(limits.transactionTimeout),
-    },
+    limits: timeLimits(limits),
     applicationName,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     sessionContext: contextOf(general.sessionContext, raw.sessionContext),
     sensitive,
     credentials: credentialsOf(credentials),
   }
-}
-
-function milliseconds(limit: number | 'off'): number | undefined {
-  return limit === 'off' ? undefined : limit
 }

@@ -4,25 +4,36 @@
 
 import type { Grant } from '../access/access.ts'
 import type { ApiKey, StoredApiKey } from '../access/api-key.ts'
-import type { LeaseEndResult, LeaseRecord, StaleLease } from '../access/lease.ts'
+import type { DeskStore } from '../access/desk-store.ts'
+import type { LeaseEndResult, LeaseRecord, LeaseStanding, StaleLease } from '../access/lease.ts'
+import type { LiveSession, WantedSessions } from '../access/live-session.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import * as apiKeys from './api-keys.ts'
 import { Database, type DatabaseOptions } from './database.ts'
+import { deskStore } from './desk.ts'
 import * as grants from './grants.ts'
+import { IdempotencyKeys } from './idempotency.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
 import { Outbox } from './outbox.ts'
+import * as sessions from './sessions.ts'
 import * as tokens from './tokens.ts'
 
 export class Store {
   readonly #database: Database
+  /** Requests and grants, as people ask for them, decide on them and take them back. */
+  readonly desk: DeskStore
   /** Changes on their way out. */
   readonly outbox: Outbox
+  /** Of the API's callers. */
+  readonly idempotencyKeys: IdempotencyKeys
 
   private constructor(database: Database) {
     this.#database = database
+    this.desk = deskStore(database)
     this.outbox = new Outbox(database)
+    this.idempotencyKeys = new IdempotencyKeys(database)
   }
 
   /**
@@ -80,15 +91,11 @@ export class Store {
     return grants.listGrants(this.#database, wanted)
   }
 
-  revokeGrant(id: string, now: number): Promise<boolean> {
-    return grants.revokeGrant(this.#database, id, now)
-  }
-
   grantStates(ids: readonly string[]): Promise<readonly grants.GrantState[]> {
     return grants.grantStates(this.#database, ids)
   }
 
-  leaseStandings(ids: readonly string[]): Promise<readonly grants.LeaseStanding[]> {
+  leaseStandings(ids: readonly string[]): Promise<readonly LeaseStanding[]> {
     return grants.leaseStandings(this.#database, ids)
   }
 
@@ -110,6 +117,22 @@ export class Store {
 
   apiKeyUsed(id: string, at: number): Promise<void> {
     return apiKeys.apiKeyUsed(this.#database, id, at)
+  }
+
+  loginsOf(grantId: string, limit: number): Promise<readonly LeaseStanding[]> {
+    return grants.loginsOf(this.#database, grantId, limit)
+  }
+
+  writeSessions(batch: sessions.SessionBatch): Promise<sessions.SessionBeat> {
+    return sessions.writeSessions(this.#database, batch)
+  }
+
+  listSessions(wanted: WantedSessions, limit: number): Promise<readonly LiveSession[]> {
+    return sessions.listSessions(this.#database, wanted, limit)
+  }
+
+  askToEnd(id: string): Promise<void> {
+    return sessions.askToEnd(this.#database, id)
   }
 
   insertLease(lease: LeaseRecord): Promise<boolean> {
