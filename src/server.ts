@@ -38,7 +38,6 @@ import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
 import { unobserved } from './credentials/vault/observer.ts'
 import { openVault } from './credentials/vault/vault.ts'
 import { prepareDemo } from './demo/demo.ts'
-import { Failure } from './errors.ts'
 import { examination } from './examination.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tailDirectory } from './journal/follow.ts'
@@ -50,6 +49,7 @@ import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
+import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { Listeners } from './proxy/listeners.ts'
 import { SessionRegistry } from './proxy/session-registry.ts'
 import { loadParser } from './sql/analyse.ts'
@@ -111,6 +111,10 @@ export const operations: Operations = {
   catalog: async (file) => Catalog.of(await readSnapshotFile(file)),
 
   snapshot: async ({ configFile, target }) => snapshot(await loadConfig(configFile), target),
+
+  grants,
+
+  drift,
 
   verifyJournal: verifyDirectory,
 
@@ -387,25 +391,11 @@ async function start(
 
 /** The text of a snapshot taken now, past any running pgwarden. */
 async function snapshot(config: Config, name: string): Promise<string> {
-  if (!config.targets.has(name)) {
-    throw new Failure('not_found', {
-      message: `there is no target "${name}"`,
-      hint: `Choose one of ${[...config.targets.keys()].join(', ')}.`,
-    })
-  }
-  await loadParser()
-  const connector = new Connector(config.targets, systemClock)
-  const vault =
-    config.vault && openVault(config.vault, { clock: systemClock, observer: unobserved })
-  const surroundings = { connector, vault, clock: systemClock, onProblem: () => undefined }
-  const targets = openTargets(config, surroundings)
-  try {
-    const reader = new SnapshotReader(targets.inspection)
+  configuredTarget(config, name)
+  return lookingInto(config, async (inspection) => {
+    const reader = new SnapshotReader(inspection)
     return snapshotText(await reader.read(name, AbortSignal.timeout(snapshotWithin)))
-  } finally {
-    await targets.close()
-    await vault?.stop()
-  }
+  })
 }
 
 /** On sessions and logins, here and in the other processes; a look at the store every few seconds is behind it. */
