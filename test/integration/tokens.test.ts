@@ -3,9 +3,9 @@
 
 import { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { GrantChanges } from '../../src/access/grant-changes.ts'
 import type { TokenKind } from '../../src/access/access.ts'
 import { newGrant } from '../../src/access/grant.ts'
+import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { TokenLogin } from '../../src/access/login.ts'
 import { SittingKeeper } from '../../src/access/sittings.ts'
 import { issueToken } from '../../src/access/token.ts'
