@@ -1,5 +1,5 @@
-// What operators do to grants on the command line: issue, list, revoke. Each is a process of its own beside
-// the proxies: it writes into the store they share, and into a chain of its own in the journal, first.
+// What operators do to grants on the command line: issue, list, revoke, past all rules of access. Each is a process
+// of its own beside the proxies: it writes into the store they share, and into a chain of its own in the journal.
 // A second composition root, besides server.ts: ignorant of the proxies but for one notice to them.
 
 import { userInfo } from 'node:os'
@@ -7,9 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant } from './access/access.ts'
 import type { Actor } from './access/change.ts'
 import { newGrant, standing } from './access/grant.ts'
+import { revocation } from './access/granting.ts'
+import { type LedgerPorts, transact } from './access/ledger.ts'
 import { issueToken } from './access/token.ts'
+import { changeRecord, changeUndoneRecord } from './audit/change-record.ts'
 import { Journal } from './audit/journal.ts'
-import { grantRevokedRecord, journalCloseRecord, tokenIssuedRecord } from './audit/record.ts'
+import { journalCloseRecord } from './audit/record.ts'
 import type {
   IssuedToken,
   ListedGrants,
@@ -38,21 +41,23 @@ export async function issue(
   config: Config,
   request: Omit<TokenRequest, 'configFile'>,
 ): Promise<IssuedToken> {
-  const { principal, target, role, forMs, kind, reason } = request
+  const { principal, target, role, forMs, kind, reason, claims } = request
   const listen = advised(config)
   const roles = new Set(config.roles.map(({ name }) => name))
   const now = clock.now()
   const grant = newGrant(
-    { principal, target, role, startsAt: now, durationMs: forMs, reason },
+    { principal, target, role, startsAt: now, durationMs: forMs, reason, claims: claims ?? {} },
     { roles, targets: config.targets },
   )
   const token = await issueToken(grant, kind, now, config.tokens)
-  await withStore(config, async (store) => {
-    // Recorded first: access that the journal does not know of must not exist.
-    await record(config, tokenIssuedRecord({ grant, tokenId: token.record.id, kind }))
-    await store.insertGrant(grant)
-    await store.insertToken(token.record)
-  })
+  await withStore(config, (store) =>
+    transact(ledger(config, store), async (transaction) => {
+      await transaction.insertGrant(grant)
+      await transaction.insertToken(token.record)
+      const change = { grant, by: operator(), tokenId: token.record.id, kind }
+      return { result: undefined, changes: [{ type: 'token.issued', ...change }] }
+    }),
+  )
   return {
     token: token.text,
     tokenId: token.record.id,
@@ -60,8 +65,7 @@ export async function issue(
     endsAt: grant.endsAt,
     redeemBy: kind === 'reusable' ? undefined : token.record.redeemBy,
     connection: {
-      host: reachable(listen.address),
-      port: listen.port,
+      ...(listen.advertise ?? { host: reachable(listen.address), port: listen.port }),
       database: target,
       user: principal,
       sslmode: listen.tls === undefined ? 'disable' : 'require',
@@ -92,15 +96,14 @@ export function revoke(config: Config, request: RevocationRequest): Promise<Revo
     throw new Failure('invalid_parameter', { message: 'a revocation needs a reason' })
   }
   return withStore(config, async (store) => {
-    const grant = revocable(grantId, await store.findGrant(grantId))
-    // Recorded first: whoever finds the grant revoked finds by whom, too.
-    await record(config, grantRevokedRecord({ grant, by: account(), reason }))
     const startedAt = clock.elapsed()
-    const revokedAt = clock.now()
-    if (!(await store.revokeGrant(grantId, revokedAt))) {
-      revocable(grantId, await store.findGrant(grantId))
-      throw new Error(`grant ${grantId} was not revoked`)
-    }
+    const grant = await transact(ledger(config, store), async (transaction) => {
+      const stored = await transaction.lockGrant(grantId)
+      const held = revocable(grantId, stored?.grant)
+      const revoked = revocation(held, operator(), reason, clock.now())
+      await transaction.updateGrant(revoked.grant)
+      return { result: revoked.grant, changes: [revoked.change] }
+    })
     // Asked before the proxies are told: what they take back at once would pass for never issued.
     const out = loginsOut(store, grantId)
     await Promise.allSettled([out])
@@ -114,7 +117,8 @@ export function revoke(config: Config, request: RevocationRequest): Promise<Revo
       logins = await store.leaseStandings(idsOf(logins)).catch(() => logins)
       const left = logins.filter(({ ended }) => ended === undefined).length
       const tookMs = clock.elapsed() - startedAt
-      if (left === 0 || tookMs >= waitMs) return { grant, revokedAt, told, logins, tookMs }
+      if (left === 0 || tookMs >= waitMs)
+        return { grant, revokedAt: grant.revokedAt ?? clock.now(), told, logins, tookMs }
       onWaiting({ left, tookMs })
       await sleep(lookEveryMs)
     }
@@ -167,6 +171,26 @@ function account(): string {
   }
 }
 
+/** Changes by operators: in the store, and in their chain of the journal. */
+export function ledger(config: Config, store: Store): LedgerPorts {
+  return {
+    store: store.desk,
+    clock,
+    record: (changes) =>
+      record(
+        config,
+        changes.map(({ number, change }) => changeRecord(number, change)),
+      ),
+    undone: (changes, result) =>
+      record(
+        config,
+        changes.map(({ number, change }) => changeUndoneRecord(number, change, result)),
+      ),
+    // The proxies are told by a notice, where they have to act.
+    committed: () => undefined,
+  }
+}
+
 export async function withStore<T>(config: Config, work: (store: Store) => Promise<T>): Promise<T> {
   const store = await Store.open({ ...config.store, connections: 1, onProblem: () => undefined })
   try {
@@ -177,13 +201,13 @@ export async function withStore<T>(config: Config, work: (store: Store) => Promi
 }
 
 /** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
-export async function record(config: Config, fields: string): Promise<void> {
+async function record(config: Config, records: readonly string[]): Promise<void> {
   for (let triesLeft = 20; ; triesLeft--) {
     try {
       const files = JournalFiles.open({ ...config.journal, clock, chain: 'operator' })
       try {
         const journal = new Journal(files.storage, files.tip, clock)
-        await journal.record(fields)
+        await Promise.all(records.map((fields) => journal.record(fields)))
         await journal.record(journalCloseRecord())
         return
       } finally {

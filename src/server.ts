@@ -4,13 +4,17 @@
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
+import type { Change } from './access/change.ts'
 import { GrantChanges } from './access/grant-changes.ts'
+import { Hours } from './access/hours.ts'
 import { scopes } from './access/identity.ts'
+import type { LedgerPorts } from './access/ledger.ts'
 import { TokenLogin } from './access/login.ts'
 import { needsOf } from './access/rules.ts'
 import { SittingKeeper } from './access/sittings.ts'
 import { createApi } from './api/api.ts'
 import { serveApi } from './api/serve.ts'
+import { changesIn } from './audit/change-journal.ts'
 import { Journal } from './audit/journal.ts'
 import { leaseIssueRecord, leaseProblemRecord, leaseRevokeRecord } from './audit/lease-record.ts'
 import {
@@ -45,6 +49,7 @@ import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
 import { Listeners } from './proxy/listeners.ts'
+import { SessionRegistry } from './proxy/session-registry.ts'
 import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
@@ -287,6 +292,9 @@ async function start(
   for (const listen of config.listen) {
     listenerOptions.push({ ...listen, certificates: await watched(listen, listen.tls) })
   }
+  const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
+  registry.start()
+  started('sessions', () => registry.stop())
   const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
@@ -304,6 +312,7 @@ async function start(
       notices,
       changes,
       grants: store,
+      registry,
       clock,
       meter: metrics,
       log,
@@ -311,6 +320,18 @@ async function start(
   )
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
+
+  const ledger: LedgerPorts = {
+    store: store.desk,
+    clock,
+    ...changesIn(journal),
+    committed: (changes) => {
+      for (const change of changes) takeEffect(change, listeners, notices)
+    },
+  }
+  const hours = new Hours({ ...ledger, onProblem: problem('hours') })
+  hours.start()
+  started('hours', () => hours.stop())
 
   const api = createApi({
     checks: [
@@ -359,6 +380,22 @@ async function snapshot(config: Config, name: string): Promise<string> {
   } finally {
     await targets.close()
     await vault?.stop()
+  }
+}
+
+/** On sessions and logins, here and in the other processes; a look at the store every few seconds is behind it. */
+function takeEffect(change: Change, listeners: Listeners, notices: Notifications): void {
+  switch (change.type) {
+    case 'grant.revoked':
+      void notices.tell('grant.revoked', { grant: change.grant.id })
+      listeners.grantRevoked(change.grant.id)
+      return
+    case 'grant.extended':
+      void notices.tell('grant.extended', { grant: change.grant.id })
+      listeners.grantExtended(change.grant.id)
+      return
+    default:
+      return
   }
 }
 

@@ -3,6 +3,7 @@
 // other in a circle.
 
 import type { Grant } from './access.ts'
+import type { ApiKey, StoredApiKey } from './api-key.ts'
 import type { Change } from './change.ts'
 import type { AccessRequest, Approval, RequestState } from './request.ts'
 import type { TokenRecord } from './token.ts'
@@ -64,8 +65,10 @@ export interface DeskTransaction {
   lockGrant(id: string): Promise<StoredGrant | undefined>
   /** How many requests of the principal are pending. Others of the same principal wait to be counted. */
   countPending(principal: string, now: number): Promise<number>
-  /** The request that would prolong the grant, if one is pending. */
-  pendingExtension(grantId: string, now: number): Promise<AccessRequest | undefined>
+  /** The request that would prolong the grant, if one is pending or was not noted as expired yet. */
+  pendingExtension(grantId: string): Promise<AccessRequest | undefined>
+  /** Who revoked the grant, as far as changes tell. */
+  revokedBy(grantId: string): Promise<string | undefined>
   /** Pending requests whose time is over, locked; those that others have locked are left to them. */
   lockOverdue(now: number, limit: number): Promise<readonly AccessRequest[]>
   /** Grants whose end was not told yet, locked, and noted as told. */
@@ -80,6 +83,9 @@ export interface DeskTransaction {
   /** Its end, and whether it is revoked. */
   updateGrant(grant: Grant): Promise<void>
   insertToken(token: TokenRecord): Promise<void>
+  insertApiKey(key: StoredApiKey): Promise<void>
+  /** The key, revoked; undefined when there is none, or it was revoked before. */
+  revokeApiKey(id: string, now: number): Promise<ApiKey | undefined>
   /** The change's number. */
   insertChange(change: Change, at: number): Promise<number>
 }

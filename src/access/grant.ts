@@ -40,12 +40,7 @@ export interface KnownNames {
 export function newGrant(terms: GrantTerms, known: KnownNames): Grant {
   const { principal, target, role, startsAt, durationMs, requestId } = terms
   const reason = terms.reason.trim()
-  if (!isPlainName(principal)) {
-    refuse('a principal is a name of 1 to 128 characters without spaces or control characters')
-  }
-  if (claimOf(principal).tokenId !== undefined) {
-    refuse('a principal may not end like "/<token id>": that names a token at login')
-  }
+  checkPrincipal(principal)
   if (!known.roles.has(role)) refuse(`there is no role "${role}"`, known.roles)
   if (!known.targets.has(target)) refuse(`there is no target "${target}"`, known.targets)
   if (!Number.isSafeInteger(startsAt)) refuse('the start of a grant must be a time')
@@ -65,6 +60,16 @@ export function newGrant(terms: GrantTerms, known: KnownNames): Grant {
     requestId,
     relations: terms.relations,
     claims: terms.claims ?? {},
+  }
+}
+
+/** The name must survive a startup packet and a line of a log as it is. @throws Failure invalid_parameter */
+export function checkPrincipal(principal: string): void {
+  if (!isPlainName(principal)) {
+    refuse('a principal is a name of 1 to 128 characters without spaces or control characters')
+  }
+  if (claimOf(principal).tokenId !== undefined) {
+    refuse('a principal may not end like "/<token id>": that names a token at login')
   }
 }
 

@@ -55,3 +55,12 @@ export interface StaleLease {
   /** `grant_over`: it has outlived its grant. `abandoned`: nobody says any more that it is held. */
   readonly reason: 'grant_over' | 'abandoned'
 }
+
+/** A lease as those see it who wait for its end. */
+export interface LeaseStanding {
+  readonly id: string
+  readonly engine: LeaseEngine
+  readonly databaseRole: string | undefined
+  /** undefined: it is open. */
+  readonly ended: LeaseEndResult | undefined
+}

@@ -3,7 +3,6 @@
 // change is serialised once and a record is a few concatenations. docs/audit.md lists the fields.
 // Ignorant of sequence, time, chain and storage.
 
-import type { Grant, TokenKind } from '../access/access.ts'
 import type { Decision, Judgement } from '../policy/decision.ts'
 import { clip, quote, textFields } from './json.ts'
 
@@ -240,40 +239,6 @@ export function cancelRecord(cancel: Cancel): string {
     optional('askedBy', cancel.askedBy) +
     optional('takenBy', cancel.takenBy) +
     (count === 1 ? '' : `,"count":${count}`)
-  )
-}
-
-export interface TokenIssued {
-  readonly grant: Grant
-  /** The public half of the token. */
-  readonly tokenId: string
-  readonly kind: TokenKind
-}
-
-/** An operator made a grant and a token of it on the command line. */
-export function tokenIssuedRecord({ grant, tokenId, kind }: TokenIssued): string {
-  return (
-    `"type":"token.issued","grant":${quote(grant.id)},"token":${quote(tokenId)},"kind":"${kind}"` +
-    `,"principal":${quote(grant.principal)},"target":${quote(grant.target)}` +
-    `,"role":${quote(grant.role)},"startsAt":"${new Date(grant.startsAt).toISOString()}"` +
-    `,"endsAt":"${new Date(grant.endsAt).toISOString()}"` +
-    `,"reason":${quote(clip(grant.reason, reasonLimit))}`
-  )
-}
-
-export interface GrantRevoked {
-  readonly grant: Grant
-  /** The account of the operator's process. */
-  readonly by: string
-  readonly reason: string
-}
-
-/** An operator took a grant back on the command line. */
-export function grantRevokedRecord({ grant, by, reason }: GrantRevoked): string {
-  return (
-    `"type":"grant.revoked","grant":${quote(grant.id)},"principal":${quote(grant.principal)}` +
-    `,"target":${quote(grant.target)},"role":${quote(grant.role)},"by":${quote(by)}` +
-    `,"reason":${quote(clip(reason, reasonLimit))}`
   )
 }
 

@@ -121,6 +121,8 @@ export interface TokenRequest {
   readonly forMs: number
   readonly kind: TokenKind
   readonly reason: string
+  /** What an identity provider would say of the principal, for the sessions' context. */
+  readonly claims?: Claims
 }
 
 export interface IssuedToken {

@@ -2,11 +2,11 @@
 // stdout, all else to stderr, so that a script can take the one and a person sees both.
 
 import { type Command, Option } from 'commander'
-import type { TokenKind } from '../access/access.ts'
+import type { Claims, TokenKind } from '../access/access.ts'
 import type { Connection, IssuedToken } from './operations.ts'
 import { type Context, examples } from './program.ts'
 import { shellQuote } from './terminal.ts'
-import { parseDuration } from './values.ts'
+import { addClaim, parseDuration } from './values.ts'
 
 interface IssueOptions {
   readonly config: string
@@ -16,6 +16,7 @@ interface IssueOptions {
   readonly for: number
   readonly kind: TokenKind
   readonly reason: string
+  readonly claim?: Claims
 }
 
 const kinds: readonly TokenKind[] = ['one-time', 'single-use', 'reusable']
@@ -37,9 +38,15 @@ export function addToken(program: Command, context: Context): void {
         .default('one-time'),
     )
     .requiredOption('--reason <text>', 'why; it stands in the audit')
+    .option('--claim <name=value>', 'what the session context needs of them; repeatable', addClaim)
     .action(
-      runs(async ({ config, for: forMs, ...request }: IssueOptions) => {
-        const issued = await operations.issueToken({ configFile: config, forMs, ...request })
+      runs(async ({ config, for: forMs, claim, ...request }: IssueOptions) => {
+        const issued = await operations.issueToken({
+          ...request,
+          configFile: config,
+          forMs,
+          ...(claim !== undefined && { claims: claim }),
+        })
         terminal.stderr.write(
           `Grant ${issued.grantId} for ${request.principal}: ${request.role} on ${request.target}` +
             ` until ${instant(issued.endsAt)}.\n${terms(request.kind, issued)}\n` +

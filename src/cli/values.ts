@@ -35,3 +35,10 @@ export function parseDuration(text: string): number {
 function invalidDuration(): InvalidArgumentError {
   return new InvalidArgumentError('A duration is written like 30m, 8h, 1h30m or 2d.')
 }
+
+/** `uid=42`, as often as there are claims. */
+export function addClaim(text: string, claims: Readonly<Record<string, string>> = {}) {
+  const [, name, value] = /^([A-Za-z_][\w.-]{0,63})=(\P{Cc}{1,1024})$/u.exec(text) ?? []
+  if (name !== undefined && value !== undefined) return { ...claims, [name]: value }
+  throw new InvalidArgumentError('A claim is written like uid=42.')
+}

@@ -17,7 +17,7 @@ import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
 import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
-import { configSchema, type RawConfig } from './schema.ts'
+import { configSchema, type RawConfig, timeLimits } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
 import { loopback } from './values.ts'
 import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
@@ -328,17 +328,9 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     connectTimeoutMs: raw.connectTimeout,
     requireAuth,
     channelBinding,
-    limits: {
-      idleMs: milliseconds(limits.idleTimeout),
-      idleInTransactionMs: milliseconds(limits.idleInTransactionTimeout),
-      transactionMs: milliseconds(limits.transactionTimeout),
-    },
+    limits: timeLimits(limits),
     applicationName,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     credentials: credentialsOf(credentials),
   }
-}
-
-function milliseconds(limit: number | 'off'): number | undefined {
-  return limit === 'off' ? undefined : limit
 }

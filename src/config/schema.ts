@@ -32,6 +32,29 @@ import { vaultSchema } from './vault.ts'
 
 const texts = z.array(text, list)
 
+/** How long a session may do nothing, or take for one thing. */
+const timeLimit = z.union(
+  [z.literal('off'), duration('1s', '30d')],
+  'expected off or a duration from 1s to 30d, like 1s',
+)
+
+type TimeLimit = z.output<typeof timeLimit>
+
+/** Undefined is for ever. */
+export function timeLimits(raw: {
+  readonly idleTimeout: TimeLimit
+  readonly idleInTransactionTimeout: TimeLimit
+  readonly transactionTimeout: TimeLimit
+}) {
+  const milliseconds = (limit: TimeLimit): number | undefined =>
+    limit === 'off' ? undefined : limit
+  return {
+    idleMs: milliseconds(raw.idleTimeout),
+    idleInTransactionMs: milliseconds(raw.idleInTransactionTimeout),
+    transactionMs: milliseconds(raw.transactionTimeout),
+  }
+}
+
 const role = keys({
   includes: texts.exactOptional(),
   commands: texts.exactOptional(),
@@ -62,14 +85,15 @@ const role = keys({
       list,
     )
     .exactOptional(),
+  sessions: keys({
+    idleTimeout: timeLimit.default('off'),
+    idleInTransactionTimeout: timeLimit.default('off'),
+    transactionTimeout: timeLimit.default('off'),
+  })
+    .transform(timeLimits)
+    .exactOptional(),
   readOnly: z.boolean('expected true or false').exactOptional(),
 })
-
-/** How long a session may do nothing, or take for one thing. */
-const timeLimit = z.union(
-  [z.literal('off'), duration('1s', '30d')],
-  'expected off or a duration from 1s to 30d, like 1s',
-)
 
 export function configSchema(surroundings: Surroundings, resolvePath: (path: string) => string) {
   const path = text.transform(resolvePath)

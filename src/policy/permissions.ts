@@ -7,7 +7,7 @@ import { Failure } from '../errors.ts'
 import { commandClasses, commandsOfClass } from '../sql/commands.ts'
 import { ceilingProblem } from './ceilings.ts'
 import { isRelationPattern } from './relations.ts'
-import type { CatalogPower, FunctionClass, RoleDefinition } from './roles.ts'
+import type { CatalogPower, FunctionClass, RoleDefinition, SessionLimits } from './roles.ts'
 import { settingEntryProblem } from './settings.ts'
 
 export interface Permissions {
@@ -24,6 +24,8 @@ export interface Permissions {
   readonly relations: readonly RelationRules[]
   /** Upper limits of settings, by name. Where an included role has one too, both hold. */
   readonly ceilings: ReadonlyMap<string, readonly string[]>
+  /** The shortest of each. */
+  readonly sessions: SessionLimits
 }
 
 /** The permissions of every role, in the given order. Throws an invalid_configuration Failure. */
@@ -57,6 +59,7 @@ function compile(
     catalogs: new Set(parts.flatMap((part) => part.catalogs ?? [])),
     relations: parts.flatMap((part) => checkedRules(part)),
     ceilings: ceilingsOf(parts),
+    sessions: shortest(parts.flatMap(({ sessions = [] }) => sessions)),
   }
 }
 
@@ -109,6 +112,19 @@ function withIncluded(
     }
   }
   return [...found]
+}
+
+/** Of each limit the one that is reached first. */
+export function shortest(all: readonly SessionLimits[]): SessionLimits {
+  const least = (limits: readonly (number | undefined)[]): number | undefined => {
+    const set = limits.filter((limit) => limit !== undefined)
+    return set.length === 0 ? undefined : Math.min(...set)
+  }
+  return {
+    idleMs: least(all.map(({ idleMs }) => idleMs)),
+    idleInTransactionMs: least(all.map(({ idleInTransactionMs }) => idleInTransactionMs)),
+    transactionMs: least(all.map(({ transactionMs }) => transactionMs)),
+  }
 }
 
 function spellOut(entry: string, role: string): readonly string[] {

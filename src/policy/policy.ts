@@ -11,8 +11,8 @@ import { decide, leastRole, type PermissionsByRole } from './decide.ts'
 import type { Decision, Deny, Judgement } from './decision.ts'
 import { objectionToSetting } from './judge.ts'
 import { Memo } from './memo.ts'
-import { compileRoles } from './permissions.ts'
-import type { RoleDefinition } from './roles.ts'
+import { compileRoles, shortest } from './permissions.ts'
+import type { RoleDefinition, SessionLimits } from './roles.ts'
 import {
   denial,
   functionCallMessage,
@@ -93,6 +93,11 @@ export class Policy {
   limits(role: string): ReadonlyMap<string, string> {
     const ceilings = this.#permissions.get(role)?.ceilings ?? new Map<string, readonly string[]>()
     return new Map([...ceilings].map(([setting, values]) => [setting, lowest(setting, values)]))
+  }
+
+  /** For how long a session of the role may do nothing, or one thing. */
+  sessionLimits(role: string): SessionLimits {
+    return this.#permissions.get(role)?.sessions ?? shortest([])
   }
 
   /** How often a query string was judged before, for the metrics. */

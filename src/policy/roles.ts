@@ -16,6 +16,16 @@ export type CatalogPower =
   /** Write them: the right to do anything. */
   | 'write'
 
+/** For how long a session may do what, in milliseconds; undefined: for ever. */
+export interface SessionLimits {
+  /** Nothing runs, no transaction is open, and nothing has been said. */
+  readonly idleMs: number | undefined
+  /** A transaction is open in which nothing runs. */
+  readonly idleInTransactionMs: number | undefined
+  /** From a transaction's first statement to its end. */
+  readonly transactionMs: number | undefined
+}
+
 export interface RoleDefinition {
   readonly name: string
   /** Roles whose permissions this one has as well. Only permissions: `readOnly` is not inherited. */
@@ -43,6 +53,8 @@ export interface RoleDefinition {
   readonly relations?: RelationRules
   /** Upper limits of settings, by name; see ceilings.ts. */
   readonly limits?: Readonly<Record<string, string>>
+  /** Kept by the proxy, where the settings of the server could be moved; the lowest of included roles' holds. */
+  readonly sessions?: SessionLimits
   /** Pin the upstream session with default_transaction_read_only=on, as a second line of defence. */
   readonly readOnly?: boolean
 }

@@ -58,7 +58,7 @@ export class GrantWatch {
    * and nothing but the store makes access last longer.
    */
   moved(grantId: string): void {
-    this.#look([grantId])
+    void this.#look([grantId])
   }
 
   /** One question to the store for all sessions, and one at a time. */
@@ -66,7 +66,7 @@ export class GrantWatch {
     const ids = [...new Set(this.#options.sessions.grants)]
     if (ids.length === 0 || this.#looking) return
     this.#looking = true
-    this.#look(ids).finally(() => {
+    void this.#look(ids).finally(() => {
       this.#looking = false
     })
   }

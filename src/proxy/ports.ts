@@ -2,12 +2,14 @@
 // they meet.
 
 import type { Grant, Lease } from '../access/access.ts'
+import type { LiveSession } from '../access/live-session.ts'
 import type { Authorized, LoginAttempt, Misdirected, Refused } from '../access/login.ts'
 import type { CancelResult } from '../audit/record.ts'
+import type { Failure } from '../errors.ts'
 import type { Catalog } from '../policy/catalog.ts'
+import type { SessionLimits } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import type { NameTemplate } from './application-name.ts'
-import type { TimeLimits } from './time-limits.ts'
 
 export interface Target {
   readonly name: string
@@ -18,7 +20,7 @@ export interface Target {
   readonly serverNames: readonly string[]
   /** `required`: nobody gets in without a verified one. */
   readonly clientCertificate: 'none' | 'required'
-  readonly limits: TimeLimits
+  readonly limits: SessionLimits
   /** Under which name PostgreSQL shows its sessions. */
   readonly applicationName: NameTemplate
 }
@@ -106,6 +108,12 @@ export interface CredentialSource {
   endGrant(grantId: string, noticedAt?: number): Promise<void>
   /** The grant goes on until then (milliseconds since the epoch), and its logins with it. Never rejects. */
   extendGrant(grantId: string, endsAt: number): Promise<void>
+}
+
+/** Who wants to know which sessions there are. */
+export interface Registry {
+  opened(session: LiveSession, end: (failure: Failure) => void): void
+  closed(id: string): void
 }
 
 export interface GrantState {

@@ -6,12 +6,13 @@ import type { Socket } from 'node:net'
 import type { Tripwire } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
+import type { SessionLimits } from '../policy/roles.ts'
 import type { SessionPort } from '../session/port.ts'
 import { Session } from '../session/session.ts'
 import type { SessionOptions } from '../session/state.ts'
 import { errorResponse } from '../wire/backend-encoder.ts'
 import type { Meter } from './ports.ts'
-import { overdue, type TimeLimits } from './time-limits.ts'
+import { overdue } from './time-limits.ts'
 
 /** How a session came to its end, for the audit. */
 export interface Ending {
@@ -95,8 +96,11 @@ export class Relay implements SessionPort {
   }
 
   /** Why the session must end now, if it has reached a limit of its time. */
-  overdue(limits: TimeLimits): Failure | undefined {
-    return overdue(this.session, this.#heardAt, limits, this.#clock.elapsed())
+  overdue(limits: SessionLimits): Failure | undefined {
+    const now = this.#clock.elapsed()
+    // Who still takes an answer in is not idle, though the server has said all of it.
+    if (this.#client.writableLength > 0) this.#heardAt = now
+    return overdue(this.session, this.#heardAt, limits, now)
   }
 
   /** A CancelRequest of the client's. Requests that come while one is on its way are one with it. */

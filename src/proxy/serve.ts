@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { claimOf } from '../access/claim.ts'
 import type { GrantChanges } from '../access/grant-changes.ts'
+import type { LiveSession } from '../access/live-session.ts'
 import {
   loginRecord,
   type SessionContext,
@@ -15,6 +16,7 @@ import {
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
+import { shortest } from '../policy/permissions.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
@@ -23,7 +25,7 @@ import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from 
 import { LoginEnd } from './login-end.ts'
 import type { Networks } from './networks.ts'
 import { type Peer, peerOf } from './peer.ts'
-import type { Catalogs, GrantSource, Notices, Sittings, Upstream } from './ports.ts'
+import type { Catalogs, GrantSource, Notices, Registry, Sittings, Upstream } from './ports.ts'
 import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
 import { type Ending, Relay } from './relay.ts'
@@ -37,6 +39,7 @@ export interface ServeDependencies extends LoginDependencies {
   /** What the authorizations ask. */
   readonly changes: GrantChanges
   readonly grants: GrantSource
+  readonly registry: Registry
   readonly clock: Clock
 }
 
@@ -58,6 +61,8 @@ export interface Entrance {
 type Startup = Extract<Opening['packet'], { readonly type: 'startup' }>
 
 const cancelTimeoutMs = 5_000
+/** Of what a client calls itself, in characters: to be read in a list. */
+const mostOfAName = 100
 
 /**
  * Serves a startup packet until the relay has taken over. `heard` is called when the client has said
@@ -110,7 +115,8 @@ export async function serve(
     throw error
   }
   deps.meter.login('ok', 'ok')
-  const relay = startRelay(id, context, socket, version, loggedIn, hall, deps)
+  const session = sessionOf(id, loggedIn, peer, deps.clock.now())
+  const relay = startRelay(session, context, socket, version, loggedIn, hall, deps)
   relay.start(loggedIn.upstream.rest, intake.rest())
 }
 
@@ -129,6 +135,25 @@ function contextOf(id: string, loggedIn: LoggedIn, peer: Peer): SessionContext {
     client: peer.name,
     application: loggedIn.application,
   })
+}
+
+/** What other processes are told of it. */
+function sessionOf(
+  id: string,
+  { authorization: { grant }, application }: LoggedIn,
+  peer: Peer,
+  startedAt: number,
+): LiveSession {
+  return {
+    id,
+    grantId: grant.id,
+    principal: grant.principal,
+    target: grant.target,
+    role: grant.role,
+    client: peer.name,
+    application: application === '' ? undefined : [...application].slice(0, mostOfAName).join(''),
+    startedAt,
+  }
 }
 
 /** No record, no session. */
@@ -178,7 +203,7 @@ async function recordStart(
 
 /** Greets the client as the upstream greeted us, with a cancel key of our own. */
 function startRelay(
-  id: string,
+  session: LiveSession,
   context: SessionContext,
   socket: Socket,
   version: number,
@@ -188,7 +213,7 @@ function startRelay(
 ): Relay {
   const { authorization, upstream, target, use, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
-  const { role, target: targetName } = authorization.grant
+  const { id, role, target: targetName } = session
   const startedAt = clock.elapsed()
   const cancel = (): Promise<boolean> => upstream.cancel(cancelTimeoutMs)
   let key: CancelKey | undefined
@@ -211,6 +236,7 @@ function startRelay(
         if (key !== undefined) cancels.forget(key)
         use.released()
         sessions.closed(live)
+        deps.registry.closed(id)
         sittings.closed(authorization.tokenId)
         meter.sessionClosed(role, targetName)
         const { toClient, toUpstream } = relay.bytes
@@ -231,17 +257,19 @@ function startRelay(
   )
   const tell = (notice: Buffer): boolean => relay.notice(notice)
   const loginEnd = new LoginEnd(use, tell)
+  const limits = shortest([target.limits, policy.sessionLimits(role)])
   const grantEnd = new GrantEnd(authorization, clock, tell)
   const live = {
     authorization,
     clientClosed: new Promise((resolve) => socket.once('close', resolve)),
     look: () => {
       grantEnd.look()
-      return loginEnd.look() ?? relay.overdue(target.limits)
+      return loginEnd.look() ?? relay.overdue(limits)
     },
     end: (failure: Failure) => relay.end(failure),
   }
   sessions.opened(live)
+  deps.registry.opened(session, live.end)
   sittings.opened(authorization.tokenId)
   meter.sessionOpened(role, targetName)
 

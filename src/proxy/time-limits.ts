@@ -3,17 +3,8 @@
 // PostgreSQL documentation, "Client Connection Defaults": idle_session_timeout and its neighbours.
 
 import { Failure } from '../errors.ts'
+import type { SessionLimits } from '../policy/roles.ts'
 import type { Session } from '../session/session.ts'
-
-/** In milliseconds; undefined is off. */
-export interface TimeLimits {
-  /** Nothing runs, no transaction is open, and nothing has been said. */
-  readonly idleMs: number | undefined
-  /** A transaction is open in which nothing runs. */
-  readonly idleInTransactionMs: number | undefined
-  /** From a transaction's first statement to its end; a single statement is a transaction too. */
-  readonly transactionMs: number | undefined
-}
 
 export type Standing = Pick<Session, 'idle' | 'inTransaction' | 'readyAt' | 'transactionAt'>
 
@@ -21,7 +12,7 @@ export type Standing = Pick<Session, 'idle' | 'inTransaction' | 'readyAt' | 'tra
 export function overdue(
   { idle, inTransaction, readyAt, transactionAt }: Standing,
   heardAt: number,
-  { idleMs, idleInTransactionMs, transactionMs }: TimeLimits,
+  { idleMs, idleInTransactionMs, transactionMs }: SessionLimits,
   now: number,
 ): Failure | undefined {
   if (past(transactionMs, transactionAt, now)) return transactionTooLong()

@@ -1,7 +1,7 @@
 // A pool of connections to the store's PostgreSQL in which every wait has a limit, and whose failures
 // are fit to be shown to a client. Ignorant of what is stored.
 
-import { DatabaseError, Pool, type QueryResultRow } from 'pg'
+import { DatabaseError, Pool, type PoolClient, type QueryResultRow } from 'pg'
 import { Failure } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 
@@ -17,7 +17,14 @@ export interface DatabaseOptions {
   readonly onProblem: (error: unknown) => void
 }
 
-export class Database {
+/** What can be said to the store, inside a transaction or outside. */
+export interface Statements {
+  rows<Row extends QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
+  /** How many rows the statement touched. */
+  run(text: string, values?: unknown[]): Promise<number>
+}
+
+export class Database implements Statements {
   readonly #pool: Pool
 
   /** Connects to nothing yet. @throws Failure invalid_configuration when the URL is not one. */
@@ -45,14 +52,48 @@ export class Database {
     return result.rows
   }
 
-  /** How many rows the statement touched. */
   async run(text: string, values: unknown[] = []): Promise<number> {
     const result = await this.#pool.query(text, values).catch(rethrow)
     return result.rowCount ?? 0
   }
 
+  /**
+   * Commits what `work` has done when it resolves, else nothing. A connection that is lost while it commits
+   * leaves open whether it has: that is a Failure cannot_connect_now like every other outage.
+   */
+  async transaction<T>(work: (statements: Statements) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect().catch(rethrow)
+    let broken = false
+    const lost = (): void => {
+      broken = true
+    }
+    // Between two statements nobody else listens, and an error that nobody hears ends the process.
+    client.on('error', lost)
+    try {
+      await client.query('begin').catch(rethrow)
+      const result = await work(statementsOn(client))
+      await client.query('commit').catch(rethrow)
+      return result
+    } catch (error) {
+      await client.query('rollback').catch(lost)
+      throw error
+    } finally {
+      client.off('error', lost)
+      client.release(broken)
+    }
+  }
+
   close(): Promise<void> {
     return this.#pool.end()
+  }
+}
+
+function statementsOn(client: PoolClient): Statements {
+  return {
+    rows: async <Row extends QueryResultRow>(text: string, values: unknown[] = []) =>
+      (await client.query<Row>(text, values).catch(rethrow)).rows,
+    run: async (text, values = []) =>
+      (await client.query(text, values).catch(rethrow)).rowCount ?? 0,
   }
 }
 

@@ -1,18 +1,9 @@
-// Grants in the store: made, found, listed with what is still open of them, and revoked.
-// Ignorant of what a revoke ends.
+// Grants in the store: made, found, listed with what is still open of them. Ignorant of who may have one, and of
+// what a revoke ends.
 
 import type { Claims, Grant, RelationRules } from '../access/access.ts'
-import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
-import type { Database } from './database.ts'
-
-/** A lease as those see it who wait for its end. */
-export interface LeaseStanding {
-  readonly id: string
-  readonly engine: LeaseEngine
-  readonly databaseRole: string | undefined
-  /** undefined: it is open. */
-  readonly ended: LeaseEndResult | undefined
-}
+import type { LeaseEndResult, LeaseEngine, LeaseStanding } from '../access/lease.ts'
+import type { Statements } from './database.ts'
 
 export interface ListedGrant extends Grant {
   /** How many logins issued on it are not known to be gone. */
@@ -46,10 +37,27 @@ export interface GrantRow {
   readonly claims: Claims
 }
 
-const columns = `g.id, g.principal, g.target, g.role, g.starts_at, g.ends_at, g.revoked_at, g.reason,
+/** An end is told by the store's clock, a revocation by a process's. */
+const clocksDiffer = "interval '5 s'"
+
+export const grantColumns = `g.id, g.principal, g.target, g.role, g.starts_at, g.ends_at, g.revoked_at, g.reason,
                  g.request_id, g.relations, g.claims`
 
-export async function insertGrant(database: Database, grant: Grant): Promise<void> {
+/** A grant inside JSON, its times in milliseconds since the epoch. */
+export interface GrantInJson extends Omit<GrantRow, 'starts_at' | 'ends_at' | 'revoked_at'> {
+  readonly starts_at: number
+  readonly ends_at: number
+  readonly revoked_at: number | null
+}
+
+export const grantInJson = `json_build_object(
+  'id', g.id, 'principal', g.principal, 'target', g.target, 'role', g.role,
+  'starts_at', extract(epoch from g.starts_at) * 1000,
+  'ends_at', extract(epoch from g.ends_at) * 1000,
+  'revoked_at', extract(epoch from g.revoked_at) * 1000, 'reason', g.reason,
+  'request_id', g.request_id, 'relations', g.relations, 'claims', g.claims)`
+
+export async function insertGrant(database: Statements, grant: Grant): Promise<void> {
   await database.run(
     `insert into pgwarden.grants
        (id, principal, target, role, starts_at, ends_at, revoked_at, reason, request_id,
@@ -71,9 +79,9 @@ export async function insertGrant(database: Database, grant: Grant): Promise<voi
   )
 }
 
-export async function findGrant(database: Database, id: string): Promise<Grant | undefined> {
+export async function findGrant(database: Statements, id: string): Promise<Grant | undefined> {
   const [row] = await database.rows<GrantRow>(
-    `select ${columns} from pgwarden.grants g where g.id = $1`,
+    `select ${grantColumns} from pgwarden.grants g where g.id = $1`,
     [id],
   )
   return row && grantOf(row)
@@ -81,38 +89,25 @@ export async function findGrant(database: Database, id: string): Promise<Grant |
 
 /** Those that are not over or have logins that are not known to be gone; or all. Newest first. */
 export async function listGrants(
-  database: Database,
+  database: Statements,
   { now, all, limit }: WantedGrants,
 ): Promise<ListedGrant[]> {
   const rows = await database.rows<GrantRow & { readonly open_leases: number }>(
-    `select ${columns}, o.open_leases
+    `select ${grantColumns}, o.open_leases
        from pgwarden.grants g
             cross join lateral (select count(*)::int as open_leases from pgwarden.leases l
                                  where l.grant_id = g.id and l.ended_at is null) o
       where $2 or o.open_leases > 0 or (g.revoked_at is null and g.ends_at > $1)
-      order by g.starts_at desc, g.id
+      order by g.starts_at desc, g.id desc
       limit $3`,
     [new Date(now), all, limit],
   )
   return rows.map((row) => ({ ...grantOf(row), openLeases: row.open_leases }))
 }
 
-/**
- * Whether it was this call that revoked it: not when it was revoked before, or is over. Whoever is about
- * to use the grant holds a lock on it or comes behind (insertLease, redeem), and finds it revoked.
- */
-export async function revokeGrant(database: Database, id: string, now: number): Promise<boolean> {
-  const revoked = await database.run(
-    `update pgwarden.grants set revoked_at = $2
-      where id = $1 and revoked_at is null and ends_at > $2`,
-    [id, new Date(now)],
-  )
-  return revoked > 0
-}
-
 /** What has become of these grants. */
 export async function grantStates(
-  database: Database,
+  database: Statements,
   ids: readonly string[],
 ): Promise<GrantState[]> {
   const rows = await database.rows<Pick<GrantRow, 'id' | 'ends_at' | 'revoked_at'>>(
@@ -126,9 +121,27 @@ export async function grantStates(
   }))
 }
 
+/** Of a revoked grant: the logins that were out when it was revoked, or are still. */
+export async function loginsOf(
+  database: Statements,
+  grantId: string,
+  limit: number,
+): Promise<LeaseStanding[]> {
+  const rows = await database.rows<{ readonly id: string }>(
+    `select l.id from pgwarden.leases l join pgwarden.grants g on g.id = l.grant_id
+      where g.id = $1 and (l.ended_at is null or l.ended_at >= g.revoked_at - ${clocksDiffer})
+      order by l.issued_at desc, l.id limit $2`,
+    [grantId, limit],
+  )
+  return leaseStandings(
+    database,
+    rows.map(({ id }) => id),
+  )
+}
+
 /** What has become of these leases. */
 export async function leaseStandings(
-  database: Database,
+  database: Statements,
   ids: readonly string[],
 ): Promise<LeaseStanding[]> {
   const rows = await database.rows<LeaseStandingRow>(
@@ -151,6 +164,16 @@ interface LeaseStandingRow {
   readonly database_role: string | null
   readonly over: boolean
   readonly revocation: LeaseEndResult | null
+}
+
+export function grantOfJson(row: GrantInJson): Grant {
+  const { starts_at, ends_at, revoked_at } = row
+  return grantOf({
+    ...row,
+    starts_at: new Date(starts_at),
+    ends_at: new Date(ends_at),
+    revoked_at: revoked_at === null ? null : new Date(revoked_at),
+  })
 }
 
 export function grantOf(row: GrantRow): Grant {

@@ -97,10 +97,18 @@ const migrations: readonly Migration[] = [
     name: '0005-control-plane',
     sql: `
       alter table pgwarden.grants
-        add column relations jsonb,
-        add column claims    jsonb not null default '{}';
+        add column relations      jsonb,
+        add column claims         jsonb not null default '{}',
+        add column end_told_at    timestamptz,
+        add column ending_told_at timestamptz;
+      -- Nobody is told now of what ended before there was anybody to tell.
+      update pgwarden.grants set end_told_at = ends_at where ends_at <= now();
       create index grants_by_end on pgwarden.grants (ends_at) where revoked_at is null;
-      create index grants_by_start on pgwarden.grants (starts_at desc, id);
+      create index grants_to_end on pgwarden.grants (ends_at)
+        where revoked_at is null and end_told_at is null;
+      create index grants_by_start on pgwarden.grants (starts_at, id);
+      create index grants_of_principal on pgwarden.grants (principal, starts_at, id);
+      create index grants_of_target on pgwarden.grants (target, role, starts_at, id);
 
       create table pgwarden.requests (
         id          text primary key,
@@ -124,8 +132,10 @@ const migrations: readonly Migration[] = [
         check ((state = 'pending') = (decided_at is null)),
         check ((state = 'approved') = (grant_id is not null))
       );
-      create index requests_by_creation on pgwarden.requests (created_at desc, id);
-      create index requests_by_principal on pgwarden.requests (principal, created_at desc, id);
+      create index requests_by_creation on pgwarden.requests (created_at, id);
+      create index requests_of_principal on pgwarden.requests (principal, created_at, id);
+      create index requests_of_target on pgwarden.requests (target, role, created_at, id);
+      create index requests_by_state on pgwarden.requests (state, created_at, id);
       create index pending_requests on pgwarden.requests (expires_at) where state = 'pending';
       create unique index one_pending_extension on pgwarden.requests (extends) where state = 'pending';
 
@@ -170,6 +180,31 @@ const migrations: readonly Migration[] = [
       );
       create index api_keys_by_principal on pgwarden.api_keys (principal, created_at desc, id);
       create index api_keys_by_creation on pgwarden.api_keys (created_at desc, id);`,
+  },
+  {
+    // Neither table is kept for long: with its process a session is gone.
+    name: '0007-sessions',
+    sql: `
+      create table pgwarden.proxies (
+        instance text primary key,
+        seen_at  timestamptz not null
+      );
+      create table pgwarden.sessions (
+        id               text primary key,
+        instance         text not null references pgwarden.proxies on delete cascade,
+        grant_id         text not null,
+        principal        text not null,
+        target           text not null,
+        role             text not null,
+        client           text not null,
+        application      text,
+        started_at       timestamptz not null,
+        end_requested_at timestamptz
+      );
+      create index sessions_by_instance on pgwarden.sessions (instance);
+      create index sessions_by_grant on pgwarden.sessions (grant_id);
+      create index sessions_by_principal on pgwarden.sessions (principal, started_at desc);
+      create index sessions_by_start on pgwarden.sessions (started_at desc, id);`,
   },
   {
     // Changes of before were for nobody: they count as told.

@@ -4,24 +4,31 @@
 
 import type { Grant } from '../access/access.ts'
 import type { ApiKey, StoredApiKey } from '../access/api-key.ts'
-import type { LeaseEndResult, LeaseRecord, StaleLease } from '../access/lease.ts'
+import type { DeskStore } from '../access/desk-store.ts'
+import type { LeaseEndResult, LeaseRecord, LeaseStanding, StaleLease } from '../access/lease.ts'
+import type { LiveSession, WantedSessions } from '../access/live-session.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
 import * as apiKeys from './api-keys.ts'
 import { Database, type DatabaseOptions } from './database.ts'
+import { deskStore } from './desk.ts'
 import * as grants from './grants.ts'
 import * as leases from './leases.ts'
 import { migrate } from './migrations.ts'
 import { Outbox } from './outbox.ts'
+import * as sessions from './sessions.ts'
 import * as tokens from './tokens.ts'
 
 export class Store {
   readonly #database: Database
+  /** Requests and grants, as people ask for them, decide on them and take them back. */
+  readonly desk: DeskStore
   /** Changes on their way out. */
   readonly outbox: Outbox
 
   private constructor(database: Database) {
     this.#database = database
+    this.desk = deskStore(database)
     this.outbox = new Outbox(database)
   }
 
@@ -80,20 +87,12 @@ export class Store {
     return grants.listGrants(this.#database, wanted)
   }
 
-  revokeGrant(id: string, now: number): Promise<boolean> {
-    return grants.revokeGrant(this.#database, id, now)
-  }
-
   grantStates(ids: readonly string[]): Promise<readonly grants.GrantState[]> {
     return grants.grantStates(this.#database, ids)
   }
 
-  leaseStandings(ids: readonly string[]): Promise<readonly grants.LeaseStanding[]> {
+  leaseStandings(ids: readonly string[]): Promise<readonly LeaseStanding[]> {
     return grants.leaseStandings(this.#database, ids)
-  }
-
-  insertApiKey(key: StoredApiKey): Promise<void> {
-    return apiKeys.insertApiKey(this.#database, key)
   }
 
   findApiKey(id: string): Promise<StoredApiKey | undefined> {
@@ -104,12 +103,24 @@ export class Store {
     return apiKeys.listApiKeys(this.#database, wanted)
   }
 
-  revokeApiKey(id: string, now: number): Promise<boolean> {
-    return apiKeys.revokeApiKey(this.#database, id, now)
-  }
-
   apiKeyUsed(id: string, at: number): Promise<void> {
     return apiKeys.apiKeyUsed(this.#database, id, at)
+  }
+
+  loginsOf(grantId: string, limit: number): Promise<readonly LeaseStanding[]> {
+    return grants.loginsOf(this.#database, grantId, limit)
+  }
+
+  writeSessions(batch: sessions.SessionBatch): Promise<sessions.SessionBeat> {
+    return sessions.writeSessions(this.#database, batch)
+  }
+
+  listSessions(wanted: WantedSessions, limit: number): Promise<readonly LiveSession[]> {
+    return sessions.listSessions(this.#database, wanted, limit)
+  }
+
+  askToEnd(id: string): Promise<void> {
+    return sessions.askToEnd(this.#database, id)
   }
 
   insertLease(lease: LeaseRecord): Promise<boolean> {

@@ -5,10 +5,10 @@
 import type { TokenKind } from '../access/access.ts'
 import type { TokenRecord } from '../access/token.ts'
 import type { ProvableToken, Redemption, StoredToken, TokenSearch } from '../access/token-store.ts'
-import type { Database } from './database.ts'
+import type { Database, Statements } from './database.ts'
 import { type GrantRow, grantOf } from './grants.ts'
 
-export async function insertToken(database: Database, token: TokenRecord): Promise<void> {
+export async function insertToken(database: Statements, token: TokenRecord): Promise<void> {
   await database.run(
     `insert into pgwarden.access_tokens
        (id, grant_id, kind, hash, issued_at, redeem_by,

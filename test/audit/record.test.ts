@@ -14,7 +14,6 @@ import {
   sessionEndRecord,
   sessionStartRecord,
   statementRecord,
-  tokenIssuedRecord,
   tripwireRecord,
 } from '../../src/audit/record.ts'
 import { Failure } from '../../src/errors.ts'
@@ -153,34 +152,6 @@ describe('a record', () => {
     const login = { result: 'ok', reason: undefined, principal: 'ada', target: 'shop' } as const
     const where = { client: '[::1]:1', certificate, tokenId: 't', session: 's' }
     expect(parse(loginRecord({ ...login, ...where }))).toMatchObject({ certificate, token: 't' })
-  })
-
-  it('of an issued token has its grant and its public id', () => {
-    const grant = {
-      id: 'g1',
-      principal: 'ada',
-      target: 'shop',
-      role: 'admin',
-      startsAt: 0,
-      endsAt: 60_000,
-      revokedAt: undefined,
-      reason: 'incident "7"',
-      requestId: undefined,
-      relations: undefined,
-      claims: {},
-    }
-    expect(parse(tokenIssuedRecord({ grant, tokenId: 't1', kind: 'one-time' }))).toEqual({
-      type: 'token.issued',
-      grant: 'g1',
-      token: 't1',
-      kind: 'one-time',
-      principal: 'ada',
-      target: 'shop',
-      role: 'admin',
-      startsAt: '1970-01-01T00:00:00.000Z',
-      endsAt: '1970-01-01T00:01:00.000Z',
-      reason: 'incident "7"',
-    })
   })
 
   it('of any other type is the inside of a JSON object', () => {

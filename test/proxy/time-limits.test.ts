@@ -1,9 +1,10 @@
 // When a session has done nothing, or too much, for too long.
 
 import { describe, expect, it } from 'vitest'
-import { overdue, type Standing, type TimeLimits } from '../../src/proxy/time-limits.ts'
+import type { SessionLimits } from '../../src/policy/roles.ts'
+import { overdue, type Standing } from '../../src/proxy/time-limits.ts'
 
-const off: TimeLimits = {
+const off: SessionLimits = {
   idleMs: undefined,
   idleInTransactionMs: undefined,
   transactionMs: undefined,
@@ -24,7 +25,7 @@ const running: Standing = {
 
 const sqlstateAt = (
   standing: Standing,
-  limits: Partial<TimeLimits>,
+  limits: Partial<SessionLimits>,
   now: number,
   heardAt = 0,
 ): string | undefined => overdue(standing, heardAt, { ...off, ...limits }, now)?.sqlstate
