@@ -327,6 +327,7 @@ async function start(
     ...changesIn(journal),
     committed: (changes) => {
       for (const change of changes) takeEffect(change, listeners, notices)
+      notifier.wake()
     },
   }
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })

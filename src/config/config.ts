@@ -19,6 +19,7 @@ import { type ChannelConfig, channelProblems, channelsOf } from './notifications
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig, timeLimits } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
+import { claimsNeeded, contextOf, type SessionContext } from './session-context.ts'
 import { loopback } from './values.ts'
 import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 
@@ -98,6 +99,10 @@ export interface TargetConfig {
     /** The longest time between two reads. */
     readonly refreshEveryMs: number
   }
+  /** Settings that say who a session is, for row-level security; no statement may change them. */
+  readonly sessionContext: SessionContext
+  /** Patterns of relations that only roles with `sensitive: true` may touch. */
+  readonly sensitive: readonly string[]
   readonly credentials: CredentialsConfig
 }
 
@@ -254,6 +259,10 @@ function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
 function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
   const { journal, tokens } = raw
   const [first, ...more] = raw.listen
+  const targets = new Map(
+    Object.entries(raw.targets).map(([name, target]) => [name, targetOf(name, target, raw)]),
+  )
+  const contexts = [...targets.values()].map(({ sessionContext }) => sessionContext)
   return {
     listen: [listenerOf(first), ...more.map(listenerOf)],
     http: httpOf(raw.http),
@@ -270,13 +279,8 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     vault: raw.vault && vaultOf(raw.vault),
     notifications: channelsOf(raw.notifications),
     roles,
-    access: accessOf(raw.access, accessTargets(raw), []),
-    targets: new Map(
-      Object.entries(raw.targets).map(([name, target]) => [
-        name,
-        targetOf(name, target, raw.limits),
-      ]),
-    ),
+    access: accessOf(raw.access, accessTargets(raw), claimsNeeded(contexts)),
+    targets,
   }
 }
 
@@ -303,8 +307,8 @@ function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
   }
 }
 
-function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): TargetConfig {
-  const limits = { ...general, ...raw.limits }
+function targetOf(name: string, raw: RawTarget, general: RawConfig): TargetConfig {
+  const limits = { ...general.limits, ...raw.limits }
   const {
     database,
     aliases,
@@ -315,6 +319,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     channelBinding,
     applicationName,
     catalog,
+    sensitive,
     credentials,
   } = raw
   return {
@@ -331,6 +336,8 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     limits: timeLimits(limits),
     applicationName,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
+    sessionContext: contextOf(general.sessionContext, raw.sessionContext),
+    sensitive,
     credentials: credentialsOf(credentials),
   }
 }

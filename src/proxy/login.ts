@@ -15,6 +15,7 @@ import {
 } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { Standing } from '../policy/standing.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import { decodeOptions } from '../wire/startup.ts'
 import { askedApplication, underName } from './application-name.ts'
@@ -31,6 +32,7 @@ import type {
   UpstreamConnector,
 } from './ports.ts'
 import type { Refusals } from './refusals.ts'
+import { filledContext } from './session-context.ts'
 import { destinationOf, misdirection } from './targets.ts'
 
 export interface LoginDependencies {
@@ -53,6 +55,8 @@ export interface LoggedIn {
   /** To be released when the session is over. */
   readonly use: LeaseUse
   readonly application: string
+  /** What its statements are judged as. */
+  readonly standing: Standing
   /** Settings that the upstream must go on reporting as they are now. */
   readonly pinned: Pins
 }
@@ -142,7 +146,13 @@ async function open(
   }
   // Behind the token: a stranger does not learn which targets there are, and what they ask for.
   if (target.clientCertificate === 'required' && certificate === undefined) throw noCertificate()
-  const settings = allowedSettings(deps.policy, grant.role, parameters)
+  const standing = deps.policy.restricted(grant.role, {
+    sensitive: target.sensitive,
+    context: [...target.sessionContext.keys()],
+    relations: grant.relations,
+  })
+  const settings = allowedSettings(deps.policy, standing, parameters)
+  const context = filledContext(target.sessionContext, grant)
   const required = requiredPins(role.readOnly === true)
 
   const connect = ({ lease }: LeaseUse): Promise<Upstream> =>
@@ -152,6 +162,7 @@ async function open(
         ...limitsBeside(settings, deps.policy.limits(grant.role)),
         ...underName(settings, target.applicationName, grant),
         ...asSettings(required),
+        ...context,
         ['user', lease.user],
         ['database', target.database],
       ]),
@@ -167,7 +178,8 @@ async function open(
       upstream,
       use,
       application: askedApplication(settings),
-      pinned: pinsOf(required, upstream.reported, grant.role, deps.policy),
+      standing,
+      pinned: pinsOf(required, upstream.reported, standing, deps.policy),
     }
   } catch (error) {
     upstream.socket.destroy()
@@ -216,9 +228,10 @@ function limitsBeside(
  */
 function allowedSettings(
   policy: Policy,
-  role: string,
+  standing: Standing,
   parameters: ReadonlyMap<string, string>,
 ): Map<string, string> {
+  const { role } = standing
   const asked = new Map<string, string>(decodeOptions(parameters.get('options') ?? ''))
   for (const name of asked.keys()) {
     // Inside `options` they are no settings, and in our packet they would choose another database.
@@ -233,7 +246,7 @@ function allowedSettings(
     if (!connectionParameters.has(name)) asked.set(name, value)
   }
   for (const [name, value] of asked) {
-    const decision = policy.judgeSetting(role, name, value)
+    const decision = policy.judgeSetting(standing, name, value)
     if (decision.outcome === 'allow') continue
     throw new Failure('setting_denied', {
       message: `permission denied for role ${role}: startup parameter "${name}"`,

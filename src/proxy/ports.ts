@@ -10,6 +10,7 @@ import type { Catalog } from '../policy/catalog.ts'
 import type { SessionLimits } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import type { NameTemplate } from './application-name.ts'
+import type { ContextTemplate } from './session-context.ts'
 
 export interface Target {
   readonly name: string
@@ -23,6 +24,10 @@ export interface Target {
   readonly limits: SessionLimits
   /** Under which name PostgreSQL shows its sessions. */
   readonly applicationName: NameTemplate
+  /** Settings that say who a session is, by their names in lower case. */
+  readonly sessionContext: ReadonlyMap<string, ContextTemplate>
+  /** Patterns of relations that are kept from all roles but those for which they are meant. */
+  readonly sensitive: readonly string[]
 }
 
 /** An open session on a target. */

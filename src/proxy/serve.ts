@@ -211,7 +211,7 @@ function startRelay(
   { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, use, pinned } = loggedIn
+  const { authorization, upstream, target, use, standing, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { id, role, target: targetName } = session
   const startedAt = clock.elapsed()
@@ -222,7 +222,17 @@ function startRelay(
   const catalog = (): Catalog => deps.catalogs.of(targetName) ?? unread
 
   const relay = new Relay(
-    { authorization, context, policy, catalog, journal, clock, maxStatementBytes, pinned },
+    {
+      authorization,
+      context,
+      policy,
+      subject: standing,
+      catalog,
+      journal,
+      clock,
+      maxStatementBytes,
+      pinned,
+    },
     { client: socket, upstream: upstream.socket },
     {
       meter,

@@ -207,6 +207,24 @@ const migrations: readonly Migration[] = [
       create index sessions_by_start on pgwarden.sessions (started_at desc, id);`,
   },
   {
+    name: '0009-idempotency',
+    sql: `
+      create table pgwarden.idempotency_keys (
+        principal text not null,
+        key       text not null,
+        hash      bytea not null check (octet_length(hash) = 32),
+        taken_at  timestamptz not null,
+        done      boolean not null default false,
+        status    integer,
+        body      text,
+        location  text,
+        etag      text,
+        primary key (principal, key),
+        check ((status is null) = (body is null))
+      );
+      create index idempotency_keys_by_age on pgwarden.idempotency_keys (taken_at);`,
+  },
+  {
     // Changes of before were for nobody: they count as told.
     name: '0010-notifications',
     sql: `

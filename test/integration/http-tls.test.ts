@@ -9,11 +9,10 @@ import { Hono } from 'hono'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createApi } from '../../src/api/api.ts'
 import { door, peerOf } from '../../src/api/door.ts'
-import { failureProblem, problemResponse } from '../../src/api/problem.ts'
+import { errorResponse } from '../../src/api/problem.ts'
 import { type ServedApi, serveApi } from '../../src/api/serve.ts'
 import { CertificateWatch } from '../../src/certificates/watch.ts'
 import { systemClock } from '../../src/clock.ts'
-import { Failure } from '../../src/errors.ts'
 import { Networks } from '../../src/proxy/networks.ts'
 import { certify, type Pair } from '../support/certificates.ts'
 
@@ -121,11 +120,7 @@ describe('the API', () => {
     )
     app.get('/api/v1/me', (c) => c.json(peerOf(c)))
     app.get('/healthz', (c) => c.json({ alive: true }))
-    app.onError((error) =>
-      error instanceof Failure
-        ? problemResponse(failureProblem(error))
-        : problemResponse({ status: 500, title: String(error) }),
-    )
+    app.onError((error) => errorResponse(error, () => undefined))
     return app
   }
 

@@ -45,6 +45,8 @@ const shop: Target = {
   clientCertificate: 'none',
   limits: unlimited,
   applicationName: [],
+  sessionContext: new Map(),
+  sensitive: [],
 }
 
 /** Issues Lease_1, Lease_2 and so on, and writes down what becomes of each. */

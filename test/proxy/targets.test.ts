@@ -12,6 +12,8 @@ function target(name: string, more: Partial<Target> = {}): [string, Target] {
     clientCertificate: 'none',
     limits,
     applicationName: [],
+    sessionContext: new Map(),
+    sensitive: [],
   } as const
   return [name, { name, database: `${name}_prod`, ...rest, ...more }]
 }
