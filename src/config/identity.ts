@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { duration, fileText, keys, list, type Surroundings, text, webAddress } from './values.ts'
 
-export interface OidcConfig {
+interface OidcConfig {
   /** As the tokens' `iss` has it, character by character. */
   readonly issuer: string
   /** What a token must be meant for: one of these in its `aud`. */
