@@ -1,13 +1,13 @@
 // What operators do to API keys on the command line: make, list, revoke. As with grants (operator.ts), each is
-// a process of its own that writes into the store and into the operators' chain of the journal, first.
+// a process of its own that writes into the store and into the operators' chain of the journal.
 
 import { type ApiKey, newApiKey } from './access/api-key.ts'
-import { keyCreatedRecord, keyRevokedRecord } from './audit/key-record.ts'
+import { transact } from './access/ledger.ts'
 import type { KeyRequest, ListedKeys, NewKey } from './cli/operations.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config/config.ts'
 import { Failure } from './errors.ts'
-import { operator, record, withStore } from './operator.ts'
+import { ledger, operator, withStore } from './operator.ts'
 
 const clock = systemClock
 /** More than a person reads. */
@@ -21,11 +21,15 @@ export async function createKey(
   const { forMs, ...terms } = request
   assertOwnName(config, terms)
   const { record: key, text } = newApiKey({ ...terms, durationMs: forMs }, clock.now())
-  await withStore(config, async (store) => {
-    await record(config, [keyCreatedRecord(key, operator())])
-    await store.insertApiKey(key)
-  })
-  return { id: key.id, text, expiresAt: key.expiresAt }
+  const { id: keyId, principal, kind, groups, scopes, claims, expiresAt } = key
+  await withStore(config, (store) =>
+    transact(ledger(config, store), async (transaction) => {
+      await transaction.insertApiKey(key)
+      const made = { keyId, principal, kind, groups, scopes, claims, expiresAt, by: operator() }
+      return { result: undefined, changes: [{ type: 'key.created', ...made }] }
+    }),
+  )
+  return { id: keyId, text, expiresAt }
 }
 
 export function listKeys(config: Config, all: boolean): Promise<ListedKeys> {
@@ -38,18 +42,14 @@ export function listKeys(config: Config, all: boolean): Promise<ListedKeys> {
 /** @throws Failure not_found; invalid_parameter when it is over already. */
 export function revokeKey(config: Config, id: string): Promise<ApiKey> {
   return withStore(config, async (store) => {
-    const key = await store.findApiKey(id)
-    if (key === undefined) {
-      throw new Failure('not_found', {
-        message: `there is no API key "${id}"`,
-        hint: 'See them with: pgwarden key list --config FILE',
-      })
-    }
-    if (key.revokedAt !== undefined) throw overAlready(id, key.revokedAt)
-    await record(config, [keyRevokedRecord(key, operator())])
-    const now = clock.now()
-    if (!(await store.revokeApiKey(id, now))) throw overAlready(id, now)
-    return { ...key, revokedAt: now }
+    const revoked = await transact(ledger(config, store), async (transaction) => {
+      const result = await transaction.revokeApiKey(id, clock.now())
+      if (result === undefined) return { result, changes: [] }
+      const change = { keyId: id, principal: result.principal, by: operator() }
+      return { result, changes: [{ type: 'key.revoked', ...change }] }
+    })
+    if (revoked === undefined) throw nothingToRevoke(id, await store.findApiKey(id))
+    return revoked
   })
 }
 
@@ -76,8 +76,12 @@ function assertOwnName(
   })
 }
 
-function overAlready(id: string, at: number): Failure {
-  return new Failure('invalid_parameter', {
-    message: `API key ${id} was revoked at ${new Date(at).toISOString()} already`,
-  })
+function nothingToRevoke(id: string, key: ApiKey | undefined): Failure {
+  const hint = 'See them with: pgwarden key list --config FILE'
+  return key?.revokedAt === undefined
+    ? new Failure('not_found', { message: `there is no API key "${id}"`, hint })
+    : new Failure('invalid_parameter', {
+        message: `API key ${id} was revoked at ${new Date(key.revokedAt).toISOString()} already`,
+        hint,
+      })
 }

@@ -156,7 +156,8 @@ function account(): string {
   }
 }
 
-function ledger(config: Config, store: Store): LedgerPorts {
+/** Changes by operators: in the store, and in their chain of the journal. */
+export function ledger(config: Config, store: Store): LedgerPorts {
   return {
     store: store.desk,
     clock,
@@ -185,7 +186,7 @@ export async function withStore<T>(config: Config, work: (store: Store) => Promi
 }
 
 /** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
-export async function record(config: Config, records: readonly string[]): Promise<void> {
+async function record(config: Config, records: readonly string[]): Promise<void> {
   for (let triesLeft = 20; ; triesLeft--) {
     try {
       const files = JournalFiles.open({ ...config.journal, clock, chain: 'operator' })

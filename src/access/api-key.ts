@@ -13,7 +13,7 @@ import { randomId } from './id.ts'
 import { isClaimText, type PrincipalKind, type Scope } from './identity.ts'
 
 const day = 24 * 60 * 60 * 1000
-export const longestKeyMs = 365 * day
+const longestKeyMs = 365 * day
 
 /** What a key is made for. */
 export interface ApiKeyTerms {

@@ -1,8 +1,8 @@
 // What was changed in the control plane, by whom: written to the audit and to the store before it is true,
 // told to those who want to know after. Ignorant of how it is written and told.
 
-import type { Grant, TokenKind } from './access.ts'
-import type { Identity } from './identity.ts'
+import type { Claims, Grant, TokenKind } from './access.ts'
+import type { Identity, PrincipalKind, Scope } from './identity.ts'
 import type { AccessRequest } from './request.ts'
 
 /** Who did it. `pgwarden` itself, where a rule or the clock decided. */
@@ -89,7 +89,20 @@ export type Change =
       readonly address: string
     }
   | {
-      readonly type: 'key.created' | 'key.revoked'
+      readonly type: 'key.created'
+      readonly by: Actor
+      readonly keyId: string
+      readonly principal: string
+      /** What it is good for. */
+      readonly kind: PrincipalKind
+      readonly groups: readonly string[]
+      readonly scopes: readonly Scope[]
+      readonly claims: Claims
+      /** Milliseconds since the epoch. */
+      readonly expiresAt: number
+    }
+  | {
+      readonly type: 'key.revoked'
       readonly by: Actor
       readonly keyId: string
       readonly principal: string

@@ -3,6 +3,7 @@
 // other in a circle.
 
 import type { Grant } from './access.ts'
+import type { ApiKey, StoredApiKey } from './api-key.ts'
 import type { Change } from './change.ts'
 import type { AccessRequest, Approval, RequestState } from './request.ts'
 import type { TokenRecord } from './token.ts'
@@ -82,6 +83,9 @@ export interface DeskTransaction {
   /** Its end, and whether it is revoked. */
   updateGrant(grant: Grant): Promise<void>
   insertToken(token: TokenRecord): Promise<void>
+  insertApiKey(key: StoredApiKey): Promise<void>
+  /** The key, revoked; undefined when there is none, or it was revoked before. */
+  revokeApiKey(id: string, now: number): Promise<ApiKey | undefined>
   /** The change's number. */
   insertChange(change: Change, at: number): Promise<number>
 }

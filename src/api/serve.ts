@@ -10,7 +10,7 @@ import { Failure } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 
 /** Another object in `current` whenever it was renewed. */
-export interface Certificates {
+interface Certificates {
   readonly current: { readonly chain: string; readonly key: Secret }
 }
 

@@ -95,13 +95,26 @@ function fieldsOf(change: Change): readonly string[] {
     case 'login.unlocked':
       return [nameField('principal', change.principal), nameField('client', change.address)]
     case 'key.created':
+      return [
+        ...keyFields(change),
+        `"kind":"${change.kind}"`,
+        `"groups":${names(change.groups, mostGroups)}`,
+        `"scopes":${names(change.scopes, mostGroups)}`,
+        // Their names: what they hold may be nobody's business.
+        `"claims":${names(Object.keys(change.claims), mostGroups)}`,
+        `"expiresAt":${time(change.expiresAt)}`,
+      ]
     case 'key.revoked':
-      return [`"key":${quote(change.keyId)}`, nameField('principal', change.principal)]
+      return keyFields(change)
   }
 }
 
 function actorFields({ principal, via }: Actor): readonly string[] {
   return [nameField('by', principal), nameField('via', via)]
+}
+
+function keyFields(key: { readonly keyId: string; readonly principal: string }): readonly string[] {
+  return [`"key":${quote(key.keyId)}`, nameField('principal', key.principal)]
 }
 
 function requestFields(request: AccessRequest): readonly string[] {

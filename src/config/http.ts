@@ -1,7 +1,7 @@
 // The section `http`: where the control plane listens, and how it is reached. Ignorant of what it answers.
 
 import { z } from 'zod'
-import { isLoopback, keys, list, loopback, network, port, text } from './values.ts'
+import { keys, list, loopback, network, port, text, webAddress } from './values.ts'
 
 export interface HttpConfig {
   readonly address: string
@@ -21,23 +21,13 @@ export interface HttpConfig {
   readonly url: string | undefined
 }
 
-const publicUrl = z.string('expected a URL').transform((written, context) => {
-  if (/^https?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/.test(written) && URL.canParse(written)) {
-    const { protocol, hostname } = new URL(written)
-    // What is typed from a hint would carry a key in the clear.
-    if (protocol === 'https:' || isLoopback(hostname)) return written.replace(/\/+$/, '')
-  }
-  context.addIssue('expected a URL like https://pgwarden.example; http to this machine only')
-  return z.NEVER
-})
-
 export function httpSchema(path: z.ZodType<string, string>) {
   return keys({
     address: text.default('127.0.0.1'),
     port: port.default(8432),
     tls: keys({ certificate: path, key: path }).optional(),
     allowPlaintextFrom: z.array(network, list).default(loopback),
-    url: publicUrl.optional(),
+    url: webAddress.transform((url) => url.replace(/\/+$/, '')).optional(),
   })
 }
 

@@ -3,9 +3,9 @@
 // OpenID Connect Discovery 1.0, section 4; RFC 9068.
 
 import { z } from 'zod'
-import { duration, fileText, isLoopback, keys, list, type Surroundings, text } from './values.ts'
+import { duration, fileText, keys, list, type Surroundings, text, webAddress } from './values.ts'
 
-export interface OidcConfig {
+interface OidcConfig {
   /** As the tokens' `iss` has it, character by character. */
   readonly issuer: string
   /** What a token must be meant for: one of these in its `aud`. */
@@ -31,16 +31,6 @@ export interface OidcConfig {
 export interface IdentityConfig {
   /** Without it only API keys are taken. */
   readonly oidc: OidcConfig | undefined
-}
-
-const webAddress = z.string('expected a URL').refine(isWebAddress, {
-  error: 'expected a URL like https://id.example/realms/main; http to this machine only',
-})
-
-function isWebAddress(value: string): boolean {
-  if (!/^https?:\/\/[^/?#@\s]+[^?#\s]*$/.test(value) || !URL.canParse(value)) return false
-  const { protocol, hostname } = new URL(value)
-  return protocol === 'https:' || isLoopback(hostname)
 }
 
 const word = z.string('expected a word').regex(/^[^\s\p{Cc}]{1,128}$/u, 'expected one word')

@@ -140,6 +140,20 @@ export function isLoopback(host: string): boolean {
   return bare === 'localhost' || bare === '::1' || (isIPv4(bare) && bare.startsWith('127.'))
 }
 
+/**
+ * A URL without user, query and fragment. By http to this machine only: keys and tokens go there, and what is
+ * read there is believed.
+ */
+export const webAddress = z.string('expected a URL').refine(isWebAddress, {
+  error: 'expected a URL like https://id.example/realms/main; http to this machine only',
+})
+
+function isWebAddress(value: string): boolean {
+  if (!/^https?:\/\/[^/?#@\s]+(\/[^?#\s]*)?$/.test(value) || !URL.canParse(value)) return false
+  const { protocol, hostname } = new URL(value)
+  return protocol === 'https:' || isLoopback(hostname)
+}
+
 /** What a configuration reads beside its own file. */
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>

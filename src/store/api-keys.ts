@@ -4,7 +4,7 @@
 import type { Claims } from '../access/access.ts'
 import type { ApiKey, StoredApiKey } from '../access/api-key.ts'
 import { type PrincipalKind, type Scope, scopes } from '../access/identity.ts'
-import type { Database } from './database.ts'
+import type { Statements } from './database.ts'
 
 interface ApiKeyRow {
   readonly id: string
@@ -30,8 +30,8 @@ export interface WantedApiKeys {
 const columns = `id, hash, principal, kind, groups, claims, scopes,
                  created_at, expires_at, revoked_at, last_used_at`
 
-export async function insertApiKey(database: Database, key: StoredApiKey): Promise<void> {
-  await database.run(
+export async function insertApiKey(statements: Statements, key: StoredApiKey): Promise<void> {
+  await statements.run(
     `insert into pgwarden.api_keys
        (id, hash, principal, kind, groups, claims, scopes, created_at, expires_at)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
@@ -50,10 +50,10 @@ export async function insertApiKey(database: Database, key: StoredApiKey): Promi
 }
 
 export async function findApiKey(
-  database: Database,
+  statements: Statements,
   id: string,
 ): Promise<StoredApiKey | undefined> {
-  const [row] = await database.rows<ApiKeyRow>(
+  const [row] = await statements.rows<ApiKeyRow>(
     `select ${columns} from pgwarden.api_keys where id = $1`,
     [id],
   )
@@ -62,10 +62,10 @@ export async function findApiKey(
 
 /** Newest first. */
 export async function listApiKeys(
-  database: Database,
+  statements: Statements,
   { now, all, limit }: WantedApiKeys,
 ): Promise<readonly ApiKey[]> {
-  const rows = await database.rows<ApiKeyRow>(
+  const rows = await statements.rows<ApiKeyRow>(
     `select ${columns} from pgwarden.api_keys
       where $2 or (revoked_at is null and expires_at > $1)
       order by created_at desc, id limit $3`,
@@ -74,17 +74,22 @@ export async function listApiKeys(
   return rows.map(keyOf)
 }
 
-/** Whether it was not revoked before. */
-export async function revokeApiKey(database: Database, id: string, now: number): Promise<boolean> {
-  const revoked = await database.run(
-    'update pgwarden.api_keys set revoked_at = $2 where id = $1 and revoked_at is null',
+/** The key, revoked; undefined when there is none, or it was revoked before. */
+export async function revokeApiKey(
+  statements: Statements,
+  id: string,
+  now: number,
+): Promise<ApiKey | undefined> {
+  const [row] = await statements.rows<ApiKeyRow>(
+    `update pgwarden.api_keys set revoked_at = $2
+      where id = $1 and revoked_at is null returning ${columns}`,
     [id, new Date(now)],
   )
-  return revoked > 0
+  return row && keyOf(row)
 }
 
-export async function apiKeyUsed(database: Database, id: string, at: number): Promise<void> {
-  await database.run(
+export async function apiKeyUsed(statements: Statements, id: string, at: number): Promise<void> {
+  await statements.run(
     `update pgwarden.api_keys set last_used_at = greatest(last_used_at, $2) where id = $1`,
     [id, new Date(at)],
   )

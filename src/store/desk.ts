@@ -2,6 +2,7 @@
 // decided; the statements are in the files beside it, by subject.
 
 import type { DeskStore, DeskTransaction } from '../access/desk-store.ts'
+import { insertApiKey, revokeApiKey } from './api-keys.ts'
 import { insertChange, revokedBy } from './changes.ts'
 import type { Database, Statements } from './database.ts'
 import * as held from './desk-grants.ts'
@@ -35,6 +36,8 @@ function transactionOn(statements: Statements): DeskTransaction {
     insertGrant: (grant) => insertGrant(statements, grant),
     updateGrant: (grant) => held.updateGrant(statements, grant),
     insertToken: (token) => insertToken(statements, token),
+    insertApiKey: (key) => insertApiKey(statements, key),
+    revokeApiKey: (id, now) => revokeApiKey(statements, id, now),
     insertChange: (change, at) => insertChange(statements, change, at),
   }
 }

@@ -102,20 +102,12 @@ export class Store {
     return grants.leaseStandings(this.#database, ids)
   }
 
-  insertApiKey(key: StoredApiKey): Promise<void> {
-    return apiKeys.insertApiKey(this.#database, key)
-  }
-
   findApiKey(id: string): Promise<StoredApiKey | undefined> {
     return apiKeys.findApiKey(this.#database, id)
   }
 
   listApiKeys(wanted: apiKeys.WantedApiKeys): Promise<readonly ApiKey[]> {
     return apiKeys.listApiKeys(this.#database, wanted)
-  }
-
-  revokeApiKey(id: string, now: number): Promise<boolean> {
-    return apiKeys.revokeApiKey(this.#database, id, now)
   }
 
   apiKeyUsed(id: string, at: number): Promise<void> {

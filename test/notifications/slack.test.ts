@@ -100,7 +100,7 @@ describe('a message in Slack', () => {
       },
       '10 failed logins as *alice* from 192.0.2.1: locked out until 2026-01-01 09:00 UTC',
     ],
-    [{ type: 'key.created', by: bob, keyId: 'k1', principal: 'etl' }, 'an API key for *etl*: k1'],
+    [{ type: 'key.revoked', by: bob, keyId: 'k1', principal: 'etl' }, 'an API key of *etl*: k1'],
   ])('says what happened: %j', (change, text) => {
     expect(shown(change)).toContain(text)
   })

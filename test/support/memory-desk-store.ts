@@ -163,6 +163,8 @@ function transactionOn(rows: Rows): DeskTransaction {
     lockEnding: async (now, until) =>
       take('ending', ({ startsAt, endsAt }) => startsAt <= now && endsAt > now && endsAt <= until),
     insertRequest: async (request) => void rows.requests.set(request.id, request),
+    insertApiKey: () => Promise.reject(new Error('no keys here')),
+    revokeApiKey: () => Promise.reject(new Error('no keys here')),
     updateRequest: async (request) => void rows.requests.set(request.id, request),
     insertApproval: async (approval) => void rows.approvals.push(approval),
     insertGrant: async (grant) => void rows.grants.set(grant.id, grant),

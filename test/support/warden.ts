@@ -34,8 +34,6 @@ export interface WardenOptions {
   readonly limits?: readonly string[]
   /** YAML lines below the target's `credentials:`, in the place of the broker. */
   readonly credentials?: readonly string[]
-  /** YAML lines below `roles:`. */
-  readonly roles?: readonly string[]
   /** YAML lines below `access:`. */
   readonly access?: readonly string[]
   /** YAML lines below `roles:`. */
@@ -261,7 +259,6 @@ export class Warden {
       options.ownProcess === true
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
-      ...(options.roles ?? []).map((line, at) => (at === 0 ? `roles:\n  ${line}` : `  ${line}`)),
       ...(options.access ?? []).map((line, at) => (at === 0 ? `access:\n  ${line}` : `  ${line}`)),
       ...(options.roles ?? []).map((line, at) => (at === 0 ? `roles:\n  ${line}` : `  ${line}`)),
       ...(options.vault ?? []).map((line, at) => (at === 0 ? `vault:\n  ${line}` : `  ${line}`)),
