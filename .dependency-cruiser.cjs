@@ -66,8 +66,13 @@ module.exports = {
     {
       name: 'nobody-imports-the-root',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(main|server|operator-keys|examination(-target)?)[.]ts$' },
-      to: { path: '^src/(main|server|operator|operator-keys|targets|control-plane|examination(-target)?)[.]ts$' },
+      from: {
+        path: '^src/',
+        pathNot: '^src/(main|server|operator-keys|privileges|examination(-target)?)[.]ts$',
+      },
+      to: {
+        path: '^src/(main|server|operator|operator-keys|targets|control-plane|privileges|examination(-target)?)[.]ts$',
+      },
     },
     {
       name: 'src-never-imports-test',

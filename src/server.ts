@@ -8,8 +8,9 @@ import type { Change } from './access/change.ts'
 import { GrantChanges } from './access/grant-changes.ts'
 import { Hours } from './access/hours.ts'
 import { scopes } from './access/identity.ts'
-import type { LedgerPorts } from './access/ledger.ts'
+import { type LedgerPorts, recordAlone } from './access/ledger.ts'
 import { TokenLogin } from './access/login.ts'
+import { LoginGuard } from './access/login-guard.ts'
 import { needsOf } from './access/rules.ts'
 import { SittingKeeper } from './access/sittings.ts'
 import { createApi } from './api/api.ts'
@@ -37,7 +38,6 @@ import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
 import { unobserved } from './credentials/vault/observer.ts'
 import { openVault } from './credentials/vault/vault.ts'
 import { prepareDemo } from './demo/demo.ts'
-import { Failure } from './errors.ts'
 import { examination } from './examination.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tailDirectory } from './journal/follow.ts'
@@ -49,6 +49,7 @@ import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
 import { predefinedRoles } from './policy/roles.ts'
+import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { Listeners } from './proxy/listeners.ts'
 import { SessionRegistry } from './proxy/session-registry.ts'
 import { loadParser } from './sql/analyse.ts'
@@ -110,6 +111,10 @@ export const operations: Operations = {
   catalog: async (file) => Catalog.of(await readSnapshotFile(file)),
 
   snapshot: async ({ configFile, target }) => snapshot(await loadConfig(configFile), target),
+
+  grants,
+
+  drift,
 
   verifyJournal: verifyDirectory,
 
@@ -297,6 +302,24 @@ async function start(
   const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
   registry.start()
   started('sessions', () => registry.stop())
+  const ledger: LedgerPorts = {
+    store: store.desk,
+    clock,
+    ...changesIn(journal),
+    committed: (changes) => {
+      for (const change of changes) takeEffect(change, listeners, notices)
+      notifier.wake()
+    },
+  }
+  const guard = new LoginGuard({
+    store: store.loginFailures,
+    rules: config.logins,
+    clock,
+    record: (change) => recordAlone(ledger, change),
+    onProblem: problem('failed logins'),
+  })
+  guard.start()
+  started('failed logins', () => guard.stop())
   const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
@@ -309,6 +332,8 @@ async function start(
       journal,
       targets: config.targets,
       requestable: () => [...config.targets.keys()],
+      guard,
+      publicUrl: config.http.url,
       sittings,
       catalogs,
       notices,
@@ -323,15 +348,6 @@ async function start(
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
 
-  const ledger: LedgerPorts = {
-    store: store.desk,
-    clock,
-    ...changesIn(journal),
-    committed: (changes) => {
-      for (const change of changes) takeEffect(change, listeners, notices)
-      notifier.wake()
-    },
-  }
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })
   hours.start()
   started('hours', () => hours.stop())
@@ -375,25 +391,11 @@ async function start(
 
 /** The text of a snapshot taken now, past any running pgwarden. */
 async function snapshot(config: Config, name: string): Promise<string> {
-  if (!config.targets.has(name)) {
-    throw new Failure('not_found', {
-      message: `there is no target "${name}"`,
-      hint: `Choose one of ${[...config.targets.keys()].join(', ')}.`,
-    })
-  }
-  await loadParser()
-  const connector = new Connector(config.targets, systemClock)
-  const vault =
-    config.vault && openVault(config.vault, { clock: systemClock, observer: unobserved })
-  const surroundings = { connector, vault, clock: systemClock, onProblem: () => undefined }
-  const targets = openTargets(config, surroundings)
-  try {
-    const reader = new SnapshotReader(targets.inspection)
+  configuredTarget(config, name)
+  return lookingInto(config, async (inspection) => {
+    const reader = new SnapshotReader(inspection)
     return snapshotText(await reader.read(name, AbortSignal.timeout(snapshotWithin)))
-  } finally {
-    await targets.close()
-    await vault?.stop()
-  }
+  })
 }
 
 /** On sessions and logins, here and in the other processes; a look at the store every few seconds is behind it. */

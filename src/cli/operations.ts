@@ -6,6 +6,7 @@ import type { ApiKey } from '../access/api-key.ts'
 import type { PrincipalKind, Scope } from '../access/identity.ts'
 import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
 import type { Catalog } from '../policy/catalog.ts'
+import type { Drift } from '../policy/grants.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Secret } from '../secret.ts'
 
@@ -54,6 +55,25 @@ export interface Operations {
 
   /** What the policy has to know of a target, read now: the text of a file, with a line end. */
   snapshot(options: { readonly configFile: string; readonly target: string }): Promise<string>
+
+  /**
+   * The statements that give a database role what a pgwarden role may do on a target, and no more; without
+   * one, what makes a login of it.
+   */
+  grants(options: {
+    readonly configFile: string
+    readonly target: string
+    readonly role: string
+    readonly databaseRole: string | undefined
+  }): Promise<readonly string[]>
+
+  /** Where a live database role differs from that. */
+  drift(options: {
+    readonly configFile: string
+    readonly target: string
+    readonly role: string
+    readonly databaseRole: string
+  }): Promise<Drift>
 
   /** Reads every chain to its end. `onProgress` hears of each file before it is read. */
   verifyJournal(

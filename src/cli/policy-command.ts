@@ -10,6 +10,7 @@ import { explain } from '../policy/explanation.ts'
 import type { Policy } from '../policy/policy.ts'
 import { checkLines } from './policy-check.ts'
 import { renderExplanation } from './policy-explain.ts'
+import { addPolicyGrants } from './policy-grants-command.ts'
 import { type Context, examples } from './program.ts'
 import { addSnapshot } from './snapshot-command.ts'
 import { print, styleFor } from './terminal.ts'
@@ -28,6 +29,7 @@ interface ExplainOptions extends JudgeOptions {
 export function addPolicy(program: Command, context: Context): void {
   const policyCommand = program.command('policy').description('The statement policy.')
   addSnapshot(policyCommand, context)
+  addPolicyGrants(policyCommand, context)
 
   const check = judging(policyCommand.command('check'))
     .description(

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
+import type { LoginRules } from '../access/login-guard.ts'
 import type { AccessRules } from '../access/rules.ts'
 import { Failure } from '../errors.ts'
 import { compileRoles } from '../policy/permissions.ts'
@@ -15,6 +16,7 @@ import type { NamePart } from './application-name.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
 import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
+import { loginsOf } from './logins.ts'
 import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig, timeLimits } from './schema.ts'
@@ -27,6 +29,7 @@ export interface Config {
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
   readonly http: HttpConfig
   readonly identity: IdentityConfig
+  readonly logins: LoginRules
   readonly store: { readonly url: Secret }
   readonly journal: { readonly directory: string; readonly segmentBytes: number }
   readonly log: { readonly level: RawConfig['log']['level'] }
@@ -267,6 +270,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     listen: [listenerOf(first), ...more.map(listenerOf)],
     http: httpOf(raw.http),
     identity: identityOf(raw.identity),
+    logins: loginsOf(raw.logins),
     store: raw.store,
     journal: { directory: journal.directory, segmentBytes: journal.segmentSize },
     log: raw.log,

@@ -9,6 +9,7 @@ import { nameTemplate } from './application-name.ts'
 import { credentialsSchema } from './credentials.ts'
 import { httpSchema } from './http.ts'
 import { identitySchema } from './identity.ts'
+import { loginsSchema } from './logins.ts'
 import { notificationsSchema } from './notifications.ts'
 import { sessionContextSchema } from './session-context.ts'
 import {
@@ -200,6 +201,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     listen: oneOrMore(listener).prefault({}),
     http: httpSchema(path).prefault({}),
     identity: identitySchema(surroundings).prefault({}),
+    logins: loginsSchema.prefault({}),
     store: keys({ url: secretText }),
     journal: keys({ directory: path, segmentSize: size('64KiB', '4GiB').prefault('64MiB') }),
     log: keys({

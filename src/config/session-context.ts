@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { mapping } from './values.ts'
 
-export type ContextPart =
+type ContextPart =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'principal' | 'role' | 'grant' | 'target' }
   | { readonly type: 'claim'; readonly name: string }

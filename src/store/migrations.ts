@@ -207,6 +207,32 @@ const migrations: readonly Migration[] = [
       create index sessions_by_start on pgwarden.sessions (started_at desc, id);`,
   },
   {
+    // Written by strangers: nothing refers to it, and what is old is deleted.
+    name: '0008-login-failures',
+    sql: `
+      create table pgwarden.login_failures (
+        id           text primary key,
+        principal    text not null,
+        address      text not null,
+        failures     integer not null,
+        since        timestamptz not null,
+        locked_until timestamptz,
+        unique (principal, address)
+      );
+      create index login_failures_by_address on pgwarden.login_failures (address);
+      create index login_failures_by_age on pgwarden.login_failures (since);
+      create index login_lock_outs on pgwarden.login_failures (locked_until)
+        where locked_until is not null;
+
+      create table pgwarden.known_addresses (
+        principal text not null,
+        address   text not null,
+        seen_at   timestamptz not null,
+        primary key (principal, address)
+      );
+      create index known_addresses_by_age on pgwarden.known_addresses (seen_at);`,
+  },
+  {
     name: '0009-idempotency',
     sql: `
       create table pgwarden.idempotency_keys (

@@ -15,6 +15,7 @@ import { deskStore } from './desk.ts'
 import * as grants from './grants.ts'
 import { IdempotencyKeys } from './idempotency.ts'
 import * as leases from './leases.ts'
+import { LoginFailures } from './login-failures.ts'
 import { migrate } from './migrations.ts'
 import { Outbox } from './outbox.ts'
 import * as sessions from './sessions.ts'
@@ -26,6 +27,7 @@ export class Store {
   readonly desk: DeskStore
   /** Changes on their way out. */
   readonly outbox: Outbox
+  readonly loginFailures: LoginFailures
   /** Of the API's callers. */
   readonly idempotencyKeys: IdempotencyKeys
 
@@ -33,6 +35,7 @@ export class Store {
     this.#database = database
     this.desk = deskStore(database)
     this.outbox = new Outbox(database)
+    this.loginFailures = new LoginFailures(database)
     this.idempotencyKeys = new IdempotencyKeys(database)
   }
 

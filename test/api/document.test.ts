@@ -3,7 +3,6 @@ import addFormats from 'ajv-formats'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { problemCodes } from '../../src/api/problem.ts'
-import { controlPlane, grantId, requestId } from '../support/memory-control-plane.ts'
 import {
   brokenCalls,
   type Call,
@@ -13,6 +12,7 @@ import {
   record,
   validCalls,
 } from '../support/from-document.ts'
+import { controlPlane, grantId, requestId } from '../support/memory-control-plane.ts'
 
 const plane = controlPlane({ limits: { requestsPerMinute: 1_000_000 } })
 const ids = { '/requests': requestId, '/grants': grantId, '/sessions': 's1', '/lockouts': 'l1' }

@@ -2,7 +2,7 @@
 // those whom they are written for, and the answers that it shows beside those that came.
 
 import { execFile } from 'node:child_process'
-import { appendFile, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
@@ -15,12 +15,7 @@ import { Warden } from '../support/warden.ts'
 
 const adminUrl = inject('adminUrl')
 /** A role of the operator's, which the document's rules name. */
-const role = `
-roles:
-  no_delete:
-    includes: [read_only]
-    commands: [INSERT, UPDATE]
-`
+const roles = ['no_delete: { includes: [read_only], commands: [INSERT, UPDATE] }']
 const { username, password } = new URL(adminUrl)
 const broker = [
   'broker:',
@@ -42,10 +37,11 @@ let bob: string
 beforeAll(async () => {
   await build()
   blocks = await namedBlocks('docs/access.md')
-  warden = await Warden.start(adminUrl, { credentials: broker })
-  await warden.halt()
-  await appendFile(warden.configFile, `${block('access.yaml')}${role}`)
-  await warden.serve(false)
+  const [, ...access] = block('access.yaml').trimEnd().split('\n')
+  warden = await Warden.start(adminUrl, {
+    ...{ credentials: broker, roles },
+    access: access.map((line) => line.slice(2)),
+  })
   alice = await keyOf('alice', 'person', ['developers'])
   bob = await keyOf('bob', 'person', ['managers'])
 }, 120_000)

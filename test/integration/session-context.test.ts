@@ -50,7 +50,7 @@ beforeAll(async () => {
     ],
   })
 })
-afterAll(() => warden?.stop())
+afterAll(() => warden.stop())
 
 async function connected(role: string, user: string): Promise<Client> {
   const client = new Client(await warden.login(role, { user }))
@@ -178,14 +178,13 @@ describe('what must go on working beside a session context', () => {
 
   it('a denial says which rule, and why', async () => {
     const client = await connected('admin', 'alice')
-    await expect(client.query("SELECT become('bob')")).rejects.toMatchObject({
-      code: '42501',
-      detail: expect.stringContaining('it changes the setting app.current_user_id'),
-    })
-    await expect(client.query('DO $$ BEGIN END $$')).rejects.toMatchObject({
-      code: '42501',
-      detail: expect.stringContaining('admin/context'),
-    })
+    await expect(client.query("SELECT become('bob')")).rejects.toHaveProperty(
+      'detail',
+      'Rule admin/context does not allow function become, because it changes the setting app.current_user_id, and here settings say who the session is, which no statement may change.',
+    )
+    await expect(client.query('DO $$ BEGIN END $$')).rejects.toThrow(
+      'permission denied for role admin: DO',
+    )
     await client.end()
   })
 })
@@ -219,11 +218,8 @@ describe('a login', () => {
           login.grantId,
         ]),
       )
-    await expect(open()).rejects.toMatchObject({
-      code: '28000',
-      message: expect.stringContaining('cannot tell this database who you are'),
-    })
-    for (const uid of ['', 'x'.repeat(2000)]) {
+    await expect(open()).rejects.toThrow('cannot tell this database who you are')
+    for (const uid of [undefined, '', 'x'.repeat(2000)]) {
       await claims({ uid })
       expect(await failure(open())).toBe('28000')
     }

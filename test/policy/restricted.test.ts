@@ -117,13 +117,14 @@ describe('a grant for certain relations', () => {
 
   it('says that another grant of the same role would do', () => {
     const decision = judged('read_only', { relations }, 'SELECT * FROM hr.salaries')
-    expect(decision).toMatchObject({
-      rule: 'read_only/relations',
-      failure: {
-        message: 'permission denied for role read_only: relation hr.salaries',
-        hint: expect.stringContaining('another one with role read_only that names this relation'),
-      },
-    })
+    expect(decision.rule).toBe('read_only/relations')
+    if (decision.outcome === 'allow') throw new Error('it was allowed')
+    expect(decision.failure.message).toBe(
+      'permission denied for role read_only: relation hr.salaries',
+    )
+    expect(decision.failure.hint).toContain(
+      'another one with role read_only that names this relation',
+    )
   })
 
   it('never widens what the role may do', () => {
@@ -142,9 +143,8 @@ describe('what a target calls sensitive', () => {
       ({ name }) => judged(name, { sensitive }, 'TABLE hr.salaries').outcome,
     )
     expect(outcomes).toEqual(['deny', 'deny', 'deny', 'allow'])
-    expect(judged('read_full_write', { sensitive }, 'TABLE hr.salaries')).toMatchObject({
-      failure: { hint: expect.stringContaining('with role admin') },
-    })
+    const decision = judged('read_full_write', { sensitive }, 'TABLE hr.salaries')
+    expect(decision.outcome === 'deny' && decision.failure.hint).toContain('with role admin')
   })
 
   it('leaves an admin what the text does not show', () => {

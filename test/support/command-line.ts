@@ -25,6 +25,8 @@ const none: Operations = {
   policy: unexpected,
   catalog: unexpected,
   snapshot: unexpected,
+  grants: unexpected,
+  drift: unexpected,
   verifyJournal: unexpected,
   tailJournal: unexpected,
   demo: unexpected,

@@ -34,10 +34,18 @@ export interface WardenOptions {
   readonly limits?: readonly string[]
   /** YAML lines below the target's `credentials:`, in the place of the broker. */
   readonly credentials?: readonly string[]
+  /** YAML lines below `roles:`. */
+  readonly roles?: readonly string[]
   /** YAML lines below `access:`. */
   readonly access?: readonly string[]
+  /** YAML lines below `roles:`. */
+  readonly roles?: readonly string[]
   /** YAML lines below `vault:`. */
   readonly vault?: readonly string[]
+  /** In the place of rules that never slow or stop anybody, in YAML. */
+  readonly failedLogins?: string
+  /** YAML lines on the top level. */
+  readonly sections?: readonly string[]
   /** Another one, whose store and target it shares. */
   readonly beside?: Warden
   /** Another server to reach the target through: a fake in front of the real one. */
@@ -246,13 +254,18 @@ export class Warden {
       `  port: ${this.httpPort}`,
       `store: { url: ${quote(store.href)} }`,
       'journal: { directory: ./journal }',
+      // Tests fail to log in more often than people, and all from one address.
+      `logins: ${options.failedLogins ?? '{ failures: 1000000, delay: off }'}`,
       ...(options.limits ?? []).map((line, at) => (at === 0 ? `limits:\n  ${line}` : `  ${line}`)),
       // In this process the log would mix with the test runner's output.
       options.ownProcess === true
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
+      ...(options.roles ?? []).map((line, at) => (at === 0 ? `roles:\n  ${line}` : `  ${line}`)),
       ...(options.access ?? []).map((line, at) => (at === 0 ? `access:\n  ${line}` : `  ${line}`)),
+      ...(options.roles ?? []).map((line, at) => (at === 0 ? `roles:\n  ${line}` : `  ${line}`)),
       ...(options.vault ?? []).map((line, at) => (at === 0 ? `vault:\n  ${line}` : `  ${line}`)),
+      ...(options.sections ?? []),
       'targets:',
       '  shop: &shop',
       ...(
