@@ -66,8 +66,8 @@ module.exports = {
     {
       name: 'nobody-imports-the-root',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(main|server|examination(-target)?)[.]ts$' },
-      to: { path: '^src/(main|server|operator|targets|examination(-target)?)[.]ts$' },
+      from: { path: '^src/', pathNot: '^src/(main|server|operator-keys|examination(-target)?)[.]ts$' },
+      to: { path: '^src/(main|server|operator|operator-keys|targets|control-plane|examination(-target)?)[.]ts$' },
     },
     {
       name: 'src-never-imports-test',

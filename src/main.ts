@@ -2,10 +2,11 @@
 // The executable: hands the process's arguments and streams to the command line, and takes its status.
 
 import { basename, isAbsolute, relative } from 'node:path'
+import { outside } from './cli/outside.ts'
 import { run } from './cli/run.ts'
 import { operations } from './server.ts'
 
-process.exitCode = await run(process.argv, operations, {
+process.exitCode = await run(process.argv, operations, outside, {
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,

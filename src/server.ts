@@ -7,8 +7,10 @@ import { join } from 'node:path'
 import type { Change } from './access/change.ts'
 import { GrantChanges } from './access/grant-changes.ts'
 import { Hours } from './access/hours.ts'
-import type { LedgerPorts } from './access/ledger.ts'
+import { scopes } from './access/identity.ts'
+import { type LedgerPorts, recordAlone } from './access/ledger.ts'
 import { TokenLogin } from './access/login.ts'
+import { LoginGuard } from './access/login-guard.ts'
 import { needsOf } from './access/rules.ts'
 import { SittingKeeper } from './access/sittings.ts'
 import { createApi } from './api/api.ts'
@@ -30,6 +32,7 @@ import { CertificateWatch } from './certificates/watch.ts'
 import type { Operations, Running } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Config, loadConfig } from './config/config.ts'
+import { openControlPlane } from './control-plane.ts'
 import { Leases } from './credentials/leases.ts'
 import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
 import { unobserved } from './credentials/vault/observer.ts'
@@ -42,6 +45,7 @@ import { tailDirectory } from './journal/follow.ts'
 import { verifyDirectory } from './journal/verify.ts'
 import { Notifier } from './notifications/notifier.ts'
 import { issue, listGrants, revoke } from './operator.ts'
+import { createKey, listKeys, revokeKey } from './operator-keys.ts'
 import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
@@ -52,6 +56,7 @@ import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
 import { openTargets } from './targets.ts'
+import { apiObserver } from './telemetry/api-observer.ts'
 import { leaseObserver } from './telemetry/lease-observer.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
@@ -63,6 +68,8 @@ import { packageVersion } from './version.ts'
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
 const snapshotWithin = 60_000
+/** How long what the demo hands out is good. */
+const demoMs = 24 * 60 * 60 * 1000
 
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {
@@ -85,6 +92,12 @@ export const operations: Operations = {
   listGrants: async ({ configFile, all }) => listGrants(await loadConfig(configFile), all),
 
   revokeGrant: async (request) => revoke(await loadConfig(request.configFile), request),
+
+  createKey: async ({ configFile, ...request }) => createKey(await loadConfig(configFile), request),
+
+  listKeys: async ({ configFile, all }) => listKeys(await loadConfig(configFile), all),
+
+  revokeKey: async ({ configFile, id }) => revokeKey(await loadConfig(configFile), id),
 
   policy: async ({ configFile }) => {
     await loadParser()
@@ -114,14 +127,13 @@ export const operations: Operations = {
       options.onStep('Starting the proxy')
       await serve(config, log, signal, async (running) => {
         const people = []
-        for (const { occupation, ...terms } of prepared.people) {
-          const token = await issue(config, {
-            ...terms,
-            target: prepared.target,
-            forMs: 24 * 60 * 60 * 1000,
-            kind: 'one-time',
-          })
-          people.push({ occupation, role: terms.role, token })
+        for (const { occupation, groups, ...terms } of prepared.people) {
+          const { target } = prepared
+          const token = await issue(config, { ...terms, target, forMs: demoMs, kind: 'one-time' })
+          const { principal } = terms
+          const person = { principal, kind: 'person', groups, scopes, claims: {} } as const
+          const key = await createKey(config, { ...person, forMs: demoMs })
+          people.push({ occupation, role: terms.role, token, key: key.text })
         }
         const { directory, configFile } = prepared
         onReady({ ...running, directory, configFile, people })
@@ -286,6 +298,24 @@ async function start(
   const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
   registry.start()
   started('sessions', () => registry.stop())
+  const ledger: LedgerPorts = {
+    store: store.desk,
+    clock,
+    ...changesIn(journal),
+    committed: (changes) => {
+      for (const change of changes) takeEffect(change, listeners, notices)
+      notifier.wake()
+    },
+  }
+  const guard = new LoginGuard({
+    store: store.loginFailures,
+    rules: config.logins,
+    clock,
+    record: (change) => recordAlone(ledger, change),
+    onProblem: problem('failed logins'),
+  })
+  guard.start()
+  started('failed logins', () => guard.stop())
   const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
@@ -298,6 +328,8 @@ async function start(
       journal,
       targets: config.targets,
       requestable: () => [...config.targets.keys()],
+      guard,
+      publicUrl: config.http.url,
       sittings,
       catalogs,
       notices,
@@ -312,18 +344,12 @@ async function start(
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
 
-  const ledger: LedgerPorts = {
-    store: store.desk,
-    clock,
-    ...changesIn(journal),
-    committed: (changes) => {
-      for (const change of changes) takeEffect(change, listeners, notices)
-    },
-  }
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })
   hours.start()
   started('hours', () => hours.stop())
 
+  const observer = apiObserver(metrics.api(), log)
+  const stopping = new AbortController()
   const api = createApi({
     checks: [
       { name: 'store', check: () => store.ping(), limitMs: 2_000 },
@@ -333,13 +359,21 @@ async function start(
       { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
     ],
     metrics,
-    onDefect: (error) => log.error({ err: error }, 'the HTTP interface failed to answer'),
+    v1: openControlPlane({
+      ...{ config, store, journal, ledger, registry, notices, clock, version, observer },
+      onProblem: problem('API keys'),
+      stopping: stopping.signal,
+    }),
+    onDefect: observer.defect,
   })
   const http = await serveApi(api, {
     ...config.http,
     certificates: await watched(config.http, config.http.tls),
   })
-  started('http', () => http.close())
+  started('http', () => {
+    stopping.abort()
+    return http.close()
+  })
 
   log.info({ version, instance, ports, httpPort: http.port }, 'pgwarden is running')
   return {

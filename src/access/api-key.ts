@@ -10,7 +10,7 @@ import type { Claims } from './access.ts'
 import { claimOf } from './claim.ts'
 import { isPlainName } from './grant.ts'
 import { randomId } from './id.ts'
-import type { PrincipalKind, Scope } from './identity.ts'
+import { isClaimText, type PrincipalKind, type Scope } from './identity.ts'
 
 const day = 24 * 60 * 60 * 1000
 export const longestKeyMs = 365 * day
@@ -60,6 +60,9 @@ export function newApiKey(terms: ApiKeyTerms, now: number): NewApiKey {
   }
   if (terms.scopes.length === 0) refuse('a key needs at least one scope')
   if (terms.groups.some((group) => group === '')) refuse('a group needs a name')
+  if (!Object.values(terms.claims).every(isClaimText)) {
+    refuse('a claim is a text of at most 1024 characters, none of them a control character')
+  }
   if (!Number.isSafeInteger(durationMs) || durationMs <= 0 || durationMs > longestKeyMs) {
     refuse('a key lasts longer than nothing and at most 365 days')
   }

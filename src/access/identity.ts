@@ -27,3 +27,10 @@ export interface Identity {
   /** Milliseconds since the epoch; after this the credential is none. */
   readonly expiresAt: number
 }
+
+const longestClaim = 1024
+
+/** Whether a claim can have this value: it may become a parameter of a startup packet, where a NUL ends one. */
+export function isClaimText(text: string): boolean {
+  return text.length <= longestClaim && !/\p{Cc}/u.test(text)
+}

@@ -2,11 +2,11 @@
 // database comes about.
 
 import type { Command } from 'commander'
+import { psqlLine } from '../access/connection-lines.ts'
 import type { RunningDemo } from './operations.ts'
 import { type Context, examples } from './program.ts'
 import { announceStop, untilSignalled } from './signals.ts'
 import { shellQuote, styleFor, type Terminal } from './terminal.ts'
-import { psqlLine } from './token-command.ts'
 import { parsePort } from './values.ts'
 
 interface DemoFlags {
@@ -53,9 +53,13 @@ function welcome(running: RunningDemo, { stdout, env, self }: Terminal): string 
   const { directory, configFile, journalDirectory, proxy, http, people } = running
   const sessions = people.flatMap(({ occupation, role, token }) => [
     `  ${style('bold', token.connection.user)}, ${occupation}: ${style('cyan', role)}`,
-    `  ${psqlLine(token)}`,
+    `  ${psqlLine(token.connection, token.token)}`,
     '',
   ])
+  const keys = people.map(
+    ({ occupation, token, key }) =>
+      `  export PGWARDEN_API_KEY=${key.reveal()}  # ${token.connection.user}, ${occupation}`,
+  )
   const another =
     `${self} token issue --config ${shellQuote(configFile)} --principal alice --target shop` +
     ' --role read_only --for 1h --reason "a second look"'
@@ -70,6 +74,19 @@ function welcome(running: RunningDemo, { stdout, env, self }: Terminal): string 
     '  Each token is good for one sitting, to be begun within 8 hours.',
     '',
     ...sessions,
+    style('bold', 'Ask for access, and give it'),
+    '  Who you are is the key that you take; a terminal for each of two people is best.',
+    '',
+    `  export PGWARDEN_URL=${http}`,
+    ...keys,
+    '',
+    `  ${style('dim', '# alice: reading needs nobody, writing needs her manager')}`,
+    `  ${self} psql shop --role read_only --for 2h --reason "a wrong total"`,
+    `  ${self} request shop --role read_limited_write --reason "correct an address"`,
+    `  ${style('dim', '# bob: what waits for his word, and his word')}`,
+    `  ${self} requests --to-decide`,
+    `  ${self} approve REQUEST`,
+    '',
     style('bold', 'See what was run, and what was refused'),
     `  ${self} audit tail --follow ${shellQuote(journalDirectory)}`,
     '',

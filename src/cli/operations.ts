@@ -2,6 +2,8 @@
 // Ignorant of how; everything rejects with a Failure when it cannot be done.
 
 import type { Claims, Grant, TokenKind } from '../access/access.ts'
+import type { ApiKey } from '../access/api-key.ts'
+import type { PrincipalKind, Scope } from '../access/identity.ts'
 import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -36,6 +38,13 @@ export interface Operations {
 
   /** Resolves when no login of the grant is left, or `waitMs` have passed. */
   revokeGrant(request: RevocationRequest & { readonly configFile: string }): Promise<Revocation>
+
+  createKey(request: KeyRequest): Promise<NewKey>
+
+  /** The keys that are good, or all. Newest first. */
+  listKeys(options: { readonly configFile: string; readonly all: boolean }): Promise<ListedKeys>
+
+  revokeKey(options: { readonly configFile: string; readonly id: string }): Promise<ApiKey>
 
   /** The policy of a configuration; without one, that of the predefined roles. */
   policy(options: { readonly configFile?: string }): Promise<Policy>
@@ -98,6 +107,8 @@ export interface RunningDemo extends Running {
     readonly occupation: string
     readonly role: string
     readonly token: IssuedToken
+    /** An API key, for the control plane. */
+    readonly key: Secret
   }[]
 }
 
@@ -173,6 +184,30 @@ export interface RevokedLogin {
   readonly databaseRole: string | undefined
   /** undefined: it is not known to be gone. */
   readonly ended: LeaseEndResult | undefined
+}
+
+export interface KeyRequest {
+  readonly configFile: string
+  readonly principal: string
+  readonly kind: PrincipalKind
+  readonly groups: readonly string[]
+  readonly scopes: readonly Scope[]
+  readonly claims: Claims
+  /** How long it is good from now, in milliseconds. */
+  readonly forMs: number
+}
+
+export interface NewKey {
+  readonly id: string
+  readonly text: Secret
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
+}
+
+export interface ListedKeys {
+  readonly keys: readonly ApiKey[]
+  /** Whether there are older ones, which were not read. */
+  readonly more: boolean
 }
 
 /** One worker's chain of records. */

@@ -3,10 +3,12 @@
 
 import type { Command } from 'commander'
 import type { Operations } from './operations.ts'
+import type { Outside } from './outside.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface Context {
   readonly operations: Operations
+  readonly outside: Outside
   readonly terminal: Terminal
   /** Says on stderr what went wrong, for an action that gives a status of its own. */
   readonly report: (error: unknown) => void

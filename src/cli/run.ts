@@ -1,29 +1,43 @@
 // The command line as a function: arguments and a terminal in, exit status out. Says in plain words
-// what went wrong. Status 0: done; 1: it failed, or something was denied; 2: the command was wrong.
+// what went wrong. Statuses: exit-status.ts.
 
 import { Command, CommanderError } from 'commander'
+import { ApiFailure } from '../client/failure.ts'
 import { Failure } from '../errors.ts'
 import { packageVersion } from '../version.ts'
 import { addAudit } from './audit-command.ts'
+import { addConnect } from './connect-command.ts'
 import { addDemo } from './demo-command.ts'
 import { addDoctor } from './doctor-command.ts'
+import { exitStatus, statusOf } from './exit-status.ts'
 import { addGrant } from './grant-command.ts'
+import { addGrants } from './grants-command.ts'
+import { addKey } from './key-command.ts'
+import { addLogin } from './login-command.ts'
 import type { Operations } from './operations.ts'
+import type { Outside } from './outside.ts'
 import { addPolicy } from './policy-command.ts'
 import { type Context, examples } from './program.ts'
+import { addPsql } from './psql-command.ts'
+import { addRequest } from './request-command.ts'
+import { addRequests } from './requests-command.ts'
 import { addServe } from './serve-command.ts'
-import { styleFor, type Terminal } from './terminal.ts'
+import { addSessions } from './sessions-command.ts'
+import { addTargets } from './targets-command.ts'
+import { printable, styleFor, type Terminal } from './terminal.ts'
 import { addToken } from './token-command.ts'
 
 /** `argv` is process.argv. Never rejects. */
 export async function run(
   argv: readonly string[],
   operations: Operations,
+  outside: Outside,
   terminal: Terminal,
 ): Promise<number> {
   let status = 0
   const program = buildProgram({
     operations,
+    outside,
     terminal,
     report: (error) => report(error, terminal, debugging()),
     runs:
@@ -42,9 +56,10 @@ export async function run(
     return status
   } catch (error) {
     // Commander has printed its sentence, or the help that was asked for.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    if (error instanceof CommanderError)
+      return error.exitCode === 0 ? exitStatus.done : exitStatus.misused
     report(error, terminal, debugging())
-    return 1
+    return statusOf(error)
   } finally {
     terminal.stdout.off('error', onError)
   }
@@ -63,19 +78,42 @@ function buildProgram(context: Context): Command {
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
-  examples(program, 'pgwarden demo', 'pgwarden serve --config pgwarden.yaml')
-  for (const add of [addDemo, addServe, addDoctor, addToken, addGrant, addPolicy, addAudit])
-    add(program, context)
+  examples(
+    program,
+    'pgwarden demo',
+    'pgwarden login https://pgwarden.example.com',
+    'pgwarden psql shop --role read_only --for 2h --reason "wrong total in order 1234"',
+  ).addHelpText('after', statuses)
+  for (const [heading, commands] of groups) {
+    program.commandsGroup(heading)
+    for (const add of commands) add(program, context)
+  }
   return program
 }
+
+const statuses = `
+Exit status: 0 done; 1 it failed or was denied; 2 the command was wrong; 3 not logged in;
+4 still pending, or not decided in time; 5 somebody else was first. psql's own for \`psql\`.
+`
+
+const groups: readonly (readonly [string, readonly ((to: Command, context: Context) => void)[]])[] =
+  [
+    ['Access:', [addPsql, addConnect, addLogin, addTargets, addRequest, addRequests]],
+    ['What was given:', [addGrants, addToken, addSessions]],
+    ['For operators:', [addDemo, addServe, addDoctor, addGrant, addKey, addPolicy, addAudit]],
+  ]
 
 function report(error: unknown, { stderr, env }: Terminal, debug: boolean): void {
   const style = styleFor(stderr, env)
   const lines: string[] = []
-  if (error instanceof Failure) {
-    lines.push(`${style('red', 'pgwarden:')} ${error.message}`)
-    if (error.detail !== undefined) lines.push(...error.detail.split('\n').map(indent))
-    if (error.hint !== undefined) lines.push(`${style('bold', 'What to do:')} ${error.hint}`)
+  if (error instanceof Failure || error instanceof ApiFailure) {
+    // A server's sentences can hold what strangers wrote; ours are laid out.
+    const shown = error instanceof ApiFailure ? printable : (text: string) => text
+    lines.push(`${style('red', 'pgwarden:')} ${shown(error.message)}`)
+    if (error.detail !== undefined) {
+      lines.push(...error.detail.split('\n').map((line) => indent(shown(line))))
+    }
+    if (error.hint !== undefined) lines.push(`${style('bold', 'What to do:')} ${shown(error.hint)}`)
   } else {
     lines.push(
       `${style('red', 'pgwarden:')} unexpected error: ${messageOf(error)}`,

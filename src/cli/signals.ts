@@ -11,11 +11,11 @@ const statusOf = { SIGINT: 130, SIGTERM: 143 } as const
 const sameWishMs = 250
 
 /** Runs `work` with a signal that fires at the first SIGINT or SIGTERM. `onFirst` is told of it. */
-export async function untilSignalled(
+export async function untilSignalled<T>(
   terminal: Terminal,
-  work: (signal: AbortSignal) => Promise<void>,
+  work: (signal: AbortSignal) => Promise<T>,
   onFirst: () => void = () => {},
-): Promise<void> {
+): Promise<T> {
   const controller = new AbortController()
   let impatient = false
   let patience: NodeJS.Timeout | undefined
@@ -31,7 +31,7 @@ export async function untilSignalled(
   const handlers = Object.entries(statusOf).map(([name, status]) => [name, heard(status)] as const)
   for (const [name, handler] of handlers) terminal.signals.on(name, handler)
   try {
-    await work(controller.signal)
+    return await work(controller.signal)
   } finally {
     clearTimeout(patience)
     for (const [name, handler] of handlers) terminal.signals.off(name, handler)

@@ -6,9 +6,9 @@ import type { Readable, Writable } from 'node:stream'
 import { styleText } from 'node:util'
 
 export interface Terminal {
-  readonly stdin: Readable
+  readonly stdin: Readable & { readonly isTTY?: boolean }
   readonly stdout: Writable & { readonly isTTY?: boolean }
-  readonly stderr: Writable & { readonly isTTY?: boolean }
+  readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number }
   readonly env: Readonly<Record<string, string | undefined>>
   /** Emits SIGINT and SIGTERM. */
   readonly signals: Pick<EventEmitter, 'on' | 'off'>

@@ -1,12 +1,18 @@
-// `pgwarden token issue`: an operator gives a grant and its token by hand. The line to use it goes to
-// stdout, all else to stderr, so that a script can take the one and a person sees both.
+// `pgwarden token`: a token on a grant that one has; and `token issue`, with which an operator gives a grant and
+// its token by hand, past the control plane. The line to use it goes to stdout, all else to stderr, so that
+// a script can take the one and a person sees both.
 
 import { type Command, Option } from 'commander'
 import type { Claims, TokenKind } from '../access/access.ts'
-import type { Connection, IssuedToken } from './operations.ts'
+import { psqlLine } from '../access/connection-lines.ts'
+import type { Token } from '../client/answers.ts'
+import { exitStatus } from './exit-status.ts'
 import { type Context, examples } from './program.ts'
-import { shellQuote } from './terminal.ts'
+import { openClient, printOne, type RemoteOptions, remote } from './remote.ts'
+import { printable } from './terminal.ts'
+import { tokenKinds, tokenTerms } from './token-terms.ts'
 import { addClaim, parseDuration } from './values.ts'
+import { instantText } from './wording.ts'
 
 interface IssueOptions {
   readonly config: string
@@ -19,11 +25,27 @@ interface IssueOptions {
   readonly claim?: Claims
 }
 
-const kinds: readonly TokenKind[] = ['one-time', 'single-use', 'reusable']
-
 export function addToken(program: Command, context: Context): void {
   const { operations, terminal, runs } = context
-  const token = program.command('token').description('Access tokens.')
+  const token = remote(program.command('token'))
+    .description('Get an access token on a grant of yours, and print the psql line with it.')
+    .argument('<grant>', 'its id, as grants shows it')
+    .addOption(kindOption())
+    .action(
+      runs(async (grantId: string, options: RemoteOptions & { readonly kind?: TokenKind }) => {
+        const { api } = await openClient(context, options.url)
+        const issued = await api.issueToken(grantId, options.kind)
+        if (options.json !== true) terminal.stderr.write(`${termsOf(issued)}\n`)
+        await printOne(context, options, issued, ({ lines }) => lines.psql)
+        return exitStatus.done
+      }),
+    )
+  examples(
+    token,
+    'pgwarden token 7h2k4m6n3p5q2r4t',
+    'pgwarden token 7h2k4m6n3p5q2r4t --kind reusable',
+  )
+
   const issue = token
     .command('issue')
     .description('Give somebody access for a time, and print the psql line with its token.')
@@ -32,11 +54,7 @@ export function addToken(program: Command, context: Context): void {
     .requiredOption('--target <name>', 'which database, by its name in the configuration')
     .requiredOption('--role <name>', 'what it allows, e.g. read_only')
     .requiredOption('--for <duration>', 'for how long from now, e.g. 30m, 8h', parseDuration)
-    .addOption(
-      new Option('--kind <kind>', 'one sitting, one login, or any number while it is in force')
-        .choices([...kinds])
-        .default('one-time'),
-    )
+    .addOption(kindOption().default('one-time'))
     .requiredOption('--reason <text>', 'why; it stands in the audit')
     .option('--claim <name=value>', 'what the session context needs of them; repeatable', addClaim)
     .action(
@@ -47,12 +65,13 @@ export function addToken(program: Command, context: Context): void {
           forMs,
           ...(claim !== undefined && { claims: claim }),
         })
+        const redeemBy = issued.redeemBy === undefined ? undefined : instant(issued.redeemBy)
         terminal.stderr.write(
           `Grant ${issued.grantId} for ${request.principal}: ${request.role} on ${request.target}` +
-            ` until ${instant(issued.endsAt)}.\n${terms(request.kind, issued)}\n` +
+            ` until ${instant(issued.endsAt)}.\n${tokenTerms(request.kind, redeemBy)}\n` +
             `The user name ${request.principal}/${issued.tokenId} means this token and no other.\n`,
         )
-        terminal.stdout.write(`${psqlLine(issued)}\n`)
+        terminal.stdout.write(`${psqlLine(issued.connection, issued.token)}\n`)
         return 0
       }),
     )
@@ -63,30 +82,18 @@ export function addToken(program: Command, context: Context): void {
   )
 }
 
-/** A command to paste: psql with all that it needs. */
-export function psqlLine({ token, connection }: IssuedToken): string {
-  const { host, port, database, user, sslmode }: Connection = connection
-  const settings = { host, port, dbname: database, user, password: token.reveal(), sslmode }
-  const words = Object.entries(settings).map(([name, value]) => `${name}=${quoted(String(value))}`)
-  const conninfo = words.join(' ')
-  // Double quotes read better, and do where the shell finds nothing to expand between them.
-  return `psql ${/["$`\\!]/.test(conninfo) ? shellQuote(conninfo) : `"${conninfo}"`}`
+export function kindOption(): Option {
+  return new Option(
+    '--kind <kind>',
+    'one sitting, one login, or any number while it is in force',
+  ).choices(tokenKinds)
 }
 
-/** libpq's rules for a value in a connection string. */
-function quoted(value: string): string {
-  return /^[\w.:@%+/-]+$/.test(value) ? value : `'${value.replace(/[\\']/g, '\\$&')}'`
-}
-
-function terms(kind: TokenKind, { redeemBy }: IssuedToken): string {
-  const uses = {
-    'one-time': 'The token is good for one sitting from one address',
-    'single-use': 'The token is good for exactly one login',
-    reusable: 'The token can be used until the grant ends',
-  } as const satisfies Record<TokenKind, string>
-  return redeemBy === undefined
-    ? `${uses[kind]}.`
-    : `${uses[kind]}, to be begun by ${instant(redeemBy)}.`
+export function termsOf({ kind, redeemBy }: Token): string {
+  const known = tokenKinds.find((each) => each === kind)
+  return known === undefined
+    ? `The token is of kind ${printable(kind)}.`
+    : tokenTerms(known, redeemBy === undefined ? undefined : instantText(redeemBy))
 }
 
 function instant(milliseconds: number): string {

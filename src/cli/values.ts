@@ -14,6 +14,11 @@ export function parseCount(text: string): number {
   throw new InvalidArgumentError('It must be a whole number, zero or more.')
 }
 
+export function parsePositive(text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a whole number, one or more.')
+}
+
 const units: ReadonlyMap<string, number> = new Map([
   ['s', 1_000],
   ['m', 60_000],

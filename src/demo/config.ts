@@ -43,6 +43,12 @@ tokens:
   # Long enough for a day of trying things; the default is ten minutes.
   redeemWithin: 8h
 
+access:
+  # Groups of the people below; elsewhere the identity provider says who is in which.
+  approvers: { manager: [managers], ciso: [security], dba: [dbas] }
+  administrators: [pgwarden-admins]
+  auditors: [auditors]
+
 targets:
   shop:
     host: 127.0.0.1

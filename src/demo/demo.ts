@@ -26,10 +26,12 @@ export interface DemoOptions {
   readonly onStep: (step: string) => void
 }
 
-/** Somebody who is to have a grant. */
+/** Somebody who is to have a grant, and an API key. */
 interface Person {
   readonly principal: string
   readonly occupation: string
+  /** As an identity provider would have them; the configuration says what they may. */
+  readonly groups: readonly string[]
   readonly role: string
   readonly reason: string
 }
@@ -49,24 +51,28 @@ const people: readonly Person[] = [
   {
     principal: 'alice',
     occupation: 'developer',
+    groups: ['developers'],
     role: 'read_only',
     reason: 'Look into a wrong total on the orders page',
   },
   {
     principal: 'bob',
-    occupation: 'customer support',
+    occupation: 'manager',
+    groups: ['managers'],
     role: 'read_limited_write',
     reason: 'Correct the address of a customer',
   },
   {
     principal: 'carol',
-    occupation: 'release engineer',
+    occupation: 'CISO',
+    groups: ['security'],
     role: 'read_full_write',
-    reason: 'Add a column for the next release',
+    reason: 'Add a table of who saw which customer',
   },
   {
     principal: 'dave',
     occupation: 'DBA',
+    groups: ['dbas', 'pgwarden-admins', 'auditors'],
     role: 'admin',
     reason: 'Give the reporting tool an account',
   },

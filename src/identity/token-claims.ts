@@ -6,7 +6,7 @@ import type { JWTPayload } from 'jose'
 import type { Claims } from '../access/access.ts'
 import { claimOf } from '../access/claim.ts'
 import { isPlainName } from '../access/grant.ts'
-import type { Identity } from '../access/identity.ts'
+import { type Identity, isClaimText } from '../access/identity.ts'
 import { unauthenticated } from './refusal.ts'
 
 export interface ClaimRules {
@@ -22,7 +22,6 @@ export interface ClaimRules {
 
 const mostGroups = 500
 const longestGroup = 256
-const longestClaim = 1024
 
 /** @throws Failure unauthenticated */
 export function bearerOf(
@@ -123,8 +122,7 @@ function claimsOf(payload: JWTPayload, { claims }: ClaimRules): Claims {
 function textOf(value: unknown): string | undefined {
   switch (typeof value) {
     case 'string':
-      // It becomes a parameter of a startup packet, where a NUL would begin another one.
-      return value.length <= longestClaim && !/\p{Cc}/u.test(value) ? value : undefined
+      return isClaimText(value) ? value : undefined
     case 'number':
       // Past 2^53 two numbers of the token are one here: one person would see another's rows.
       return Number.isInteger(value) && !Number.isSafeInteger(value) ? undefined : String(value)

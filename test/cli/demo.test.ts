@@ -5,6 +5,7 @@ import { pgwarden } from '../support/command-line.ts'
 
 const people = ['alice', 'bob', 'carol', 'dave'].map((user, index) => ({
   occupation: 'developer',
+  key: new Secret(`pgk_${user}_secret`),
   role: ['read_only', 'read_limited_write', 'read_full_write', 'admin'][index] ?? '',
   token: {
     ...{ token: new Secret(`pgw_${user}_secret`), tokenId: user, grantId: `g${index}` },
@@ -28,7 +29,7 @@ const demo: Operations['demo'] = async ({ onStep, onReady }) => {
   await Promise.resolve()
 }
 
-it('prints for each role a line to paste, and how to see audit and metrics', async () => {
+it('prints for each person a line to paste and a key, and how to see audit and metrics', async () => {
   const { status, stdout } = await pgwarden(['demo', '--port', '7432'], { demo })
   expect(status).toBe(0)
   for (const { role, token } of people) {
@@ -37,6 +38,12 @@ it('prints for each role a line to paste, and how to see audit and metrics', asy
         ` password=${token.token.reveal()} sslmode=disable"\n`,
     )
   }
+  for (const { token, key, occupation } of people) {
+    expect(stdout).toContain(
+      `\n  export PGWARDEN_API_KEY=${key.reveal()}  # ${token.connection.user}, ${occupation}\n`,
+    )
+  }
+  expect(stdout).toContain('\n  export PGWARDEN_URL=http://127.0.0.1:8432\n')
   expect(stdout).toContain(`\n  pgwarden audit tail --follow '/d/my journal'\n`)
   expect(stdout).toContain('\n  curl http://127.0.0.1:8432/metrics\n')
   expect(stdout).toContain('\n  pgwarden token issue --config /d/pgwarden.yaml ')

@@ -9,6 +9,8 @@ const failing = (error: Error): Partial<Operations> => ({
   checkConfig: () => Promise.reject(error),
 })
 
+const one = (word: string): string[] => [word]
+
 describe('help', () => {
   it.each([
     [],
@@ -20,6 +22,9 @@ describe('help', () => {
     ['audit', 'verify'],
     ['audit', 'tail'],
     ['demo'],
+    ...['login', 'logout', 'whoami', 'request', 'requests', 'approve', 'deny', 'withdraw'].map(one),
+    ...['grants', 'extend', 'revoke', 'token', 'sessions', 'kill', 'targets', 'roles'].map(one),
+    ...['psql', 'connect'].map(one),
   ])('of "pgwarden $0 $1" ends with an example to copy', async (...command) => {
     const { status, stdout } = await pgwarden([...command.filter(Boolean), '--help'])
     expect(status).toBe(0)

@@ -4,7 +4,9 @@
 import { EventEmitter } from 'node:events'
 import { PassThrough, Readable } from 'node:stream'
 import type { Operations } from '../../src/cli/operations.ts'
+import type { Outside } from '../../src/cli/outside.ts'
 import { run } from '../../src/cli/run.ts'
+import { systemClock } from '../../src/clock.ts'
 
 const unexpected = (): never => {
   throw new Error('this test expects no such operation')
@@ -17,6 +19,9 @@ const none: Operations = {
   issueToken: unexpected,
   listGrants: unexpected,
   revokeGrant: unexpected,
+  createKey: unexpected,
+  listKeys: unexpected,
+  revokeKey: unexpected,
   policy: unexpected,
   catalog: unexpected,
   snapshot: unexpected,
@@ -25,10 +30,18 @@ const none: Operations = {
   demo: unexpected,
 }
 
+const nowhere: Outside = {
+  fetch: unexpected,
+  clock: systemClock,
+  pause: unexpected,
+  programs: { has: unexpected, run: unexpected },
+}
+
 export interface Surroundings {
+  readonly outside?: Partial<Outside>
   readonly stdin?: string | Buffer
   readonly env?: Readonly<Record<string, string>>
-  /** Whether stdout and stderr are a terminal. */
+  /** Whether the streams are a terminal. */
   readonly tty?: boolean
   readonly signals?: EventEmitter
   readonly exit?: (status: number) => void
@@ -53,8 +66,9 @@ export async function pgwarden(
   const status = await run(
     ['node', 'pgwarden', ...words],
     { ...none, ...operations },
+    { ...nowhere, ...surroundings.outside },
     {
-      stdin: Readable.from([Buffer.from(surroundings.stdin ?? '')]),
+      stdin: Object.assign(Readable.from([Buffer.from(surroundings.stdin ?? '')]), { isTTY: tty }),
       stdout,
       stderr,
       env: surroundings.env ?? {},
