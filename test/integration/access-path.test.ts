@@ -86,7 +86,8 @@ async function rolesOf(grantId: string): Promise<number | null> {
 async function openLeasesOfThem(): Promise<number | null> {
   const { rowCount } = await one.inStore((store) =>
     store.query(
-      "select from pgwarden.leases where ended_at is null and starts_with(principal, 'person_')",
+      `select from pgwarden.leases l join pgwarden.grants g on g.id = l.grant_id
+        where ended_at is null and starts_with(principal, 'person_')`,
     ),
   )
   return rowCount
