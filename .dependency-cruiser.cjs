@@ -67,7 +67,7 @@ module.exports = {
       name: 'nobody-imports-the-root',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/(main|server|operator-keys|examination(-target)?)[.]ts$' },
-      to: { path: '^src/(main|server|operator|operator-keys|targets|examination(-target)?)[.]ts$' },
+      to: { path: '^src/(main|server|operator|operator-keys|targets|control-plane|examination(-target)?)[.]ts$' },
     },
     {
       name: 'src-never-imports-test',

@@ -1,10 +1,48 @@
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** For the threads that the sources start. */
 const execArgv = ['--import', './test/support/typescript-loader.mjs']
 
+/**
+ * Files of test/integration that mostly wait, the longest first: they run side by side. Such a file looks
+ * at nothing that the whole server has in common but what it named itself, measures no memory, and
+ * takes no offence at a neighbour.
+ */
+const waiting = [
+  'endings',
+  'vault-killed',
+  'vault-sessions',
+  'cancel',
+  'revoke',
+  'vault-outage',
+  'vault-revoke',
+  'stale-catalog',
+  'upstream-servers',
+  'asynchronous',
+  'upstream-session',
+].map((name) => `test/integration/${name}.test.ts`)
+
+/** vitest's own order, but for those: the longest of them is as long as all together are to take. */
+class LongestWaitFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification): number =>
+      waiting.findIndex((name) => moduleId.endsWith(name))
+    const sorted = await super.sort(files)
+    return sorted.toSorted((one, other) => place(one) - place(other))
+  }
+}
+
+const integration = {
+  execArgv,
+  globalSetup: ['test/support/database.ts'],
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestWaitFirst },
     projects: [
       {
         test: {
@@ -17,13 +55,22 @@ export default defineConfig({
       },
       {
         test: {
+          ...integration,
+          name: 'integration-waiting',
+          include: waiting,
+          globalSetup: [...integration.globalSetup, 'test/support/built.ts'],
+          maxWorkers: 4,
+          // Beside nobody else: after the unit tests, before the other integration tests.
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...integration,
           name: 'integration',
-          execArgv,
           include: ['test/integration/**/*.test.ts'],
-          globalSetup: ['test/support/database.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          // One PostgreSQL for all files, and two cores: files run one after another.
+          exclude: [...configDefaults.exclude, ...waiting],
+          // Two cores, and a server that some look at as a whole: files run one after another.
           fileParallelism: false,
         },
       },

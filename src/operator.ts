@@ -8,7 +8,9 @@ import type { Grant } from './access/access.ts'
 import type { Actor } from './access/change.ts'
 import { newGrant, standing } from './access/grant.ts'
 import { revocation } from './access/granting.ts'
+import type { LeaseStanding } from './access/lease.ts'
 import { type LedgerPorts, transact } from './access/ledger.ts'
+import { waitUntilGone } from './access/revocation.ts'
 import { issueToken } from './access/token.ts'
 import { changeRecord, changeUndoneRecord } from './audit/change-record.ts'
 import { Journal } from './audit/journal.ts'
@@ -18,11 +20,11 @@ import type {
   ListedGrants,
   Revocation,
   RevocationRequest,
-  RevokedLogin,
   TokenRequest,
 } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
-import type { Config, ListenConfig } from './config/config.ts'
+import type { Config } from './config/config.ts'
+import { reachableProxy } from './config/reachable.ts'
 import { Failure } from './errors.ts'
 import { JournalFiles } from './journal/files.ts'
 import { tellOnce } from './store/notifications.ts'
@@ -33,8 +35,6 @@ const clock: Clock = systemClock
 const mostListed = 1_000
 const lookInList =
   'Whether logins of it are still open is shown by: pgwarden grant list --config FILE'
-/** Between two looks whether a revoked grant's logins are gone. */
-const lookEveryMs = 100
 
 /** A grant and a token of it, on the word of whoever may read the configuration. */
 export async function issue(
@@ -42,7 +42,6 @@ export async function issue(
   request: Omit<TokenRequest, 'configFile'>,
 ): Promise<IssuedToken> {
   const { principal, target, role, forMs, kind, reason, claims } = request
-  const listen = advised(config)
   const roles = new Set(config.roles.map(({ name }) => name))
   const now = clock.now()
   const grant = newGrant(
@@ -65,11 +64,9 @@ export async function issue(
     endsAt: grant.endsAt,
     redeemBy: kind === 'reusable' ? undefined : token.record.redeemBy,
     connection: {
-      host: reachable(listen.address),
-      port: listen.port,
+      ...reachableProxy(config),
       database: target,
       user: principal,
-      sslmode: listen.tls === undefined ? 'disable' : 'require',
     },
   }
 }
@@ -105,39 +102,26 @@ export function revoke(config: Config, request: RevocationRequest): Promise<Revo
       await transaction.updateGrant(revoked.grant)
       return { result: revoked.grant, changes: [revoked.change] }
     })
-    // Asked before the proxies are told: what they take back at once would pass for never issued.
-    const out = loginsOut(store, grantId)
-    await Promise.allSettled([out])
     const told = await tellOnce(config.store.url, 'grant.revoked', { grant: grantId }).then(
       () => true,
       () => false,
     )
-    let logins = await out
-    for (;;) {
-      // It is revoked, whatever becomes of the store now.
-      logins = await store.leaseStandings(idsOf(logins)).catch(() => logins)
-      const left = logins.filter(({ ended }) => ended === undefined).length
-      const tookMs = clock.elapsed() - startedAt
-      if (left === 0 || tookMs >= waitMs)
-        return { grant, revokedAt: grant.revokedAt ?? clock.now(), told, logins, tookMs }
-      onWaiting({ left, tookMs })
-      await sleep(lookEveryMs)
+    const remains = {
+      of: async () => ({ sessions: [], logins: await loginsOf(store, grantId) }),
     }
+    const effect = await waitUntilGone(remains, grantId, { waitMs, clock, sleep, onWaiting })
+    const tookMs = clock.elapsed() - startedAt
+    return { grant, revokedAt: grant.revokedAt ?? clock.now(), told, logins: effect.logins, tookMs }
   })
 }
 
-/** The grant is revoked, so that the store gives out no other. */
-async function loginsOut(store: Store, grantId: string): Promise<readonly RevokedLogin[]> {
+async function loginsOf(store: Store, grantId: string): Promise<readonly LeaseStanding[]> {
   try {
-    return await store.leaseStandings(idsOf(await store.openLeases(grantId)))
+    return await store.loginsOf(grantId, mostListed)
   } catch (cause) {
     const message = `grant ${grantId} is revoked, but the store did not say which logins were out`
     throw new Failure('cannot_connect_now', { message, hint: lookInList }, { cause })
   }
-}
-
-function idsOf(leases: readonly { readonly id: string }[]): string[] {
-  return leases.map(({ id }) => id)
 }
 
 function revocable(id: string, grant: Grant | undefined): Grant {
@@ -218,15 +202,4 @@ export async function record(config: Config, records: readonly string[]): Promis
       await sleep(100)
     }
   }
-}
-
-/** The listener that a client is best sent to: one with TLS, where there is one. */
-function advised({ listen: [first, ...more] }: Config): ListenConfig {
-  return first.tls === undefined ? (more.find(({ tls }) => tls !== undefined) ?? first) : first
-}
-
-/** Where a client on this machine finds a listener that is bound to every address. */
-function reachable(address: string): string {
-  if (address === '0.0.0.0') return '127.0.0.1'
-  return address === '::' ? '::1' : address
 }

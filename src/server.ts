@@ -8,8 +8,9 @@ import type { Change } from './access/change.ts'
 import { GrantChanges } from './access/grant-changes.ts'
 import { Hours } from './access/hours.ts'
 import { scopes } from './access/identity.ts'
-import type { LedgerPorts } from './access/ledger.ts'
+import { type LedgerPorts, recordAlone } from './access/ledger.ts'
 import { TokenLogin } from './access/login.ts'
+import { LoginGuard } from './access/login-guard.ts'
 import { needsOf } from './access/rules.ts'
 import { SittingKeeper } from './access/sittings.ts'
 import { createApi } from './api/api.ts'
@@ -31,6 +32,7 @@ import { CertificateWatch } from './certificates/watch.ts'
 import type { Operations, Running } from './cli/operations.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Config, loadConfig } from './config/config.ts'
+import { openControlPlane } from './control-plane.ts'
 import { Leases } from './credentials/leases.ts'
 import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
 import { unobserved } from './credentials/vault/observer.ts'
@@ -54,6 +56,7 @@ import { loadParser } from './sql/analyse.ts'
 import { Notifications } from './store/notifications.ts'
 import { Store } from './store/store.ts'
 import { openTargets } from './targets.ts'
+import { apiObserver } from './telemetry/api-observer.ts'
 import { leaseObserver } from './telemetry/lease-observer.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
@@ -295,6 +298,24 @@ async function start(
   const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
   registry.start()
   started('sessions', () => registry.stop())
+  const ledger: LedgerPorts = {
+    store: store.desk,
+    clock,
+    ...changesIn(journal),
+    committed: (changes) => {
+      for (const change of changes) takeEffect(change, listeners, notices)
+      notifier.wake()
+    },
+  }
+  const guard = new LoginGuard({
+    store: store.loginFailures,
+    rules: config.logins,
+    clock,
+    record: (change) => recordAlone(ledger, change),
+    onProblem: problem('failed logins'),
+  })
+  guard.start()
+  started('failed logins', () => guard.stop())
   const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
@@ -307,6 +328,8 @@ async function start(
       journal,
       targets: config.targets,
       requestable: () => [...config.targets.keys()],
+      guard,
+      publicUrl: config.http.url,
       sittings,
       catalogs,
       notices,
@@ -321,18 +344,12 @@ async function start(
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
 
-  const ledger: LedgerPorts = {
-    store: store.desk,
-    clock,
-    ...changesIn(journal),
-    committed: (changes) => {
-      for (const change of changes) takeEffect(change, listeners, notices)
-    },
-  }
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })
   hours.start()
   started('hours', () => hours.stop())
 
+  const observer = apiObserver(metrics.api(), log)
+  const stopping = new AbortController()
   const api = createApi({
     checks: [
       { name: 'store', check: () => store.ping(), limitMs: 2_000 },
@@ -342,13 +359,21 @@ async function start(
       { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
     ],
     metrics,
-    onDefect: (error) => log.error({ err: error }, 'the HTTP interface failed to answer'),
+    v1: openControlPlane({
+      ...{ config, store, journal, ledger, registry, notices, clock, version, observer },
+      onProblem: problem('API keys'),
+      stopping: stopping.signal,
+    }),
+    onDefect: observer.defect,
   })
   const http = await serveApi(api, {
     ...config.http,
     certificates: await watched(config.http, config.http.tls),
   })
-  started('http', () => http.close())
+  started('http', () => {
+    stopping.abort()
+    return http.close()
+  })
 
   log.info({ version, instance, ports, httpPort: http.port }, 'pgwarden is running')
   return {

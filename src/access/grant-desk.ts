@@ -59,7 +59,7 @@ export function grantDesk(ports: GrantDeskPorts): GrantDesk {
       const { state, principal, target, role } = filters
       const now = clock.now()
       const search = { state, principal, target, role, sight: sightOf(rules, by), now }
-      return await pageOf<StoredGrant, GrantView>({
+      return pageOf<StoredGrant, GrantView>({
         limit,
         after,
         read: (from, count) => store.listGrants({ ...search, after: from, limit: count }),
@@ -70,7 +70,7 @@ export function grantDesk(ports: GrantDeskPorts): GrantDesk {
 
     async extend(by, id, terms) {
       checkScope(by, 'access')
-      return await transact(ports, async (transaction): Promise<Done<Extension>> => {
+      return transact(ports, async (transaction): Promise<Done<Extension>> => {
         const grant = await lock(transaction, by, id, (stored) => checkHolder(by, stored))
         const now = clock.now()
         const pending = await transaction.pendingExtension(id)
@@ -102,7 +102,7 @@ export function grantDesk(ports: GrantDeskPorts): GrantDesk {
 
     async revoke(by, id, text) {
       const reason = reasonOf(text)
-      return await transact(ports, async (transaction): Promise<Done<Grant>> => {
+      return transact(ports, async (transaction): Promise<Done<Grant>> => {
         const held = await lock(transaction, by, id, (stored) => checkMayRevoke(rules, by, stored))
         const { grant, change } = revocation(held, actorOf(by), reason, clock.now())
         await transaction.updateGrant(grant)
@@ -116,7 +116,7 @@ export function grantDesk(ports: GrantDeskPorts): GrantDesk {
       checkHolder(by, found)
       // Its verifier takes milliseconds to compute: before the grant is locked.
       const token = await issueToken(found.grant, kind, clock.now(), ports.tokens)
-      return await transact(ports, async (transaction): Promise<Done<TokenOfGrant>> => {
+      return transact(ports, async (transaction): Promise<Done<TokenOfGrant>> => {
         const grant = await lock(transaction, by, id, (stored) => checkHolder(by, stored))
         await transaction.insertToken(token.record)
         const change = tokenIssued(grant, by, token.record.id, kind)

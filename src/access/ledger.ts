@@ -54,6 +54,11 @@ export async function transact<T>(
   return result
 }
 
+/** Records a change of something that is kept elsewhere, before it is made. @throws as `transact` */
+export function recordAlone(ports: LedgerPorts, change: Change): Promise<void> {
+  return transact(ports, () => Promise.resolve({ result: undefined, changes: [change] }))
+}
+
 /** A connection that is lost in a commit leaves open whether the store has heard it. */
 function isUnknown(error: unknown): boolean {
   return error instanceof Failure && error.code === 'cannot_connect_now'

@@ -59,7 +59,7 @@ export function requestDesk(ports: RequestDeskPorts): RequestDesk {
   return {
     async request(by, terms) {
       checkScope(by, 'access')
-      return await transact(ports, async (transaction) => {
+      return transact(ports, async (transaction) => {
         await checkRoom(transaction, by.principal, clock.now())
         const now = clock.now()
         const { request, grant } = ask(rules, by, terms, now)
@@ -75,7 +75,7 @@ export function requestDesk(ports: RequestDeskPorts): RequestDesk {
 
     async approve(by, id, text) {
       const comment = commentOf(text)
-      return await decide(by, id, async (stored, transaction) => {
+      return decide(by, id, async (stored, transaction) => {
         const { extends: prolonged } = stored.request
         const held = prolonged === undefined ? undefined : await transaction.lockGrant(prolonged)
         return approve(rules, stored, held?.grant, by, comment, clock.now())
@@ -84,14 +84,14 @@ export function requestDesk(ports: RequestDeskPorts): RequestDesk {
 
     async deny(by, id, text) {
       const comment = commentOf(text)
-      return await decide(by, id, (stored) =>
+      return decide(by, id, (stored) =>
         Promise.resolve(deny(rules, stored, by, comment, clock.now())),
       )
     },
 
     async withdraw(by, id) {
       checkScope(by, 'access')
-      return await decide(by, id, (stored) => Promise.resolve(withdraw(stored, by, clock.now())))
+      return decide(by, id, (stored) => Promise.resolve(withdraw(stored, by, clock.now())))
     },
 
     async findRequest(by, id) {
@@ -105,7 +105,7 @@ export function requestDesk(ports: RequestDeskPorts): RequestDesk {
       const now = clock.now()
       const state = decidable ? 'pending' : wanted.state
       const search = { state, principal, target, role, sight: sightOf(rules, by), now }
-      return await pageOf<StoredRequest, RequestView>({
+      return pageOf<StoredRequest, RequestView>({
         limit,
         after,
         read: (from, count) => store.listRequests({ ...search, after: from, limit: count }),

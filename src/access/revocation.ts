@@ -1,45 +1,33 @@
-// Taking a grant back and waiting for the effect: until no session of it is open and no login left, or
-// for as long as one may. Used by the command line beside the store and by the control plane. Ignorant
-// of how a grant is revoked, and of who ends sessions and logins.
+// Waiting for the effect of a revoke: until no session of the grant is open and no login left, or for as
+// long as one may. Used by the command line beside the store and by the control plane. Ignorant of how a
+// grant is revoked, and of who ends sessions and logins.
 
 import type { Clock } from '../clock.ts'
-import type { LeaseEndResult, LeaseEngine } from './lease.ts'
+import type { LeaseStanding } from './lease.ts'
 
-/** A lease as those see it who wait for its end. */
-export interface LeaseStanding {
-  readonly id: string
-  readonly engine: LeaseEngine
-  /** undefined while it was being issued. */
-  readonly databaseRole: string | undefined
-  /** undefined: it is not known to be gone. */
-  readonly ended: LeaseEndResult | undefined
+/** What is left of a revoked grant, on all replicas. */
+export interface Remains {
+  /** Those that are open. */
+  readonly sessions: readonly { readonly id: string }[]
+  /** Those that were out when it was revoked, and what became of them. */
+  readonly logins: readonly LeaseStanding[]
 }
 
-/** What the store knows of a grant's effect, on all replicas. */
 export interface RevocationProgress {
-  /** Logins of the grant that are not known to be gone. */
-  openLeases(grantId: string): Promise<readonly { readonly id: string }[]>
-  leaseStandings(ids: readonly string[]): Promise<readonly LeaseStanding[]>
-  /** Ids of its sessions that are open. */
-  openSessions(grantId: string): Promise<readonly string[]>
+  of(grantId: string): Promise<Remains>
 }
 
 export interface RevocationWait {
   readonly waitMs: number
   readonly clock: Pick<Clock, 'elapsed'>
-  readonly pause: (ms: number) => Promise<unknown>
+  readonly sleep: (ms: number) => Promise<unknown>
   /** Hears of each look that found something left. */
   readonly onWaiting?: (now: { readonly left: number; readonly tookMs: number }) => void
 }
 
-export interface RevocationEffect<T> {
-  readonly revoked: T
-  /** Nothing is left, and that was looked at after the grant was revoked. */
+export interface RevocationEffect extends Remains {
+  /** Nothing is left. */
   readonly complete: boolean
-  /** Those that are still open. */
-  readonly sessions: readonly string[]
-  /** All that were out. */
-  readonly logins: readonly LeaseStanding[]
   readonly tookMs: number
 }
 
@@ -47,37 +35,23 @@ export interface RevocationEffect<T> {
 const lookEveryMs = 100
 
 /**
- * `revoke` revokes and tells the proxies. Once it has, nothing here throws: the grant is revoked, whatever
- * becomes of the store, and what is not known to be gone counts as open.
+ * To be called when the grant is revoked and the proxies are told: the store gives out no other login then.
+ * @throws what the first look throws; when a later one fails, the one before it holds.
  */
-export async function revokeAndWait<T>(
+export async function waitUntilGone(
   progress: RevocationProgress,
   grantId: string,
-  revoke: () => Promise<T>,
-  { waitMs, clock, pause, onWaiting }: RevocationWait,
-): Promise<RevocationEffect<T>> {
+  { waitMs, clock, sleep, onWaiting }: RevocationWait,
+): Promise<RevocationEffect> {
   const startedAt = clock.elapsed()
-  // Asked first: what the proxies take back as soon as they are told would pass for never issued.
-  const before = await progress.openLeases(grantId)
-  const known = new Set(before.map(({ id }) => id))
-  let logins = await progress.leaseStandings([...known])
-  const revoked = await revoke()
+  let remains = await progress.of(grantId)
   for (;;) {
-    let sessions: readonly string[] = []
-    let looked = true
-    try {
-      // A login that was just being issued may have come between; now the store gives out no other.
-      for (const { id } of await progress.openLeases(grantId)) known.add(id)
-      logins = await progress.leaseStandings([...known])
-      sessions = await progress.openSessions(grantId)
-    } catch {
-      looked = false
-    }
-    const left = sessions.length + logins.filter(({ ended }) => ended === undefined).length
-    const complete = looked && left === 0
+    const open = remains.logins.filter(({ ended }) => ended === undefined)
+    const left = remains.sessions.length + open.length
     const tookMs = clock.elapsed() - startedAt
-    if (complete || tookMs >= waitMs) return { revoked, complete, sessions, logins, tookMs }
+    if (left === 0 || tookMs >= waitMs) return { ...remains, complete: left === 0, tookMs }
     onWaiting?.({ left, tookMs })
-    await pause(lookEveryMs)
+    await sleep(lookEveryMs)
+    remains = await progress.of(grantId).catch(() => remains)
   }
 }

@@ -1,21 +1,23 @@
-// The control plane as a function from Request to Response: health, readiness and metrics. Testable
-// without a socket (serve.ts has it). Ignorant of what the checks check and of what is counted.
+// The control plane as a function from Request to Response: health, readiness and metrics, and the API
+// below /api/v1. Testable without a socket (serve.ts has it). Ignorant of what the checks check and of what
+// is counted.
 
 import { Hono } from 'hono'
-import { HTTPException } from 'hono/http-exception'
-import { Failure } from '../errors.ts'
-import { failureProblem, problemResponse } from './problem.ts'
+import type { Api } from './context.ts'
+import { errorResponse, problemResponse } from './problem.ts'
 import { type ReadinessCheck, readiness } from './readiness.ts'
 
 export interface ApiDependencies {
   readonly checks: readonly ReadinessCheck[]
   readonly metrics: { readonly contentType: string; text(): Promise<string> }
+  /** Made by createV1. */
+  readonly v1?: Api
   /** Is told of errors that the client is not shown. */
   readonly onDefect: (error: unknown) => void
 }
 
 export function createApi(dependencies: ApiDependencies): Hono {
-  const { checks, metrics, onDefect } = dependencies
+  const { checks, metrics, v1, onDefect } = dependencies
   const ready = readiness(checks, onDefect)
   const app = new Hono()
 
@@ -23,6 +25,11 @@ export function createApi(dependencies: ApiDependencies): Hono {
     await next()
     c.header('cache-control', 'no-store')
     c.header('x-content-type-options', 'nosniff')
+    c.header('x-frame-options', 'DENY')
+    c.header('referrer-policy', 'no-referrer')
+    if (!c.res.headers.has('content-security-policy')) {
+      c.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
+    }
   })
 
   app.get('/healthz', (c) => c.json({ alive: true }))
@@ -36,16 +43,13 @@ export function createApi(dependencies: ApiDependencies): Hono {
     c.body(await metrics.text(), 200, { 'content-type': metrics.contentType }),
   )
 
-  app.notFound(() => problemResponse({ status: 404, title: 'there is nothing at this address' }))
+  if (v1 !== undefined) app.route('/api/v1', v1)
 
-  app.onError((error) => {
-    if (error instanceof Failure) return problemResponse(failureProblem(error))
-    if (error instanceof HTTPException) {
-      return problemResponse({ status: error.status, title: error.message })
-    }
-    onDefect(error)
-    return problemResponse({ status: 500, title: 'something went wrong inside pgwarden' })
-  })
+  app.notFound(() =>
+    problemResponse({ status: 404, title: 'there is nothing at this address', code: 'not_found' }),
+  )
+
+  app.onError((error) => errorResponse(error, onDefect))
 
   return app
 }

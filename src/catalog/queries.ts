@@ -21,6 +21,25 @@ export interface FunctionRow {
   readonly extension: string | null
   /** Of the arguments and the result. */
   readonly types: readonly number[]
+  /** Whether its text can be read, and shows all SQL that it runs. */
+  readonly plain: boolean
+  /** Settings that its SET clauses and its text name; `*` where it computes the name of one. */
+  readonly sets: readonly string[]
+  /** Words of its text that are names of user functions. */
+  readonly calls: readonly string[]
+}
+
+/** A table, and a function that is run for whoever writes it. */
+interface WrittenRow extends RelationRow, Behind {
+  /** `trigger`, `default`, `check`. */
+  readonly by: string
+}
+
+interface ChildRow {
+  readonly childSchema: string
+  readonly childName: string
+  readonly parentSchema: string
+  readonly parentName: string
 }
 
 /** The function behind an operator or a cast. */
@@ -92,6 +111,8 @@ export interface CatalogRows extends CodeRows {
   readonly types: readonly TypeRow[]
   readonly views: readonly ViewRow[]
   readonly relations: readonly RelationRow[]
+  readonly children: readonly ChildRow[]
+  readonly written: readonly WrittenRow[]
 }
 
 type Refused = Pick<DefinitionTexts, 'refused'>
@@ -135,7 +156,9 @@ export function readTypes(query: Query): Promise<readonly TypeRow[]> {
 /** @throws Failure when there is too much of something. */
 export async function readRelations(
   query: Query,
-): Promise<Pick<CatalogRows, 'views' | 'relations'> & Refused> {
+): Promise<Pick<CatalogRows, 'views' | 'relations' | 'children' | 'written'> & Refused> {
+  const children = await bounded<ChildRow>(query, childrenQuery)
+  const written = await bounded<WrittenRow>(query, writtenQuery)
   const relations = await bounded<RelationRow>(query, relationsQuery)
   const rows = await bounded<DefinedRow & RelationRow>(query, viewsQuery)
   const { texts, refused } = await definitionTexts(query, rows, {
@@ -144,7 +167,7 @@ export async function readRelations(
     from: "FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v'",
   })
   const views = rows.map(({ oid, ...view }) => ({ ...view, definition: texts.get(oid) ?? '' }))
-  return { relations, views, refused }
+  return { relations, children, written, views, refused }
 }
 
 async function bounded<Row extends object>(query: Query, text: string): Promise<readonly Row[]> {
@@ -156,7 +179,19 @@ async function bounded<Row extends object>(query: Query, text: string): Promise<
   })
 }
 
+/** In bytes. What is longer is not looked into, and counts as unseen. */
+const longestBody = 64 * 1024
+
+/**
+ * A function's text is looked into for settings that it changes: set_config with a constant name, SET with a
+ * name that has a dot. Everything else that could change one makes the name unknown. (Bodies in SQL's own
+ * syntax are trees: 2078 is the OID of set_config.) Functions of extensions in C that are labelled not
+ * volatile are believed.
+ */
 const functionsQuery = `
+WITH own AS (
+  SELECT DISTINCT pg_catalog.lower(proname::text) AS name FROM pg_catalog.pg_proc WHERE oid >= ${firstUserOid}
+)
 SELECT n.nspname AS schema, p.proname AS name,
   p.provolatile = 'v' OR EXISTS (
     SELECT FROM pg_catalog.pg_proc AS support
@@ -167,9 +202,45 @@ SELECT n.nspname AS schema, p.proname AS name,
     ELSE p.pronargs - p.pronargdefaults END AS least,
   CASE WHEN p.provariadic = 0 THEN p.pronargs END AS most,
   e.extname AS extension,
-  p.proargtypes::oid[] || p.prorettype AS types
+  p.proargtypes::oid[] || p.prorettype AS types,
+  CASE WHEN p.prokind = 'a' THEN true
+    WHEN l.lanname IN ('sql', 'plpgsql') THEN body.readable
+      AND p.prosrc !~* '\\mexecute\\M|_to_xml|dblink'
+    ELSE l.lanname = 'c' AND e.extname IS NOT NULL AND p.provolatile <> 'v' END AS plain,
+  ARRAY(
+    SELECT pg_catalog.lower(pg_catalog.split_part(setting, '=', 1)) FROM pg_catalog.unnest(p.proconfig) AS setting
+    UNION
+    SELECT pg_catalog.lower(named[1]) FROM pg_catalog.regexp_matches(
+      body.text, 'set_config\\s*\\(\\s*''([^'']*)''\\s*,', 'gi') AS named
+    UNION
+    SELECT pg_catalog.lower(pg_catalog.regexp_replace(named[1], '["[:space:]]', '', 'g')) FROM pg_catalog.regexp_matches(
+      body.text, '\\mset\\s+(?:(?:local|session)\\s+)?("?[a-z_][\\w$]*"?(?:\\s*\\.\\s*"?[\\w$]+"?)+)', 'gi') AS named
+    UNION
+    SELECT '*' WHERE p.prosqlbody::text ~ ':funcid 2078\\M' OR 2078 IN (aggtransfn, aggfinalfn)
+      OR (body.text ~* 'pg_settings' AND body.text ~* '\\mupdate\\M')
+      OR pg_catalog.regexp_count(body.text, 'set_config', 1, 'i')
+        > pg_catalog.regexp_count(body.text, 'set_config\\s*\\(\\s*''[^'']*''\\s*,', 1, 'i')
+    ORDER BY 1
+  ) AS sets,
+  ARRAY(
+    SELECT name FROM own WHERE name IN (
+      SELECT pg_catalog.regexp_split_to_table(pg_catalog.lower(body.text), '[^[:alnum:]_$]+'))
+    UNION
+    SELECT pg_catalog.lower(called.proname::text)
+    FROM pg_catalog.pg_depend AS uses
+    JOIN pg_catalog.pg_proc AS called ON called.oid = uses.refobjid
+    WHERE uses.classid = 'pg_catalog.pg_proc'::regclass AND uses.objid = p.oid
+      AND uses.refclassid = 'pg_catalog.pg_proc'::regclass
+    ORDER BY 1
+  ) AS calls
 FROM pg_catalog.pg_proc AS p
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+CROSS JOIN LATERAL (
+  SELECT pg_catalog.octet_length(p.prosrc) <= ${longestBody} AS readable,
+    CASE WHEN l.lanname IN ('sql', 'plpgsql') AND pg_catalog.octet_length(p.prosrc) <= ${longestBody}
+      THEN p.prosrc ELSE '' END AS text
+) AS body
 LEFT JOIN pg_catalog.pg_aggregate AS a ON a.aggfnoid = p.oid
 LEFT JOIN pg_catalog.pg_depend AS d
   ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
@@ -319,3 +390,41 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'i', 'I')
   -- Temporary ones come and go, and each session knows its own only.
   AND n.nspname !~ '^pg_(toast_)?temp_'
 ORDER BY n.nspname, c.relname`
+
+/** Partitions are children too. */
+const childrenQuery = `
+SELECT cn.nspname AS "childSchema", c.relname AS "childName",
+  pn.nspname AS "parentSchema", p.relname AS "parentName"
+FROM pg_catalog.pg_inherits AS i
+JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')
+JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
+JOIN pg_catalog.pg_class AS p ON p.oid = i.inhparent
+JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
+ORDER BY i.inhrelid, i.inhparent`
+
+/** What others have made to run at a write. The server's own functions are pinned and have no rows here. */
+const writtenQuery = `
+SELECT DISTINCT n.nspname AS schema, c.relname AS name, made.by,
+  pn.nspname AS "functionSchema", p.proname AS "functionName"
+FROM (
+  SELECT tgrelid AS relation, tgfoid AS function, 'trigger' AS by
+  FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
+  UNION ALL
+  SELECT a.adrelid, d.refobjid, 'default'
+  FROM pg_catalog.pg_attrdef AS a
+  JOIN pg_catalog.pg_depend AS d
+    ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = a.oid
+    AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+  UNION ALL
+  SELECT k.conrelid, d.refobjid, 'check'
+  FROM pg_catalog.pg_constraint AS k
+  JOIN pg_catalog.pg_depend AS d
+    ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid
+    AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+  WHERE k.conrelid <> 0
+) AS made
+JOIN pg_catalog.pg_class AS c ON c.oid = made.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_proc AS p ON p.oid = made.function AND p.oid >= ${firstUserOid}
+JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.pronamespace
+ORDER BY 1, 2, 3, 4, 5`

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { Failure } from '../errors.ts'
 import type {
   CatalogSnapshot,
+  RelationName,
   SnapshotCarrier,
   SnapshotFunction,
   SnapshotType,
@@ -35,10 +36,10 @@ export function parseSnapshot(text: string, fileName: string): CatalogSnapshot {
       operators: items(root, 'operators', carrierOf),
       types: items(root, 'types', typeOf),
       views: items(root, 'views', carrierOf),
-      relations: items(root, 'relations', (item, path) => ({
-        schema: name(item['schema'], `${path}.schema`),
-        name: name(item['name'], `${path}.name`),
-      })),
+      relations: items(root, 'relations', relationOf),
+      // Not in the files of older versions.
+      ...('children' in root && { children: items(root, 'children', childOf) }),
+      ...('written' in root && { written: items(root, 'written', carrierOf) }),
     }
   } catch (error) {
     if (error instanceof Mistake) throw unusable(fileName, error.message)
@@ -58,6 +59,7 @@ type Item = Readonly<Record<string, unknown>>
 
 function functionOf(item: Item, path: string): SnapshotFunction {
   const { schema, name: own, volatile, leastArguments, mostArguments, extension } = item
+  const { sets, unseen } = item
   if (typeof volatile !== 'boolean') throw new Mistake(`${path}.volatile`, 'expected true or false')
   return {
     schema: name(schema, `${path}.schema`),
@@ -66,7 +68,23 @@ function functionOf(item: Item, path: string): SnapshotFunction {
     leastArguments: whole(leastArguments, `${path}.leastArguments`),
     mostArguments: optional(mostArguments, (value) => whole(value, `${path}.mostArguments`)),
     extension: optional(extension, (value) => name(value, `${path}.extension`)),
+    // What an older version has written says nothing of them, and then they are not known.
+    ...(sets !== undefined && { sets: texts(sets, `${path}.sets`) }),
+    ...(typeof unseen === 'boolean' && { unseen }),
   }
+}
+
+function relationOf(item: Item, path: string): RelationName {
+  return {
+    schema: name(item['schema'], `${path}.schema`),
+    name: name(item['name'], `${path}.name`),
+  }
+}
+
+function childOf(item: Item, path: string): { child: RelationName; parent: RelationName } {
+  const part = (key: 'child' | 'parent'): RelationName =>
+    relationOf(record(item[key], `${path}.${key}`), `${path}.${key}`)
+  return { child: part('child'), parent: part('parent') }
 }
 
 function typeOf(item: Item, path: string): SnapshotType {
@@ -101,6 +119,11 @@ function record(value: unknown, path: string): Item {
 function name(value: unknown, path: string): string {
   if (typeof value === 'string' && value !== '') return value
   throw new Mistake(path, 'expected a text')
+}
+
+function texts(value: unknown, path: string): readonly string[] {
+  if (!Array.isArray(value)) throw new Mistake(path, 'expected a list')
+  return value.map((item, index) => name(item, `${path}[${index}]`))
 }
 
 function whole(value: unknown, path: string): number {

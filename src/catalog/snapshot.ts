@@ -12,6 +12,7 @@ import {
 } from '../policy/catalog.ts'
 import { classify } from '../policy/functions.ts'
 import type { FunctionUse, NameUse } from '../sql/facts.ts'
+import { type Changes, changesOf } from './changes.ts'
 import { checking, type Definition } from './definitions.ts'
 import type { CastRow, CatalogRows, CodeRows, FunctionRow, TypeRow } from './queries.ts'
 
@@ -39,15 +40,21 @@ const nothing: CatalogSnapshot = {
 /** `read` gives the query that a view's definition or a check (`checking`) is. */
 export function snapshotOf(rows: CatalogRows, read: Read): CatalogSnapshot {
   const { serverVersion, relations } = rows
+  const changes = changesOf(rows.functions)
   let types: Found<number> = new Map()
   for (;;) {
     // A type makes functions and operators dangerous, and they make the check of another type so.
-    const code = codeOf(rows, types)
+    const code = codeOf(rows, changes, types)
     const catalog = Catalog.of({ ...nothing, serverVersion, ...code })
     const more = typesThatRun(rows, read, catalog)
     if (countOf(more) === countOf(types)) {
       const views = viewsThatRun(rows, read, catalog)
-      return { format: 1, serverVersion, ...code, views, relations }
+      const children = rows.children.map((row) => ({
+        child: { schema: row.childSchema, name: row.childName },
+        parent: { schema: row.parentSchema, name: row.parentName },
+      }))
+      const written = writtenOf(rows, catalog)
+      return { format: 1, serverVersion, ...code, views, relations, children, written }
     }
     types = more
   }
@@ -55,11 +62,12 @@ export function snapshotOf(rows: CatalogRows, read: Read): CatalogSnapshot {
 
 /** Whether any type does, so that the rows of types are needed. */
 export function someTypeRuns(code: CodeRows, read: Read): boolean {
-  const rows = { ...code, types: [], views: [], relations: [] }
+  const none = { types: [], views: [], relations: [], children: [], written: [] }
+  const rows = { ...code, ...none }
   const catalog = Catalog.of({
     ...nothing,
     serverVersion: code.serverVersion,
-    ...codeOf(rows, new Map()),
+    ...codeOf(rows, changesOf(rows.functions), new Map()),
   })
   return typesThatRun(rows, read, catalog).size > 0
 }
@@ -67,6 +75,7 @@ export function someTypeRuns(code: CodeRows, read: Read): boolean {
 /** Functions, operators and types, where making a value of one of `dangerous` runs code. */
 function codeOf(
   rows: CatalogRows,
+  changes: ReadonlyMap<FunctionRow, Changes>,
   dangerous: Found<number>,
 ): Pick<CatalogSnapshot, 'functions' | 'operators' | 'types'> {
   const types = rows.types.flatMap(({ type, schema, name }): readonly SnapshotType[] =>
@@ -74,7 +83,7 @@ function codeOf(
   )
   const callable = rows.types.filter((row) => dangerous.has(row.type) && row.columns === null)
   const functions = [
-    ...rows.functions.map((row) => functionOf(row, dangerous)),
+    ...rows.functions.map((row) => functionOf(row, changes.get(row), dangerous)),
     ...callable.map(byTypeName),
   ]
   const catalog = Catalog.of({ ...nothing, serverVersion: rows.serverVersion, functions })
@@ -99,7 +108,11 @@ function operatorsThatRun(
   return carriersOf(operators, found)
 }
 
-function functionOf(row: FunctionRow, dangerous: Found<number>): SnapshotFunction {
+function functionOf(
+  row: FunctionRow,
+  changes: Changes = { sets: ['*'], unseen: true },
+  dangerous: Found<number>,
+): SnapshotFunction {
   const { schema, name, least, most, extension } = row
   return {
     schema,
@@ -108,13 +121,16 @@ function functionOf(row: FunctionRow, dangerous: Found<number>): SnapshotFunctio
     leastArguments: least,
     mostArguments: most ?? undefined,
     extension: extension ?? undefined,
+    ...changes,
   }
 }
 
 /** The name of a type can be called (not of a composite one): `d('x')` and `('x').d` are `'x'::d`. */
 function byTypeName({ schema, name }: TypeRow): SnapshotFunction {
   const [leastArguments, mostArguments, extension] = [1, 1, undefined]
-  return { schema, name, volatile: true, leastArguments, mostArguments, extension }
+  // What its check, a cast or an order runs is found as a type.
+  const changes = { sets: [], unseen: false }
+  return { schema, name, volatile: true, leastArguments, mostArguments, extension, ...changes }
 }
 
 /** To call an operator is to convert what it is given to its types. */
@@ -211,6 +227,16 @@ function relationsOfTypes(
   return rows.types
     .filter(({ columns }) => columns === 'relation')
     .flatMap((row) => chainsIn(found.get(row.type)).map((chain) => [keyOf(row), chain] as const))
+}
+
+/** Tables that run, for whoever writes them, a function that changes settings or may. */
+function writtenOf({ written }: CatalogRows, catalog: Catalog): readonly SnapshotCarrier[] {
+  return written.flatMap(({ schema, name, functionSchema, functionName, by }) => {
+    const runs = qualified({ schema: functionSchema, name: functionName })
+    const meanings = catalog.functions({ schema: functionSchema, name: functionName })
+    const harmless = meanings.every(({ sets = [], unseen }) => sets.length === 0 && !unseen)
+    return harmless ? [] : [{ schema, name, runs, because: `its ${by} calls function ${runs}` }]
+  })
 }
 
 /** How a definition comes to run code, once for each function at the end; none when it does not. */

@@ -2,11 +2,11 @@
 // database comes about.
 
 import type { Command } from 'commander'
+import { psqlLine } from '../access/connection-lines.ts'
 import type { RunningDemo } from './operations.ts'
 import { type Context, examples } from './program.ts'
 import { announceStop, untilSignalled } from './signals.ts'
 import { shellQuote, styleFor, type Terminal } from './terminal.ts'
-import { psqlLine } from './token-command.ts'
 import { parsePort } from './values.ts'
 
 interface DemoFlags {
@@ -53,7 +53,7 @@ function welcome(running: RunningDemo, { stdout, env, self }: Terminal): string 
   const { directory, configFile, journalDirectory, proxy, http, people } = running
   const sessions = people.flatMap(({ occupation, role, token }) => [
     `  ${style('bold', token.connection.user)}, ${occupation}: ${style('cyan', role)}`,
-    `  ${psqlLine(token)}`,
+    `  ${psqlLine(token.connection, token.token)}`,
     '',
   ])
   const keys = people.map(

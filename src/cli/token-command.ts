@@ -4,12 +4,12 @@
 
 import { type Command, Option } from 'commander'
 import type { Claims, TokenKind } from '../access/access.ts'
+import { psqlLine } from '../access/connection-lines.ts'
 import type { Token } from '../client/answers.ts'
 import { exitStatus } from './exit-status.ts'
-import type { Connection, IssuedToken } from './operations.ts'
 import { type Context, examples } from './program.ts'
 import { openClient, printOne, type RemoteOptions, remote } from './remote.ts'
-import { printable, shellQuote } from './terminal.ts'
+import { printable } from './terminal.ts'
 import { tokenKinds, tokenTerms } from './token-terms.ts'
 import { addClaim, parseDuration } from './values.ts'
 import { instantText } from './wording.ts'
@@ -71,7 +71,7 @@ export function addToken(program: Command, context: Context): void {
             ` until ${instant(issued.endsAt)}.\n${tokenTerms(request.kind, redeemBy)}\n` +
             `The user name ${request.principal}/${issued.tokenId} means this token and no other.\n`,
         )
-        terminal.stdout.write(`${psqlLine(issued)}\n`)
+        terminal.stdout.write(`${psqlLine(issued.connection, issued.token)}\n`)
         return 0
       }),
     )
@@ -94,21 +94,6 @@ export function termsOf({ kind, redeemBy }: Token): string {
   return known === undefined
     ? `The token is of kind ${printable(kind)}.`
     : tokenTerms(known, redeemBy === undefined ? undefined : instantText(redeemBy))
-}
-
-/** A command to paste: psql with all that it needs. */
-export function psqlLine({ token, connection }: IssuedToken): string {
-  const { host, port, database, user, sslmode }: Connection = connection
-  const settings = { host, port, dbname: database, user, password: token.reveal(), sslmode }
-  const words = Object.entries(settings).map(([name, value]) => `${name}=${quoted(String(value))}`)
-  const conninfo = words.join(' ')
-  // Double quotes read better, and do where the shell finds nothing to expand between them.
-  return `psql ${/["$`\\!]/.test(conninfo) ? shellQuote(conninfo) : `"${conninfo}"`}`
-}
-
-/** libpq's rules for a value in a connection string. */
-function quoted(value: string): string {
-  return /^[\w.:@%+/-]+$/.test(value) ? value : `'${value.replace(/[\\']/g, '\\$&')}'`
 }
 
 function instant(milliseconds: number): string {

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
+import type { LoginRules } from '../access/login-guard.ts'
 import type { AccessRules } from '../access/rules.ts'
 import { Failure } from '../errors.ts'
 import { compileRoles } from '../policy/permissions.ts'
@@ -15,10 +16,12 @@ import type { NamePart } from './application-name.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
 import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
+import { loginsOf } from './logins.ts'
 import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
 import { configSchema, type RawConfig, timeLimits } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
+import { claimsNeeded, contextOf, type SessionContext } from './session-context.ts'
 import { loopback } from './values.ts'
 import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 
@@ -26,6 +29,7 @@ export interface Config {
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
   readonly http: HttpConfig
   readonly identity: IdentityConfig
+  readonly logins: LoginRules
   readonly store: { readonly url: Secret }
   readonly journal: { readonly directory: string; readonly segmentBytes: number }
   readonly log: { readonly level: RawConfig['log']['level'] }
@@ -98,6 +102,10 @@ export interface TargetConfig {
     /** The longest time between two reads. */
     readonly refreshEveryMs: number
   }
+  /** Settings that say who a session is, for row-level security; no statement may change them. */
+  readonly sessionContext: SessionContext
+  /** Patterns of relations that only roles with `sensitive: true` may touch. */
+  readonly sensitive: readonly string[]
   readonly credentials: CredentialsConfig
 }
 
@@ -254,10 +262,15 @@ function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
 function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
   const { journal, tokens } = raw
   const [first, ...more] = raw.listen
+  const targets = new Map(
+    Object.entries(raw.targets).map(([name, target]) => [name, targetOf(name, target, raw)]),
+  )
+  const contexts = [...targets.values()].map(({ sessionContext }) => sessionContext)
   return {
     listen: [listenerOf(first), ...more.map(listenerOf)],
     http: httpOf(raw.http),
     identity: identityOf(raw.identity),
+    logins: loginsOf(raw.logins),
     store: raw.store,
     journal: { directory: journal.directory, segmentBytes: journal.segmentSize },
     log: raw.log,
@@ -270,13 +283,8 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     vault: raw.vault && vaultOf(raw.vault),
     notifications: channelsOf(raw.notifications),
     roles,
-    access: accessOf(raw.access, accessTargets(raw), []),
-    targets: new Map(
-      Object.entries(raw.targets).map(([name, target]) => [
-        name,
-        targetOf(name, target, raw.limits),
-      ]),
-    ),
+    access: accessOf(raw.access, accessTargets(raw), claimsNeeded(contexts)),
+    targets,
   }
 }
 
@@ -303,8 +311,8 @@ function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
   }
 }
 
-function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): TargetConfig {
-  const limits = { ...general, ...raw.limits }
+function targetOf(name: string, raw: RawTarget, general: RawConfig): TargetConfig {
+  const limits = { ...general.limits, ...raw.limits }
   const {
     database,
     aliases,
@@ -315,6 +323,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     channelBinding,
     applicationName,
     catalog,
+    sensitive,
     credentials,
   } = raw
   return {
@@ -331,6 +340,8 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig['limits']): T
     limits: timeLimits(limits),
     applicationName,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
+    sessionContext: contextOf(general.sessionContext, raw.sessionContext),
+    sensitive,
     credentials: credentialsOf(credentials),
   }
 }

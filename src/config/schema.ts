@@ -2,13 +2,16 @@
 // agree with something elsewhere in the file is checked in config.ts.
 
 import { z } from 'zod'
+import { relationPatternProblem } from '../policy/relations.ts'
 import { Secret } from '../secret.ts'
 import { accessSchema, targetAccess } from './access.ts'
 import { nameTemplate } from './application-name.ts'
 import { credentialsSchema } from './credentials.ts'
 import { httpSchema } from './http.ts'
 import { identitySchema } from './identity.ts'
+import { loginsSchema } from './logins.ts'
 import { notificationsSchema } from './notifications.ts'
+import { sessionContextSchema } from './session-context.ts'
 import {
   duration,
   fileText,
@@ -55,6 +58,14 @@ export function timeLimits(raw: {
   }
 }
 
+const relationPatterns = z.array(
+  text.superRefine((pattern, context) => {
+    const problem = relationPatternProblem(pattern)
+    if (problem !== undefined) context.addIssue(problem)
+  }),
+  list,
+)
+
 const role = keys({
   includes: texts.exactOptional(),
   commands: texts.exactOptional(),
@@ -92,6 +103,7 @@ const role = keys({
   })
     .transform(timeLimits)
     .exactOptional(),
+  sensitive: z.boolean('expected true or false').exactOptional(),
   readOnly: z.boolean('expected true or false').exactOptional(),
 })
 
@@ -174,6 +186,8 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       snapshot: z.boolean('expected true or false').default(true),
       refreshEvery: duration('10s', '1d').prefault('5m'),
     }).prefault({}),
+    sessionContext: sessionContextSchema.prefault({}),
+    sensitive: relationPatterns.default([]),
     ...targetAccess,
     credentials: credentialsSchema(secretText),
   }).refine(({ host, hosts }) => (host === undefined) !== (hosts === undefined), {
@@ -187,6 +201,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     listen: oneOrMore(listener).prefault({}),
     http: httpSchema(path).prefault({}),
     identity: identitySchema(surroundings).prefault({}),
+    logins: loginsSchema.prefault({}),
     store: keys({ url: secretText }),
     journal: keys({ directory: path, segmentSize: size('64KiB', '4GiB').prefault('64MiB') }),
     log: keys({
@@ -206,6 +221,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       sittingLogins: whole(1, 10_000).default(32),
     }).prefault({}),
     vault: vaultSchema(surroundings, resolvePath).optional(),
+    sessionContext: sessionContextSchema.prefault({}),
     access: accessSchema.optional(),
     notifications: notificationsSchema(surroundings),
     roles: z.record(name, role, mapping).prefault({}),

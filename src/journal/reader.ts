@@ -3,7 +3,12 @@
 // of who may read. What it hands out is not verified: `audit verify` is for that.
 
 import { readSeal } from '../audit/chain.ts'
-import { type AuditEvent, type AuditFilter, auditReading } from '../audit/filter.ts'
+import {
+  type AuditEvent,
+  type AuditFilter,
+  type AuditReading,
+  auditReading,
+} from '../audit/filter.ts'
 import { Failure } from '../errors.ts'
 import { ChainReader, type Place, placeBehind } from './chain-reader.ts'
 import { pause } from './follow.ts'
@@ -81,12 +86,12 @@ export class JournalReader {
    * What comes from now on, or behind `from`, the id of an event; until the signal.
    * @throws Failure invalid_parameter for an id that is none.
    */
-  async *stream(
+  stream(
     filter: AuditFilter,
     from: string | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<StreamedEvent> {
-    const reading = auditReading(filter)
+    // The place is taken now, not when somebody asks for the first event.
     const positions = from === undefined ? new Map<string, number>() : positionsOf(from)
     const readers = new Map<string, ChainReader>()
     if (from === undefined) {
@@ -97,13 +102,23 @@ export class JournalReader {
         readers.set(chain, new ChainReader(end))
       }
     }
-    while (!signal.aborted) {
+    return this.#follow(auditReading(filter), positions, readers, signal)
+  }
+
+  async *#follow(
+    reading: AuditReading,
+    positions: Map<string, number>,
+    readers: Map<string, ChainReader>,
+    signal: AbortSignal,
+  ): AsyncGenerator<StreamedEvent> {
+    const isOver = (): boolean => signal.aborted
+    while (!isOver()) {
       for (const [chain, segments] of this.#chains()) {
         const reader = readers.get(chain) ?? (await readerBehind(segments, positions.get(chain)))
         if (reader === undefined) continue
         readers.set(chain, reader)
         for await (const line of reader.fresh(this.#directory)) {
-          if (signal.aborted) return
+          if (isOver()) return
           positions.set(chain, readSeal(line)?.sequence ?? positions.get(chain) ?? 0)
           const event = reading(chain, line)
           if (event !== undefined) yield { id: idOf(positions), event }

@@ -39,6 +39,11 @@ export function linkTo(change: Change, url: string | undefined): string | undefi
   return 'grant' in change ? `${base}/grants/${change.grant.id}` : undefined
 }
 
+/** Who must approve it; nobody where the rules have, at once. */
+export function missingOf(request: AccessRequest, needs: Surroundings['needs']): readonly Need[] {
+  return request.state === 'pending' ? needs(request) : []
+}
+
 /** Those of the needs that nobody has met. */
 export function stillMissing(missing: readonly string[], needs: readonly Need[]): readonly Need[] {
   return missing.map(
@@ -49,7 +54,7 @@ export function stillMissing(missing: readonly string[], needs: readonly Need[])
 function dataOf(change: Change, needs: Surroundings['needs']): Json {
   switch (change.type) {
     case 'request.created':
-      return { request: requestOf(change.request), missing: needs(change.request) }
+      return { request: requestOf(change.request), missing: missingOf(change.request, needs) }
     case 'request.endorsed':
       return {
         request: requestOf(change.request),

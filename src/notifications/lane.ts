@@ -65,10 +65,9 @@ export class Lane {
   }
 
   async #attempt(delivery: Delivery): Promise<void> {
-    const { outbox, observer, clock, surroundings, timeoutMs = 10_000 } = this.#options
+    const { outbox, observer, clock } = this.#options
     const { signal } = this.#stopping
-    const letter = letterTo(this.#channel, delivery, surroundings, clock.now())
-    const answer = await post(this.#channel, letter, { timeoutMs, signal })
+    const answer = await this.#send(delivery)
     if (answer.type === 'accepted') {
       await outbox.remove(delivery)
       observer.delivered(delivery.channel)
@@ -76,6 +75,18 @@ export class Lane {
       await outbox.postpone(delivery, clock.now())
     } else {
       await this.#failed(delivery, answer)
+    }
+  }
+
+  async #send(delivery: Delivery): Promise<Answer> {
+    const { observer, clock, surroundings, timeoutMs = 10_000 } = this.#options
+    try {
+      const letter = letterTo(this.#channel, delivery, surroundings, clock.now())
+      return await post(this.#channel, letter, { timeoutMs, signal: this.#stopping.signal })
+    } catch (error) {
+      // A change that cannot be written down is given up in the end like any other.
+      observer.problem(error)
+      return { type: 'refused', why: 'it could not be written', retryAfterMs: undefined }
     }
   }
 

@@ -7,7 +7,7 @@ import type { Grant } from '../access/access.ts'
 import type { Change } from '../access/change.ts'
 import type { AccessRequest } from '../access/request.ts'
 import type { Need } from '../access/rules.ts'
-import { decisions, linkTo, stillMissing } from './described.ts'
+import { decisions, linkTo, missingOf, stillMissing } from './described.ts'
 import type { Delivery, Surroundings } from './ports.ts'
 import type { Letter } from './post.ts'
 
@@ -62,11 +62,10 @@ function messageOf(change: Change, needs: Surroundings['needs']): Message {
   switch (change.type) {
     case 'request.created': {
       const { request } = change
-      const missing = needs(request)
       return {
         headline: `${bold(request.principal)} asks for ${asked(request)}`,
         quoted: request.reason,
-        missing,
+        missing: missingOf(request, needs),
       }
     }
     case 'request.endorsed':
@@ -96,7 +95,7 @@ function messageOf(change: Change, needs: Surroundings['needs']): Message {
       }
     case 'grant.ending':
       return {
-        headline: `${held(change.grant)} ends ${time(change.grant.endsAt)}. To keep it: \`pgwarden extend ${change.grant.id}\``,
+        headline: `${held(change.grant)} ends ${time(change.grant.endsAt)}. To keep it: \`pgwarden extend ${change.grant.id} --for 1h --reason ...\``,
       }
     case 'grant.revoked':
       return {

@@ -18,6 +18,13 @@ export interface SnapshotFunction {
   readonly mostArguments: number | undefined
   /** The extension that it belongs to. */
   readonly extension: string | undefined
+  /**
+   * Settings that it changes, itself or by what it calls, in lower case, as far as its text tells; `*`:
+   * any. Undefined where nobody has looked.
+   */
+  readonly sets?: readonly string[]
+  /** Whether it runs what its text does not show: SQL that it puts together, another language. */
+  readonly unseen?: boolean
 }
 
 /** Something that runs a function without naming it: there is one for each function that it runs. */
@@ -48,7 +55,16 @@ export interface CatalogSnapshot {
   /** Views that call what is not harmless, and tables whose columns convert or compare by what is not. */
   readonly views: readonly SnapshotCarrier[]
   /** Every relation outside the server's own schemas: what an unqualified name can mean. */
-  readonly relations: readonly { readonly schema: string; readonly name: string }[]
+  readonly relations: readonly RelationName[]
+  /** Partitions and children, each with one it belongs to: a parent shows the rows of its children. */
+  readonly children?: readonly { readonly child: RelationName; readonly parent: RelationName }[]
+  /** Tables whose triggers, defaults or checks change settings for whoever writes them. */
+  readonly written?: readonly SnapshotCarrier[]
+}
+
+export interface RelationName {
+  readonly schema: string
+  readonly name: string
 }
 
 let versions = 0
@@ -66,6 +82,9 @@ export class Catalog {
   readonly #typesByOid: ReadonlyMap<number, readonly SnapshotType[]>
   readonly #views: ReadonlyMap<string, readonly SnapshotCarrier[]>
   readonly #relations: ReadonlyMap<string, readonly NameUse[]>
+  readonly #parents: ReadonlyMap<string, readonly RelationName[]>
+  readonly #children: ReadonlyMap<string, readonly RelationName[]>
+  readonly #written: ReadonlyMap<string, readonly SnapshotCarrier[]>
 
   private constructor(serverVersion: number | undefined, snapshot: CatalogSnapshot | undefined) {
     this.serverVersion = serverVersion
@@ -76,6 +95,10 @@ export class Catalog {
     this.#typesByOid = grouped(snapshot?.types, ({ oid }) => oid)
     this.#views = byName(snapshot?.views)
     this.#relations = byName(snapshot?.relations)
+    const pairs = snapshot?.children ?? []
+    this.#parents = linked(pairs.map(({ child, parent }) => [child, parent]))
+    this.#children = linked(pairs.map(({ child, parent }) => [parent, child]))
+    this.#written = byName(snapshot?.written)
   }
 
   static of(snapshot: CatalogSnapshot): Catalog {
@@ -113,6 +136,25 @@ export class Catalog {
   relations(use: NameUse): readonly NameUse[] {
     return meant(this.#relations, use)
   }
+
+  /** The relation itself, those whose rows it shows, and those that show its rows. */
+  family(relation: NameUse): readonly NameUse[] {
+    return [relation, ...reached(this.#parents, relation), ...reached(this.#children, relation)]
+  }
+
+  /** What writing the relation runs that changes settings. */
+  written(use: NameUse): readonly SnapshotCarrier[] {
+    return meant(this.#written, use)
+  }
+
+  /** The user functions of this name, `schema.name`. */
+  named(qualified: string): readonly SnapshotFunction[] {
+    // Either may hold a dot.
+    const cuts = [...qualified.matchAll(/\./g)].map(({ index }) => index)
+    return cuts.flatMap((at) =>
+      this.functions({ schema: qualified.slice(0, at), name: qualified.slice(at + 1) }),
+    )
+  }
 }
 
 function byName<T extends { readonly name: string }>(
@@ -135,6 +177,36 @@ function grouped<Key, T>(
 }
 
 const nothing: readonly never[] = []
+
+/** Names may contain dots. */
+function keyOf({ schema, name }: NameUse): string {
+  return JSON.stringify([schema, name])
+}
+
+function linked(
+  pairs: readonly (readonly [RelationName, RelationName])[],
+): ReadonlyMap<string, readonly RelationName[]> {
+  const links = grouped(pairs, ([from]) => keyOf(from))
+  return new Map([...links].map(([key, found]) => [key, found.map(([, to]) => to)]))
+}
+
+/** However many generations away. */
+function reached(
+  links: ReadonlyMap<string, readonly RelationName[]>,
+  from: NameUse,
+): readonly RelationName[] {
+  const seen = new Map<string, RelationName>()
+  const queue: NameUse[] = [from]
+  // An array's iterator also comes to what is added meanwhile.
+  for (const at of queue) {
+    for (const next of links.get(keyOf(at)) ?? nothing) {
+      if (seen.has(keyOf(next))) continue
+      seen.set(keyOf(next), next)
+      queue.push(next)
+    }
+  }
+  return [...seen.values()]
+}
 
 function meant<T extends NameUse>(
   map: ReadonlyMap<string, readonly T[]>,

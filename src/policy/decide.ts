@@ -5,24 +5,15 @@ import { heaviest } from '../sql/commands.ts'
 import type { Analysis, Parsed } from '../sql/facts.ts'
 import type { Catalog } from './catalog.ts'
 import type { Decision, Judgement } from './decision.ts'
-import {
-  type Carrier,
-  type Objection,
-  objectionTo,
-  objectionToCarriers,
-  parameterCarriers,
-  runsUserCode,
-} from './judge.ts'
+import { objectionTo, objectionToCarriers, parameterCarriers, runsUserCode } from './judge.ts'
+import type { Carrier, Objection } from './objection.ts'
 import type { Permissions } from './permissions.ts'
-import { denial, unknownRole, unreadable } from './wording.ts'
-
-/** What each role may do, in ascending order of power. */
-export type PermissionsByRole = ReadonlyMap<string, Permissions>
+import type { Standing } from './standing.ts'
+import { denial, unknownRole, unreadable, type WayToMore } from './wording.ts'
 
 /** `parameterTypes` are those of parameters that a message gives beside the text, by number. */
 export function decide(
-  all: PermissionsByRole,
-  role: string,
+  standing: Standing,
   text: string,
   analysis: Analysis,
   catalog: Catalog,
@@ -34,7 +25,7 @@ export function decide(
     text,
     analysis,
     parameterTypes,
-    decision: decisionOn(all, role, analysis, parameters, catalog),
+    decision: decisionOn(standing, analysis, parameters, catalog),
     tags: statements.map((statement) => statement.tag),
     class: heaviest(statements.map((statement) => statement.class)),
     executes: executesOf(statements),
@@ -46,13 +37,12 @@ export function decide(
 }
 
 function decisionOn(
-  all: PermissionsByRole,
-  role: string,
+  standing: Standing,
   analysis: Analysis,
   parameters: readonly Carrier[],
   catalog: Catalog,
 ): Decision {
-  const may = all.get(role)
+  const { role, may } = standing
   if (may === undefined) return unknownRole(role)
   if (analysis.type === 'unparsable') return unreadable(role, analysis)
   const objectionOf = (to: Permissions): Objection | undefined =>
@@ -62,7 +52,7 @@ function decisionOn(
     return denial(
       role,
       objection,
-      leastRole(all, (other) => objectionOf(other) === undefined),
+      wayToMore(standing, (other) => objectionOf(other) === undefined),
     )
   }
   const commands = analysis.statements.flatMap((s) => s.actions.map((action) => action.command))
@@ -73,12 +63,16 @@ function decisionOn(
   return { outcome: 'allow', rule: `${role}/commands`, reason }
 }
 
-/** The first role that would do. */
-export function leastRole(
-  all: PermissionsByRole,
+/** The first role that would do, in the same place. */
+export function wayToMore(
+  { role, others }: Standing,
   allows: (permissions: Permissions) => boolean,
-): string | undefined {
-  return [...all.values()].find(allows)?.role
+): WayToMore {
+  const own = others.get(role)
+  // The role does not stand in the way: what its grant names does.
+  if (own !== undefined && allows(own)) return { type: 'grant', role }
+  const least = [...others.values()].find(allows)?.role
+  return least === undefined ? { type: 'none' } : { type: 'role', role: least }
 }
 
 /** What may make, change or drop a function, operator, type, view or relation. */

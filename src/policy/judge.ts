@@ -7,34 +7,12 @@ import type { FunctionUse, NameUse, RelationUse, SettingChange, Statement } from
 import type { Catalog, SnapshotCarrier } from './catalog.ts'
 import { staysBelow } from './ceilings.ts'
 import { classify, type FunctionKind, isUserCode } from './functions.ts'
+import type { Carrier, Objection, SettingProblem } from './objection.ts'
 import type { Permissions } from './permissions.ts'
 import { readsRoundRules, relationObjection, statistics } from './relations.ts'
 import type { CatalogPower } from './roles.ts'
-import { allowsSetting, breaksReading } from './settings.ts'
-
-/** Something other than a call that runs user code. */
-export interface Carrier {
-  readonly what: 'operator' | 'type' | 'relation' | 'parameter type'
-  readonly use: NameUse
-  readonly carrier: SnapshotCarrier
-}
-
-/** What the role may not do. */
-export type Objection =
-  | { readonly type: 'opaque'; readonly tag: string; readonly why: string }
-  | { readonly type: 'command'; readonly command: string; readonly where: string }
-  | { readonly type: 'catalog'; readonly relation: RelationUse; readonly needs: CatalogPower }
-  | { readonly type: 'relation'; readonly relation: RelationUse; readonly why: string }
-  | { readonly type: 'function'; readonly use: FunctionUse; readonly kind: FunctionKind }
-  | { readonly type: 'carrier'; readonly carrier: Carrier }
-  | { readonly type: 'setting'; readonly change: SettingChange; readonly why: SettingProblem }
-
-export type SettingProblem =
-  /** Nobody may set it so. */
-  | 'pinned'
-  | 'not allowed'
-  /** Above the role's limit, or none that can be compared with it. */
-  | 'limit'
+import { allowsSetting, breaksReading, changesContext } from './settings.ts'
+import { allowedByName, namesOf, objectionToUnseen } from './unseen.ts'
 
 export function objectionTo(
   statement: Statement,
@@ -62,7 +40,7 @@ export function objectionTo(
     const objection = objectionToSetting(change, may)
     if (objection !== undefined) return objection
   }
-  return undefined
+  return objectionToUnseen(statement, carriers(statement, catalog), may, catalog)
 }
 
 export function objectionToCarriers(
@@ -81,6 +59,11 @@ function objectionToRelation(
 ): Objection | undefined {
   const needs = powerNeeded(relation, catalog)
   if (needs !== undefined && !may.catalogs.has(needs)) return { type: 'catalog', relation, needs }
+  if (may.context.size > 0 && needs === 'write') {
+    const subject = `writing relation ${qualified(relation)}`
+    const why = 'writing the system catalogs can change any setting'
+    return { type: 'unseen', subject, why, guards: 'context' }
+  }
   const why = readsRoundRules(relation, may.relations)
     ? 'it shows the content of relations that have rules'
     : relationObjection(relation, may.relations, catalog)
@@ -90,6 +73,7 @@ function objectionToRelation(
 export function objectionToSetting(change: SettingChange, may: Permissions): Objection | undefined {
   const problem = (why: SettingProblem): Objection => ({ type: 'setting', change, why })
   if (breaksReading(change)) return problem('pinned')
+  if (changesContext(change, may.context)) return problem('context')
   if (!allowsSetting(may.settings, change)) return problem('not allowed')
   const ceilings = may.ceilings.get(change.name) ?? []
   return ceilings.every((ceiling) => staysBelow(change, ceiling)) ? undefined : problem('limit')
@@ -202,12 +186,10 @@ function mayCall(use: FunctionUse, kind: FunctionKind, may: Permissions): boolea
   if (may.deniedFunctions.has(use.name) || names.some((name) => may.deniedFunctions.has(name))) {
     return false
   }
-  if (kind === 'column' || names.some((name) => may.allowedFunctions.has(name))) return true
+  if (kind === 'column' || allowedByName(use, may)) return true
   return kind === 'unknown' ? may.userDefinedFunctions : may.functionClasses.has(kind)
 }
 
-/** The names by which a role's lists may mean the function. */
-function namesOf({ schema, name }: FunctionUse): readonly string[] {
-  if (schema === undefined) return [name]
-  return schema === 'pg_catalog' ? [name, `pg_catalog.${name}`] : [`${schema}.${name}`]
+function qualified({ schema, name }: NameUse): string {
+  return schema === undefined ? name : `${schema}.${name}`
 }

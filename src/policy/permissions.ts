@@ -6,7 +6,7 @@ import type { RelationRules } from '../access/access.ts'
 import { Failure } from '../errors.ts'
 import { commandClasses, commandsOfClass } from '../sql/commands.ts'
 import { ceilingProblem } from './ceilings.ts'
-import { isRelationPattern } from './relations.ts'
+import { relationPatternProblem } from './relations.ts'
 import type { CatalogPower, FunctionClass, RoleDefinition, SessionLimits } from './roles.ts'
 import { settingEntryProblem } from './settings.ts'
 
@@ -22,16 +22,21 @@ export interface Permissions {
   readonly catalogs: ReadonlySet<CatalogPower>
   /** Each of them restricts. */
   readonly relations: readonly RelationRules[]
+  /** Whether what a target calls sensitive is for it too. */
+  readonly sensitive: boolean
+  /** Settings that say who the session is: no statement may change them, whatever else is allowed. */
+  readonly context: ReadonlySet<string>
   /** Upper limits of settings, by name. Where an included role has one too, both hold. */
   readonly ceilings: ReadonlyMap<string, readonly string[]>
   /** The shortest of each. */
   readonly sessions: SessionLimits
 }
 
+/** What each role may do, in ascending order of power. */
+export type PermissionsByRole = ReadonlyMap<string, Permissions>
+
 /** The permissions of every role, in the given order. Throws an invalid_configuration Failure. */
-export function compileRoles(
-  definitions: readonly RoleDefinition[],
-): ReadonlyMap<string, Permissions> {
+export function compileRoles(definitions: readonly RoleDefinition[]): PermissionsByRole {
   const byName = new Map(definitions.map((definition) => [definition.name, definition]))
   if (byName.size < definitions.length) throw invalid('two roles have the same name')
   return new Map(definitions.map((definition) => [definition.name, compile(definition, byName)]))
@@ -58,6 +63,8 @@ function compile(
     settings: new Set(parts.flatMap(checkedSettings)),
     catalogs: new Set(parts.flatMap((part) => part.catalogs ?? [])),
     relations: parts.flatMap((part) => checkedRules(part)),
+    sensitive: parts.some((part) => part.sensitive === true),
+    context: new Set(),
     ceilings: ceilingsOf(parts),
     sessions: shortest(parts.flatMap(({ sessions = [] }) => sessions)),
   }
@@ -75,10 +82,8 @@ function checkedRules({ name, relations }: RoleDefinition): readonly RelationRul
   if (relations === undefined) return []
   const { deny = [], read = [], write = [] } = relations
   for (const pattern of [...deny, ...read, ...write]) {
-    if (isRelationPattern(pattern)) continue
-    throw invalid(
-      `role ${name} has the relation rule ${pattern}; write schema.name, schema.* or *.name`,
-    )
+    const problem = relationPatternProblem(pattern)
+    if (problem !== undefined) throw invalid(`role ${name} has the relation rule ${problem}`)
   }
   return [relations]
 }

@@ -7,12 +7,14 @@ import type { Analysis, SettingChange } from '../sql/facts.ts'
 import { settingName } from '../sql/settings.ts'
 import { Catalog, firstUserOid } from './catalog.ts'
 import { lowest } from './ceilings.ts'
-import { decide, leastRole, type PermissionsByRole } from './decide.ts'
+import { decide, wayToMore } from './decide.ts'
 import type { Decision, Deny, Judgement } from './decision.ts'
 import { objectionToSetting } from './judge.ts'
 import { Memo } from './memo.ts'
 import { compileRoles, shortest } from './permissions.ts'
 import type { RoleDefinition, SessionLimits } from './roles.ts'
+import { type Restriction, type Standing, Standings, type Subject } from './standing.ts'
+import { guardsOf } from './unseen.ts'
 import {
   denial,
   functionCallMessage,
@@ -52,7 +54,7 @@ interface Known {
 }
 
 interface Remembered {
-  readonly role: string
+  readonly standing: Standing
   readonly judgement: Judgement
 }
 
@@ -61,7 +63,7 @@ const anywhere = Catalog.unread()
 
 export class Policy {
   readonly #definitions: ReadonlyMap<string, RoleDefinition>
-  readonly #permissions: PermissionsByRole
+  readonly #standings: Standings
   readonly #memo: Memo<Known>
   readonly #limits: Limits
   readonly #analyseAside: PolicyOptions['analyseAside']
@@ -74,7 +76,7 @@ export class Policy {
    */
   constructor(roles: readonly RoleDefinition[], options: PolicyOptions) {
     this.#definitions = new Map(roles.map((role) => [role.name, role]))
-    this.#permissions = compileRoles(roles)
+    this.#standings = new Standings(compileRoles(roles))
     const bytes = options.cacheBytes ?? 64 * 1024 * 1024
     this.#memo = new Memo({ bytes, entries: mostRemembered })
     this.#limits = { maxBytes: options.maxBytes }
@@ -89,15 +91,20 @@ export class Policy {
     return this.#definitions.get(name)
   }
 
+  /** What a session of the role may do where less is allowed than the role allows. */
+  restricted(role: string, restriction: Restriction): Standing {
+    return this.#standings.restricted(role, restriction)
+  }
+
   /** The settings that a session of the role begins with: the lowest of its limits. */
   limits(role: string): ReadonlyMap<string, string> {
-    const ceilings = this.#permissions.get(role)?.ceilings ?? new Map<string, readonly string[]>()
+    const ceilings = this.#standings.of(role).may?.ceilings ?? new Map<string, readonly string[]>()
     return new Map([...ceilings].map(([setting, values]) => [setting, lowest(setting, values)]))
   }
 
   /** For how long a session of the role may do nothing, or one thing. */
   sessionLimits(role: string): SessionLimits {
-    return this.#permissions.get(role)?.sessions ?? shortest([])
+    return this.#standings.of(role).may?.sessions ?? shortest([])
   }
 
   /** How often a query string was judged before, for the metrics. */
@@ -111,16 +118,17 @@ export class Policy {
   }
 
   /** Judges the bytes of a query string, without the NUL that ends it on the wire. */
-  judge(role: string, query: Buffer, catalog: Catalog): Judgement {
-    if (query.length > longestRemembered) return this.#judgeBytes(role, query, catalog)
+  judge(subject: Subject, query: Buffer, catalog: Catalog): Judgement {
+    const standing = this.#standings.of(subject)
+    if (query.length > longestRemembered) return this.#judgeBytes(standing, query, catalog)
     // One character a byte: two different byte strings can never share a judgement.
     const key = query.toString('latin1')
     const known = this.#memo.get(key)
-    if (known !== undefined) return this.#judgeKnown(role, known, catalog)
-    const judgement = this.#judgeBytes(role, query, catalog)
+    if (known !== undefined) return this.#judgeKnown(standing, known, catalog)
+    const judgement = this.#judgeBytes(standing, query, catalog)
     if (isLasting(judgement) && this.#memo.comesAgain(key)) {
       const { text, analysis } = judgement
-      const judgements = [{ role, judgement }]
+      const judgements = [{ standing, judgement }]
       const statements = analysis.type === 'parsed' ? analysis.statements.length : 0
       const bytes = 1024 + 8 * query.length + statementBytes * statements
       this.#memo.set(key, { text, analysis, judgements }, bytes)
@@ -133,29 +141,30 @@ export class Policy {
    * is aborted, nobody wants the judgement any more, and it means nothing.
    */
   async judgeLong(
-    role: string,
+    subject: Subject,
     query: Buffer,
     catalog: () => Catalog,
     gone: AbortSignal,
   ): Promise<Judgement> {
+    const standing = this.#standings.of(subject)
     const text = this.#decode(query)
-    if (text === undefined) return this.#undecodable(role, query, catalog())
+    if (text === undefined) return this.#undecodable(standing, query, catalog())
     const analysis =
       (await this.#analyseAside?.(text, this.#limits, gone)) ?? analyse(text, this.#limits)
-    return decide(this.#permissions, role, text, analysis, catalog())
+    return decide(standing, text, analysis, catalog())
   }
 
   /** What is judged already, by another state of the catalog. */
   judgeAgain(
-    role: string,
+    subject: Subject,
     { text, analysis, parameterTypes }: Judgement,
     catalog: Catalog,
   ): Judgement {
-    return decide(this.#permissions, role, text, analysis, catalog, parameterTypes)
+    return decide(this.#standings.of(subject), text, analysis, catalog, parameterTypes)
   }
 
-  judgeText(role: string, text: string, catalog: Catalog = anywhere): Judgement {
-    return decide(this.#permissions, role, text, analyse(text, this.#limits), catalog)
+  judgeText(subject: Subject, text: string, catalog: Catalog = anywhere): Judgement {
+    return decide(this.#standings.of(subject), text, analyse(text, this.#limits), catalog)
   }
 
   /**
@@ -163,7 +172,7 @@ export class Policy {
    * shows may make their values.
    */
   withParameters(
-    role: string,
+    subject: Subject,
     judgement: Judgement,
     types: readonly number[],
     catalog: Catalog,
@@ -171,31 +180,34 @@ export class Policy {
     // Drivers name the server's own types with every statement.
     const telling = types.filter((oid) => oid >= firstUserOid || catalog.typesByOid(oid).length > 0)
     if (telling.length === 0) return judgement
-    return decide(this.#permissions, role, judgement.text, judgement.analysis, catalog, telling)
+    const standing = this.#standings.of(subject)
+    return decide(standing, judgement.text, judgement.analysis, catalog, telling)
   }
 
   /** The judgement of a query string of so many bytes, over the limit, that nobody has kept. */
-  tooLarge(role: string, bytes: number): Judgement {
-    return decide(this.#permissions, role, '', tooLarge(bytes, this.#limits), anywhere)
+  tooLarge(subject: Subject, bytes: number): Judgement {
+    const analysis = tooLarge(bytes, this.#limits)
+    return decide(this.#standings.of(subject), '', analysis, anywhere)
   }
 
   /** The judgement of a query string that its client canceled before it was read. */
-  canceled(role: string, query: Buffer): Judgement {
+  canceled(subject: Subject, query: Buffer): Judgement {
     const message = 'canceling statement due to user request'
     const analysis: Analysis = { type: 'unparsable', code: 'query_canceled', message }
-    return decide(this.#permissions, role, query.toString(), analysis, anywhere)
+    return decide(this.#standings.of(subject), query.toString(), analysis, anywhere)
   }
 
   /** The decision on a query string that is the first of a session: nothing was prepared before it. */
-  decisionAlone(role: string, { decision, executes }: Judgement): Decision {
+  decisionAlone(subject: Subject, { decision, executes }: Judgement): Decision {
     const [unknown] = executes
     if (decision.outcome === 'deny' || unknown === undefined) return decision
-    return this.unknownPrepared(role, unknown) ?? decision
+    return this.unknownPrepared(subject, unknown) ?? decision
   }
 
   /** A setting in a startup packet, by the rules of SET. A denial ends the connection (FATAL). */
-  judgeSetting(role: string, name: string, value: string): Decision {
-    const may = this.#permissions.get(role)
+  judgeSetting(subject: Subject, name: string, value: string): Decision {
+    const standing = this.#standings.of(subject)
+    const { role, may } = standing
     if (may === undefined) return unknownRole(role)
     const change: SettingChange = {
       name: settingName(name),
@@ -205,22 +217,19 @@ export class Policy {
     }
     const objection = objectionToSetting(change, may)
     if (objection !== undefined) {
-      const least = leastRole(
-        this.#permissions,
-        (other) => objectionToSetting(change, other) === undefined,
-      )
-      return denial(role, objection, least, 'setting_denied')
+      const way = wayToMore(standing, (other) => objectionToSetting(change, other) === undefined)
+      return denial(role, objection, way, 'setting_denied')
     }
     return { outcome: 'allow', rule: `${role}/settings`, reason: `setting ${change.name}` }
   }
 
   /** The judgement on a FunctionCall message that stands for no SQL: it runs any function by number. */
-  functionCall(role: string, oid: number): Judgement & { readonly decision: Deny } {
+  functionCall(subject: Subject, oid: number): Judgement & { readonly decision: Deny } {
     return {
       text: '',
       analysis: { type: 'parsed', statements: [] },
       parameterTypes: [],
-      decision: functionCallMessage(role, oid),
+      decision: functionCallMessage(this.#standings.of(subject).role, oid),
       tags: [],
       class: 'FUNCTION',
       executes: [],
@@ -231,40 +240,41 @@ export class Policy {
   }
 
   /** The answer to a text that the server may read differently when user code has run before it. */
-  behindUserCode(role: string): Deny {
-    return textBehindUserCode(role)
+  behindUserCode(subject: Subject): Deny {
+    return textBehindUserCode(this.#standings.of(subject).role)
   }
 
   /**
    * The answer to EXECUTE of a name that the session does not know; undefined for a role that may run
    * unseen code anyway: the server then says that there is no such statement.
    */
-  unknownPrepared(role: string, name: string): Deny | undefined {
-    const unseen = this.#permissions.get(role)?.commands.has('DO') === true
+  unknownPrepared(subject: Subject, name: string): Deny | undefined {
+    const { role, may } = this.#standings.of(subject)
+    const unseen = may?.commands.has('DO') === true && guardsOf(may).length === 0
     return unseen ? undefined : unknownPreparedStatement(role, name)
   }
 
   /** The answer to an EXECUTE of an EXECUTE, and so on beyond what anybody needs. */
-  namesTooDeep(role: string): Deny {
-    return preparedTooDeep(role)
+  namesTooDeep(subject: Subject): Deny {
+    return preparedTooDeep(this.#standings.of(subject).role)
   }
 
-  #judgeKnown(role: string, known: Known, catalog: Catalog): Judgement {
+  #judgeKnown(standing: Standing, known: Known, catalog: Catalog): Judgement {
     const { judgements } = known
     for (const { judgement, ...of } of judgements) {
-      if (of.role === role && judgement.catalogVersion === catalog.version) return judgement
+      if (of.standing === standing && judgement.catalogVersion === catalog.version) return judgement
     }
-    const judgement = decide(this.#permissions, role, known.text, known.analysis, catalog)
+    const judgement = decide(standing, known.text, known.analysis, catalog)
     // The oldest goes: a catalog that was read again has left its judgements behind.
     if (judgements.length === mostJudgements) judgements.shift()
-    judgements.push({ role, judgement })
+    judgements.push({ standing, judgement })
     return judgement
   }
 
-  #judgeBytes(role: string, query: Buffer, catalog: Catalog): Judgement {
+  #judgeBytes(standing: Standing, query: Buffer, catalog: Catalog): Judgement {
     const text = this.#decode(query)
-    if (text === undefined) return this.#undecodable(role, query, catalog)
-    return decide(this.#permissions, role, text, analyse(text, this.#limits), catalog)
+    if (text === undefined) return this.#undecodable(standing, query, catalog)
+    return decide(standing, text, analyse(text, this.#limits), catalog)
   }
 
   #decode(query: Buffer): string | undefined {
@@ -276,10 +286,10 @@ export class Policy {
   }
 
   /** Never replaced and judged: the server would read other characters than we did. */
-  #undecodable(role: string, query: Buffer, catalog: Catalog): Judgement {
+  #undecodable(standing: Standing, query: Buffer, catalog: Catalog): Judgement {
     const message = 'invalid byte sequence for encoding "UTF8"'
     const analysis: Analysis = { type: 'unparsable', code: 'invalid_text', message }
-    return decide(this.#permissions, role, query.toString(), analysis, catalog)
+    return decide(standing, query.toString(), analysis, catalog)
   }
 }
 

@@ -8,9 +8,16 @@ import { isSystemRelation } from '../sql/catalogs.ts'
 import type { FunctionUse, NameUse, RelationUse } from '../sql/facts.ts'
 import type { Catalog } from './catalog.ts'
 
-/** Whether a rule can be read: two names or stars with one dot between them. */
-export function isRelationPattern(pattern: string): boolean {
-  return /^(\*|[^.*]+)\.(\*|[^.*]+)$/.test(pattern)
+/** NAMEDATALEN - 1: no relation has a longer name, and the server cuts those of statements. */
+const longestName = 63
+
+/** The pattern and why it can never mean what somebody wants; undefined when it can. */
+export function relationPatternProblem(pattern: string): string | undefined {
+  if (!/^(\*|[^.*]+)\.(\*|[^.*]+)$/.test(pattern)) {
+    return `${pattern}; write schema.name, schema.* or *.name`
+  }
+  const long = pattern.split('.').some((name) => Buffer.byteLength(name) > longestName)
+  return long ? `${pattern}; PostgreSQL has no name of more than ${longestName} bytes` : undefined
 }
 
 /** Why the rules do not allow the use; undefined when they do. */
@@ -19,22 +26,43 @@ export function relationObjection(
   rules: readonly RelationRules[],
   catalog: Catalog,
 ): string | undefined {
-  if (rules.length === 0 || isSystemRelation(use.schema, use.name)) return undefined
+  if (rules.length === 0) return undefined
+  const system = isSystemRelation(use.schema, use.name)
+  if (system && use.schema !== undefined) return undefined
+  // A user's table may begin with pg_ too, and the search path decides whether it is meant.
   const meanings = use.schema === undefined ? catalog.relations(use) : [use]
-  if (meanings.length === 0) return unplaced(use, rules)
+  if (meanings.length === 0) return system ? undefined : unplaced(use, rules)
   for (const meaning of meanings) {
-    const name = `${meaning.schema ?? ''}.${meaning.name}`
     for (const rule of rules) {
-      if (matchesAny(rule.deny, meaning) || holdsDenied(meaning, rule))
-        return `${name} is on its deny list`
+      const denied = deniedOf(meaning, rule, catalog)
+      if (denied !== undefined) return denied
       const list = listOf(use)
       const allowed = rule[list]
       if (allowed !== undefined && !matchesAny(allowed, meaning)) {
-        return `${name} is not on its ${list} list`
+        return `${written(meaning)} is not on its ${list} list`
       }
     }
   }
   return undefined
+}
+
+/**
+ * A parent shows the rows of its children, and a child holds rows of its parent: where one is denied, so
+ * are the others. Whether ONLY is written is not asked.
+ */
+function deniedOf(meaning: NameUse, rule: RelationRules, catalog: Catalog): string | undefined {
+  if (rule.deny === undefined) return undefined
+  const denied = catalog
+    .family(meaning)
+    .find((relative) => matchesAny(rule.deny, relative) || holdsDenied(relative, rule))
+  if (denied === undefined) return undefined
+  return denied === meaning
+    ? `${written(meaning)} is on its deny list`
+    : `${written(meaning)} has rows in common with ${written(denied)}, which is on its deny list`
+}
+
+function written({ schema, name }: NameUse): string {
+  return `${schema ?? ''}.${name}`
 }
 
 /** Who may maintain a relation is who may write it. */
@@ -48,10 +76,12 @@ function unplaced(use: RelationUse, rules: readonly RelationRules[]): string | u
     const restricted = rule[listOf(use)] !== undefined
     const deniedSomewhere = rule.deny?.some((pattern) => {
       const [, name] = pattern.split('.')
-      return name === '*' || name === use.name
+      return name === '*' || name === use.name || use.name === '*'
     })
     if (restricted || deniedSomewhere === true) {
-      return `${use.name} has no schema, and it is not known which relation it means; qualify it`
+      return use.name === '*'
+        ? 'what else it takes along is not known'
+        : `${use.name} has no schema, and it is not known which relation it means; qualify it`
     }
   }
   return undefined
@@ -62,7 +92,10 @@ function holdsDenied({ schema, name }: NameUse, { deny = [] }: RelationRules): b
   return name === '*' && deny.some((pattern) => ['*', schema].includes(pattern.split('.')[0]))
 }
 
-function matchesAny(patterns: readonly string[] | undefined, { schema, name }: NameUse): boolean {
+export function matchesAny(
+  patterns: readonly string[] | undefined,
+  { schema, name }: NameUse,
+): boolean {
   return (
     patterns?.some((pattern) => {
       const [schemas, names] = pattern.split('.')

@@ -51,6 +51,8 @@ export interface RoleDefinition {
   readonly catalogs?: readonly CatalogPower[]
   /** Which relations outside the server's own schemas may be touched; see relations.ts. */
   readonly relations?: RelationRules
+  /** Whether it may touch what a target calls sensitive. */
+  readonly sensitive?: boolean
   /** Upper limits of settings, by name; see ceilings.ts. */
   readonly limits?: Readonly<Record<string, string>>
   /** Kept by the proxy, where the settings of the server could be moved; the lowest of included roles' holds. */
@@ -141,5 +143,6 @@ export const predefinedRoles: readonly RoleDefinition[] = [
     functions: { classes: ['administrative'] },
     settings: ['*'],
     catalogs: ['secrets', 'statistics', 'write'],
+    sensitive: true,
   },
 ]

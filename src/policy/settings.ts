@@ -3,7 +3,7 @@
 // Settings and their meaning: PostgreSQL documentation, chapter "Server Configuration".
 
 import type { SettingChange } from '../sql/facts.ts'
-import { settingName } from '../sql/settings.ts'
+import { settingName, unknownSetting } from '../sql/settings.ts'
 import { settingNames } from './setting-names.ts'
 
 type Condition = (change: SettingChange) => boolean
@@ -88,6 +88,18 @@ export function settingEntryProblem(entry: string): string | undefined {
 export function breaksReading(change: SettingChange): boolean {
   const pin = pins.get(change.name)
   return pin !== undefined && !pin(change)
+}
+
+/** Who the session is to the database decides which rows it sees as much as the context does. */
+const identity: ReadonlySet<string> = new Set(['role', 'session_authorization'])
+
+/**
+ * Whether the change could reach one of the context's settings: a name that is computed could be any. To
+ * go back to where all began (`*`) is to go back to the context.
+ */
+export function changesContext(change: SettingChange, context: ReadonlySet<string>): boolean {
+  if (context.size === 0) return false
+  return change.name === unknownSetting || context.has(change.name) || identity.has(change.name)
 }
 
 /** Whether a role with these entries (groups, names, prefixes, `*`) may make the change. */

@@ -6,7 +6,7 @@ import { Failure, type FailureCode, type FailureText } from '../errors.ts'
 import type { SettingChange, Unparsable } from '../sql/facts.ts'
 import { unknownSetting } from '../sql/settings.ts'
 import type { Deny } from './decision.ts'
-import type { Objection, SettingProblem } from './judge.ts'
+import type { Guard, Objection, SettingProblem } from './objection.ts'
 import type { CatalogPower } from './roles.ts'
 
 interface Wording {
@@ -19,11 +19,18 @@ interface Wording {
   readonly detail: string
 }
 
-/** `least` is the least role that would allow it all; undefined when none would. */
+/** How to be allowed what was denied. */
+export type WayToMore =
+  /** The least role that would allow it all. */
+  | { readonly type: 'role'; readonly role: string }
+  /** The same role, by a grant that is for these relations too. */
+  | { readonly type: 'grant'; readonly role: string }
+  | { readonly type: 'none' }
+
 export function denial(
   role: string,
   objection: Objection,
-  least: string | undefined,
+  way: WayToMore,
   code: FailureCode = 'statement_denied',
 ): Deny {
   const { rule, subject, reason, detail } = wordingOf(objection)
@@ -34,7 +41,7 @@ export function denial(
     failure: new Failure(code, {
       message: `permission denied for role ${role}: ${subject}`,
       detail: `Rule ${role}/${rule} does not allow ${detail}.`,
-      hint: wayToMore(least),
+      hint: adviceOf(way),
     }),
   }
 }
@@ -69,6 +76,12 @@ function wordingOf(objection: Objection): Wording {
       const verb = relation.access === 'write' ? 'writing' : 'reading'
       const detail = `${verb} ${subject}: ${why}`
       return { rule: 'relations', subject, reason: detail, detail }
+    }
+    case 'unseen': {
+      const { subject, why, guards } = objection
+      const rule = guards === 'context' ? 'context' : 'relations'
+      const detail = `${subject}, because ${why}, and ${guarded[guards]}`
+      return { rule, subject, reason: detail, detail }
     }
     case 'function': {
       const { use, kind } = objection
@@ -177,9 +190,15 @@ export function unknownRole(role: string): Deny {
   }
 }
 
-function wayToMore(least: string | undefined): string {
-  if (least === undefined) return 'No role allows it.'
-  return `Ask for a grant with role ${least}, which allows it: pgwarden token issue --role ${least} ...`
+function adviceOf(way: WayToMore): string {
+  switch (way.type) {
+    case 'none':
+      return 'No role allows it.'
+    case 'role':
+      return `Ask for a grant with role ${way.role}, which allows it: pgwarden token issue --role ${way.role} ...`
+    case 'grant':
+      return `This grant is for certain relations only: ask for another one with role ${way.role} that names this relation, or none.`
+  }
 }
 
 /** A typing error is answered as PostgreSQL answers it: message and place. The rest is ours to explain. */
@@ -206,9 +225,15 @@ const catalogReasons: Readonly<Record<CatalogPower, string>> = {
   statistics: 'reading collected statistics, which show values of every table',
 }
 
+const guarded: Readonly<Record<Guard, string>> = {
+  context: 'here settings say who the session is, which no statement may change',
+  relations: 'here not every relation may be touched',
+}
+
 const settingReasons: Readonly<Record<SettingProblem, string>> = {
   pinned: ', because it would change how the server reads statements',
   'not allowed': '',
+  context: ', because it says who the session is to this database',
   limit: ', because it would go over the limit of the role',
 }
 

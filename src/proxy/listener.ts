@@ -137,11 +137,16 @@ export class Listener {
       } else {
         if (!placed) throw tooMany()
         meter.connection('login')
-        const heard = (): void => {
-          clearTimeout(deadline)
-          this.#anteroom.leave(guest)
+        const place = {
+          heard: () => {
+            clearTimeout(deadline)
+            this.#anteroom.leave(guest)
+          },
+          refused: () => {
+            if (!raw.destroyed) this.#anteroom.refuse(guest)
+          },
         }
-        await serve(opening, opening.packet, heard, this.#entrance, this.#hall, this.#deps)
+        await serve(opening, opening.packet, place, this.#entrance, this.#hall, this.#deps)
       }
     } catch (error) {
       const failure = asFailure(error)

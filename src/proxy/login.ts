@@ -2,10 +2,12 @@
 // credentials, upstream. To a stranger every refusal of a token looks the same; the true reason goes
 // to the audit. Ignorant of statements.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant } from '../access/access.ts'
 import type { Authorization } from '../access/authorization.ts'
 import type { Claim } from '../access/claim.ts'
-import type { Proof } from '../access/login.ts'
+import type { LoginAttempt, Proof } from '../access/login.ts'
+import type { Claimant } from '../access/login-guard.ts'
 import type { Journal } from '../audit/journal.ts'
 import {
   type ClientCertificate,
@@ -15,15 +17,19 @@ import {
 } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { Standing } from '../policy/standing.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import { decodeOptions } from '../wire/startup.ts'
 import { askedApplication, underName } from './application-name.ts'
+import { networkOf } from './networks.ts'
+import { noAccess } from './no-access.ts'
 import type { Peer } from './peer.ts'
 import { asSettings, type Pins, pinsOf, requiredPins } from './pins.ts'
 import type {
   CredentialSource,
   LeaseUse,
   Log,
+  LoginGuard,
   Meter,
   Target,
   TokenCheck,
@@ -31,10 +37,12 @@ import type {
   UpstreamConnector,
 } from './ports.ts'
 import type { Refusals } from './refusals.ts'
+import { filledContext } from './session-context.ts'
 import { destinationOf, misdirection } from './targets.ts'
 
 export interface LoginDependencies {
   readonly tokens: TokenCheck
+  readonly guard: LoginGuard
   readonly credentials: CredentialSource
   readonly upstream: UpstreamConnector
   readonly policy: Policy
@@ -42,6 +50,8 @@ export interface LoginDependencies {
   readonly targets: ReadonlyMap<string, Target>
   /** The targets that a principal may be told of because it may ask for access to them. */
   readonly requestable: (principal: string) => readonly string[]
+  /** Where the control plane is reached, where that is known. */
+  readonly publicUrl: string | undefined
   readonly meter: Meter
   readonly log: Log
 }
@@ -53,6 +63,8 @@ export interface LoggedIn {
   /** To be released when the session is over. */
   readonly use: LeaseUse
   readonly application: string
+  /** What its statements are judged as. */
+  readonly standing: Standing
   /** Settings that the upstream must go on reporting as they are now. */
   readonly pinned: Pins
 }
@@ -65,13 +77,15 @@ export interface Applicant {
   readonly serverName: string | undefined
   readonly peer: Peer
   readonly write: (bytes: Buffer) => void
+  /** Called when it is certain that it is not let in: another may have its place. */
+  readonly refused: () => void
 }
 
 /** Throws the Failure to answer with. What was refused is recorded before it is answered. */
 export async function logIn(
   deps: LoginDependencies,
   refusals: Refusals,
-  { parameters, claim, serverName, peer, write }: Applicant,
+  { parameters, claim, serverName, peer, write, refused }: Applicant,
   proof: Proof,
 ): Promise<LoggedIn> {
   const user = parameters.get('user') ?? ''
@@ -83,11 +97,17 @@ export async function logIn(
   const identity = { principal, target: target ?? wanted.database, client, certificate }
 
   const attempt = { claim, proof, target, address: peer.address }
-  const verified = await deps.tokens.verify(attempt).catch(async (error: unknown) => {
+  const claimant = { principal, address: networkOf(peer.address) }
+  const verified = await check(deps, claimant, attempt).catch(async (error: unknown) => {
     deps.meter.login('failed', asFailure(error).code)
     await refusals.record(peer.address, refusedLogin(identity, asFailure(error).code, undefined))
     throw error
   })
+  if (verified.type === 'locked') {
+    deps.meter.login('refused', 'locked_out')
+    await refusals.record(peer.address, refusedLogin(identity, 'locked_out', undefined))
+    throw lockedOut(verified.until)
+  }
   // A client that asked for this proof must have it before anything else, also before an error.
   const data = verified.type === 'refused' ? undefined : verified.serverFinal
   if (data !== undefined) write(encodeBackend({ type: 'authenticationSASLFinal', data }))
@@ -96,13 +116,23 @@ export async function logIn(
     deps.meter.login('refused', reason)
     await refusals.record(peer.address, refusedLogin(identity, reason, tokenId))
     if (verified.type === 'misdirected') {
-      throw misdirection(verified, wanted, destination, deps.requestable(principal))
+      throw misdirection(verified, wanted, destination, {
+        requestable: deps.requestable(principal),
+        url: deps.publicUrl,
+      })
     }
+    const { grant, reason: why } = verified
+    const over = grant?.principal === principal && noAccess(why, grant, deps.publicUrl)
+    if (over) throw over
+    const waitMs = await deps.guard.failed(claimant)
+    refused()
+    await sleep(waitMs, undefined, { ref: false })
     throw new Failure('invalid_password', {
       message: `password authentication failed for user "${user}"`,
     })
   }
   const { authorization } = verified
+  deps.guard.succeeded(claimant)
   try {
     return await open(deps, authorization, parameters, certificate)
   } catch (error) {
@@ -111,6 +141,18 @@ export async function logIn(
     await deps.journal.record(loginRecord(refusedLogin(identity, code, authorization.tokenId)))
     throw error
   }
+}
+
+/** Of somebody who is locked out nothing is looked at: neither the token nor whether there is one. */
+async function check(
+  { guard, tokens }: LoginDependencies,
+  claimant: Claimant,
+  attempt: LoginAttempt,
+): Promise<
+  Awaited<ReturnType<TokenCheck['verify']>> | { readonly type: 'locked'; readonly until: number }
+> {
+  const until = await guard.lockedUntil(claimant)
+  return until === undefined ? tokens.verify(attempt) : { type: 'locked', until }
 }
 
 /** What a login is recorded and counted under. */
@@ -142,7 +184,13 @@ async function open(
   }
   // Behind the token: a stranger does not learn which targets there are, and what they ask for.
   if (target.clientCertificate === 'required' && certificate === undefined) throw noCertificate()
-  const settings = allowedSettings(deps.policy, grant.role, parameters)
+  const standing = deps.policy.restricted(grant.role, {
+    sensitive: target.sensitive,
+    context: [...target.sessionContext.keys()],
+    relations: grant.relations,
+  })
+  const settings = allowedSettings(deps.policy, standing, parameters)
+  const context = filledContext(target.sessionContext, grant)
   const required = requiredPins(role.readOnly === true)
 
   const connect = ({ lease }: LeaseUse): Promise<Upstream> =>
@@ -152,6 +200,7 @@ async function open(
         ...limitsBeside(settings, deps.policy.limits(grant.role)),
         ...underName(settings, target.applicationName, grant),
         ...asSettings(required),
+        ...context,
         ['user', lease.user],
         ['database', target.database],
       ]),
@@ -167,7 +216,8 @@ async function open(
       upstream,
       use,
       application: askedApplication(settings),
-      pinned: pinsOf(required, upstream.reported, grant.role, deps.policy),
+      standing,
+      pinned: pinsOf(required, upstream.reported, standing, deps.policy),
     }
   } catch (error) {
     upstream.socket.destroy()
@@ -216,9 +266,10 @@ function limitsBeside(
  */
 function allowedSettings(
   policy: Policy,
-  role: string,
+  standing: Standing,
   parameters: ReadonlyMap<string, string>,
 ): Map<string, string> {
+  const { role } = standing
   const asked = new Map<string, string>(decodeOptions(parameters.get('options') ?? ''))
   for (const name of asked.keys()) {
     // Inside `options` they are no settings, and in our packet they would choose another database.
@@ -233,7 +284,7 @@ function allowedSettings(
     if (!connectionParameters.has(name)) asked.set(name, value)
   }
   for (const [name, value] of asked) {
-    const decision = policy.judgeSetting(role, name, value)
+    const decision = policy.judgeSetting(standing, name, value)
     if (decision.outcome === 'allow') continue
     throw new Failure('setting_denied', {
       message: `permission denied for role ${role}: startup parameter "${name}"`,
@@ -254,6 +305,14 @@ export function refuseReplication(parameters: ReadonlyMap<string, string>): void
   throw new Failure('feature_not_supported', {
     message: 'replication connections are not supported',
     hint: 'Leave "replication" out of the connection settings.',
+  })
+}
+
+function lockedOut(until: number): Failure {
+  return new Failure('invalid_authorization', {
+    message: 'too many failed logins with this user name from this address',
+    detail: `Logins are refused until ${new Date(until).toISOString()}, whatever they show.`,
+    hint: 'Try again then, from another address, or ask an administrator to lift the lock-out.',
   })
 }
 

@@ -4,6 +4,7 @@
 
 import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { Subject } from '../policy/standing.ts'
 
 /** Lower-case names, and the values in lower case that a report may have; what is written first is asked for. */
 export type Pins = ReadonlyMap<string, readonly string[]>
@@ -25,14 +26,14 @@ export function asSettings(pins: Pins): ReadonlyMap<string, string> {
 }
 
 /**
- * All that must stay as it is in a session of the role. `reported` is what the server says of itself when
+ * All that must stay as it is in a session. `reported` is what the server says of itself when
  * the session begins. Throws when it does not have what it was asked for: a pooler in between may have
  * left it out.
  */
 export function pinsOf(
   required: Pins,
   reported: ReadonlyMap<string, string>,
-  role: string,
+  subject: Subject,
   policy: Policy,
 ): Pins {
   for (const [name, values] of required) {
@@ -44,7 +45,7 @@ export function pinsOf(
     })
   }
   const pins = new Map(required)
-  if (mayBecomeAnother(role, policy)) return pins
+  if (mayBecomeAnother(subject, policy)) return pins
   for (const name of ['session_authorization', 'is_superuser']) {
     const value = reported.get(name)
     if (value !== undefined) pins.set(name, [value.toLowerCase()])
@@ -53,8 +54,8 @@ export function pinsOf(
 }
 
 /** Whether the role may go on as another database role: by SET ROLE or SET SESSION AUTHORIZATION. */
-function mayBecomeAnother(role: string, policy: Policy): boolean {
+function mayBecomeAnother(subject: Subject, policy: Policy): boolean {
   return ['role', 'session_authorization'].some(
-    (name) => policy.judgeSetting(role, name, 'somebody').outcome === 'allow',
+    (name) => policy.judgeSetting(subject, name, 'somebody').outcome === 'allow',
   )
 }

@@ -4,12 +4,14 @@
 import type { Grant, Lease } from '../access/access.ts'
 import type { LiveSession } from '../access/live-session.ts'
 import type { Authorized, LoginAttempt, Misdirected, Refused } from '../access/login.ts'
+import type { Claimant } from '../access/login-guard.ts'
 import type { CancelResult } from '../audit/record.ts'
 import type { Failure } from '../errors.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { SessionLimits } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import type { NameTemplate } from './application-name.ts'
+import type { ContextTemplate } from './session-context.ts'
 
 export interface Target {
   readonly name: string
@@ -23,6 +25,10 @@ export interface Target {
   readonly limits: SessionLimits
   /** Under which name PostgreSQL shows its sessions. */
   readonly applicationName: NameTemplate
+  /** Settings that say who a session is, by their names in lower case. */
+  readonly sessionContext: ReadonlyMap<string, ContextTemplate>
+  /** Patterns of relations that are kept from all roles but those for which they are meant. */
+  readonly sensitive: readonly string[]
 }
 
 /** An open session on a target. */
@@ -108,6 +114,15 @@ export interface CredentialSource {
   endGrant(grantId: string, noticedAt?: number): Promise<void>
   /** The grant goes on until then (milliseconds since the epoch), and its logins with it. Never rejects. */
   extendGrant(grantId: string, endsAt: number): Promise<void>
+}
+
+/** Who slows and stops those who fail to log in. */
+export interface LoginGuard {
+  /** Until when nothing that is shown is looked at, in milliseconds since the epoch. */
+  lockedUntil(who: Claimant): Promise<number | undefined>
+  /** For how long the answer to this failure should wait, in milliseconds. Never rejects. */
+  failed(who: Claimant): Promise<number>
+  succeeded(who: Claimant): void
 }
 
 /** Who wants to know which sessions there are. */

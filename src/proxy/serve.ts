@@ -51,6 +51,14 @@ export interface Hall {
   readonly maxStatementBytes: number
 }
 
+/** A client's place in the house while it has no session. */
+export interface Place {
+  /** It has said all that it was waited for. */
+  readonly heard: () => void
+  /** It is not let in, and stays only to hear so. */
+  readonly refused: () => void
+}
+
 /** The rules of one door. */
 export interface Entrance {
   /** From where a client may log in without TLS. */
@@ -65,13 +73,12 @@ const cancelTimeoutMs = 5_000
 const mostOfAName = 100
 
 /**
- * Serves a startup packet until the relay has taken over. `heard` is called when the client has said
- * all that it was waited for. Throws the Failure to answer with.
+ * Serves a startup packet until the relay has taken over. Throws the Failure to answer with.
  */
 export async function serve(
   { socket, intake, tls }: Opening,
   startup: Startup,
-  heard: () => void,
+  place: Place,
   entrance: Entrance,
   hall: Hall,
   deps: ServeDependencies,
@@ -94,13 +101,20 @@ export async function serve(
   const write = (bytes: Buffer): void => void socket.write(bytes)
   const certificate = tls?.certificate
   const proof = await askProof(entrance.authentication, { intake, write, claim, certificate })
-  heard()
+  place.heard()
   // Whose time was up, or whose place was taken, has been told so: what it says now opens nothing.
   if (proof === undefined || socket.writableEnded) {
     socket.destroy()
     return
   }
-  const applicant = { parameters, claim, serverName: tls?.serverName, peer, write }
+  const applicant = {
+    parameters,
+    claim,
+    serverName: tls?.serverName,
+    peer,
+    write,
+    refused: place.refused,
+  }
   const loggedIn = await logIn(deps, hall.refusals, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
@@ -211,7 +225,7 @@ function startRelay(
   { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, use, pinned } = loggedIn
+  const { authorization, upstream, target, use, standing, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { id, role, target: targetName } = session
   const startedAt = clock.elapsed()
@@ -222,7 +236,17 @@ function startRelay(
   const catalog = (): Catalog => deps.catalogs.of(targetName) ?? unread
 
   const relay = new Relay(
-    { authorization, context, policy, catalog, journal, clock, maxStatementBytes, pinned },
+    {
+      authorization,
+      context,
+      policy,
+      subject: standing,
+      catalog,
+      journal,
+      clock,
+      maxStatementBytes,
+      pinned,
+    },
     { client: socket, upstream: upstream.socket },
     {
       meter,

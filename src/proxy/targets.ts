@@ -4,6 +4,7 @@
 
 import type { Misdirected } from '../access/login.ts'
 import { Failure } from '../errors.ts'
+import { howToAsk } from './no-access.ts'
 import type { Target } from './ports.ts'
 
 /** What a client asks for. */
@@ -44,12 +45,18 @@ function find(
   return undefined
 }
 
+/** What the holder of a token may ask for, and where. */
+export interface Asking {
+  readonly requestable: readonly string[]
+  readonly url: string | undefined
+}
+
 /** The error for a client that has shown who it is: where it may go, and how. */
 export function misdirection(
   { grant, granted, reason }: Misdirected,
   { database, serverName }: Wanted,
-  { served }: Destination,
-  requestable: readonly string[],
+  { target, served }: Destination,
+  { requestable, url }: Asking,
 ): Failure {
   const others = granted.filter((name) => name !== grant.target)
   const rest = requestable.filter((name) => name !== grant.target && !granted.includes(name))
@@ -61,7 +68,13 @@ export function misdirection(
     ...(others.length === 0 ? [] : [`Other tokens of yours are for ${listed(others)}.`]),
     ...(rest.length === 0 ? [] : [`Access can be asked for to ${listed(rest)}.`]),
   ].join(' ')
-  const hint = `Connect with dbname=${grant.target}, or with a token for the database that you mean.`
+  const hint = [
+    `Connect with dbname=${grant.target}, or with a token for the database that you mean.`,
+    // Of a target that may not be asked for nobody learns here that it is there.
+    ...(target !== undefined && rest.includes(target.name)
+      ? [howToAsk(target.name, grant.role, url)]
+      : []),
+  ].join(' ')
   return reason === 'unknown_target'
     ? new Failure('unknown_database', {
         message: `database "${database}" does not exist`,

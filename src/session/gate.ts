@@ -169,7 +169,7 @@ export class Gate implements FrameHandler {
 
   #parse(size: number, frame: Frame): boolean {
     const { statements } = this.#state
-    const { policy, authorization, catalog } = this.#state.options
+    const { policy, subject, catalog } = this.#state.options
     let name = ''
     let types: readonly number[] = []
     const text = textOf(size, frame, (bytes, start, end) => {
@@ -181,7 +181,7 @@ export class Gate implements FrameHandler {
     const judged = this.#judge(text, size)
     if (judged === undefined) return false
     this.#judging.taken()
-    const judgement = policy.withParameters(authorization.grant.role, judged, types, catalog())
+    const judgement = policy.withParameters(subject, judged, types, catalog())
     const denied =
       this.#judging.denial(judgement) ?? this.#judging.unsettled(text, this.#state.group)
     // More than one statement the server never prepares: to walk through them at each Bind is for nothing.
@@ -285,17 +285,16 @@ export class Gate implements FrameHandler {
 
   /** Runs a function by its OID: judged as the SQL that calls it. */
   #functionCall(size: number, frame: Frame): void {
-    const { policy, authorization, catalog } = this.#state.options
-    const { role } = authorization.grant
+    const { policy, subject, catalog } = this.#state.options
     const { bytes, start, end } = frame
     const { oid, call } = decodeCallHead(bytes, start, end, size)
     const text = calledAs(oid, call)
     const expected = expectation('call')
     if (text === undefined) {
-      const judgement = policy.functionCall(role, oid)
+      const judgement = policy.functionCall(subject, oid)
       this.#dispatch.deny(expected, 'call', '', judgement, judgement.decision, 'functionCall')
     } else {
-      const judgement = policy.judge(role, text, catalog())
+      const judgement = policy.judge(subject, text, catalog())
       const denied = this.#judging.denial(judgement)
       if (denied !== undefined) {
         this.#dispatch.deny(expected, 'call', '', judgement, denied, 'functionCall')
@@ -312,8 +311,8 @@ export class Gate implements FrameHandler {
    * wait for it.
    */
   #judge(text: Buffer | undefined, size: number): Judgement | undefined {
-    const { policy, authorization } = this.#state.options
-    if (text === undefined) return policy.tooLarge(authorization.grant.role, size)
+    const { policy, subject } = this.#state.options
+    if (text === undefined) return policy.tooLarge(subject, size)
     if (!this.#judging.settled(text)) {
       this.#waitsFor = () => !this.#state.pipeline.owesReady
       return undefined

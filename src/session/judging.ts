@@ -37,9 +37,8 @@ export class Judging {
    * be asked for again. It is kept until `taken`, since there may be more to wait for.
    */
   judge(text: Buffer): Judgement | undefined {
-    const { policy, authorization, catalog } = this.#state.options
-    const { role } = authorization.grant
-    if (!policy.isLong(text)) return policy.judge(role, text, catalog())
+    const { policy, subject, catalog } = this.#state.options
+    if (!policy.isLong(text)) return policy.judge(subject, text, catalog())
     const pending = this.#pending
     if (pending?.text.equals(text) !== true) {
       this.#judgeLong(text)
@@ -57,8 +56,8 @@ export class Judging {
   cancel(): void {
     const pending = this.#pending
     if (pending === undefined) return
-    const { policy, authorization, port } = this.#state.options
-    const canceled = policy.canceled(authorization.grant.role, pending.text)
+    const { policy, subject, port } = this.#state.options
+    const canceled = policy.canceled(subject, pending.text)
     pending.result = () => canceled
     pending.gone.abort()
     port.judged()
@@ -88,14 +87,14 @@ export class Judging {
   /** The same for a statement that is to run now: what EXECUTE names must be known besides. */
   refusal(judgement: Judgement, named: Named): Deny | undefined {
     const { statements, options } = this.#state
-    const { role } = options.authorization.grant
+    const { policy, subject } = options
     for (const run of [judgement, ...named.judgements]) {
       const denied = this.denial(run)
       if (denied !== undefined) return denied
     }
-    if (named.tooDeep) return options.policy.namesTooDeep(role)
+    if (named.tooDeep) return policy.namesTooDeep(subject)
     const unknown = named.statements.find((name) => statements.get(name) === undefined)
-    return unknown === undefined ? undefined : options.policy.unknownPrepared(role, unknown)
+    return unknown === undefined ? undefined : policy.unknownPrepared(subject, unknown)
   }
 
   /** These are sent to run, one by another, in a Sync group. */
@@ -116,24 +115,24 @@ export class Judging {
   /** The decision to deny by a text for which there will be no such report before it is read. */
   unsettled(text: Buffer | undefined, group: number): Deny | undefined {
     if (text === undefined || this.#userCodeIn !== group || !hangsOnSettings(text)) return undefined
-    const { policy, authorization } = this.#state.options
-    return policy.behindUserCode(authorization.grant.role)
+    const { policy, subject } = this.#state.options
+    return policy.behindUserCode(subject)
   }
 
   /** What was prepared long ago may name a function that is another one by now. */
   #current(judgement: Judgement): Judgement {
-    const { policy, authorization, catalog } = this.#state.options
+    const { policy, subject, catalog } = this.#state.options
     const now = catalog()
     if (judgement.catalogVersion === now.version) return judgement
     const renewed = this.#renewed.get(judgement)
     if (renewed?.catalogVersion === now.version) return renewed
-    const again = policy.judgeAgain(authorization.grant.role, judgement, now)
+    const again = policy.judgeAgain(subject, judgement, now)
     this.#renewed.set(judgement, again)
     return again
   }
 
   #judgeLong(text: Buffer): void {
-    const { policy, authorization, catalog, port } = this.#state.options
+    const { policy, subject, catalog, port } = this.#state.options
     const pending: Pending = { text, result: undefined, gone: new AbortController() }
     this.#pending = pending
     const settle = (result: () => Judgement): void => {
@@ -141,7 +140,7 @@ export class Judging {
       pending.result = result
       port.judged()
     }
-    policy.judgeLong(authorization.grant.role, text, catalog, pending.gone.signal).then(
+    policy.judgeLong(subject, text, catalog, pending.gone.signal).then(
       (judgement) => settle(() => judgement),
       (error: unknown) =>
         settle(() => {

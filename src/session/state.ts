@@ -7,6 +7,7 @@ import type { SessionContext } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { Subject } from '../policy/standing.ts'
 import type { TransactionStatus } from '../wire/backend.ts'
 import { StatementEvents } from './events.ts'
 import type { Portal, Prepared } from './execution.ts'
@@ -20,6 +21,8 @@ export interface SessionOptions {
   /** Who, where, as what: goes into each audit record. */
   readonly context: SessionContext
   readonly policy: Policy
+  /** What the statements are judged as: the grant's role, less what is kept from this session. */
+  readonly subject: Subject
   /** What is known of the target's catalog now. */
   readonly catalog: () => Catalog
   readonly journal: Journal

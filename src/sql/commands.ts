@@ -151,6 +151,11 @@ export const commandClasses: ReadonlyMap<string, StatementClass> = new Map(
   ),
 )
 
+/** Those that reach past the data and schema of one database, or hold code that no text shows. */
+export const farReaching: ReadonlySet<string> = new Set(
+  sections.filter(({ byNameOnly }) => byNameOnly).flatMap(({ commands }) => commands),
+)
+
 /** The commands that the name of a class stands for, in a role's list. */
 export function commandsOfClass(name: string): readonly string[] {
   return sections

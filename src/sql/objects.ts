@@ -4,7 +4,7 @@
 
 import { isBuiltInObject, isSystemRelation, isUpdatableCatalog } from './catalogs.ts'
 import type { RelationUse } from './facts.ts'
-import { relationOf } from './relations.ts'
+import { relationsOf } from './relations.ts'
 import { child, isNode, list, type Node, names, string, unwrap } from './tree.ts'
 
 /** Objects that are relations, and objects whose name is that of their relation and one more. */
@@ -31,8 +31,7 @@ function isFull(vacuum: Node): boolean {
 function vacuumed(vacuum: Node): readonly RelationUse[] {
   return list(vacuum, 'rels').flatMap((item) => {
     const rangeVar = child(unwrap(item, 'VacuumRelation') ?? {}, 'relation')
-    const relation = rangeVar === undefined ? undefined : relationOf(rangeVar, 'write', undefined)
-    return relation === undefined ? [] : [relation]
+    return rangeVar === undefined ? [] : relationsOf(rangeVar, 'write', undefined)
   })
 }
 
@@ -50,10 +49,12 @@ export function intrusions(type: string, node: Node): readonly RelationUse[] {
         : use,
     )
     .filter(({ schema, name }) => schema !== undefined && isSystemRelation(schema, name))
-  const schemas = schemasOf(type, node).map(
-    (schema): RelationUse => ({ schema, name: '*', access: 'write' }),
-  )
-  return [...objects, ...schemas]
+  // Under another name, or with other rights, it could be read.
+  const schemas = schemasOf(type, node).flatMap((schema): readonly RelationUse[] => [
+    { schema, name: '*', access: 'read' },
+    { schema, name: '*', access: 'write' },
+  ])
+  return [...objects, ...schemas, ...takenAlong(node)]
 }
 
 /** Whether it names types and the like that are there already, which are looked for in pg_catalog first. */
@@ -101,6 +102,12 @@ function pathOf(value: unknown): readonly string[] {
   ])
 }
 
+/** What CASCADE takes along is not in the text. */
+function takenAlong(node: Node): readonly RelationUse[] {
+  if (string(node, 'behavior') !== 'DROP_CASCADE') return []
+  return [{ schema: undefined, name: '*', access: 'write' }]
+}
+
 function schemasOf(type: string, node: Node): readonly string[] {
   const isSchema = [node['renameType'], node['removeType'], node['objtype']].includes(
     'OBJECT_SCHEMA',
@@ -109,7 +116,10 @@ function schemasOf(type: string, node: Node): readonly string[] {
   const reindexed = type === 'ReindexStmt' ? string(node, 'name') : undefined
   const named = isSchema ? names([node['object'], ...list(node, 'objects')]) : []
   const renamed = isSchema ? string(node, 'subname') : undefined
-  return [moved, reindexed, renamed, ...named].filter((schema) => schema !== undefined)
+  const granted = /_IN_SCHEMA$/.test(string(node, 'targtype') ?? '')
+    ? names(list(node, 'objects'))
+    : []
+  return [moved, reindexed, renamed, ...named, ...granted].filter((schema) => schema !== undefined)
 }
 
 function written(path: readonly string[]): readonly RelationUse[] {
@@ -128,7 +138,7 @@ export function writableThroughView(type: string, node: Node): RelationUse | und
   for (const query of queries) {
     const sources = list(unwrap(query, 'SelectStmt') ?? {}, 'fromClause')
     const only = sources.length === 1 ? unwrap(sources[0], 'RangeVar') : undefined
-    const relation = only === undefined ? undefined : relationOf(only, 'write', undefined)
+    const [relation] = only === undefined ? [] : relationsOf(only, 'write', undefined)
     if (relation === undefined) continue
     const { schema, name } = relation
     if (!isSystemRelation(schema, name) || isUpdatableCatalog(schema, name)) return relation

@@ -52,7 +52,8 @@ const targets = byKind({
 export function accessTo(type: string | undefined, field: string, node: Node): Access {
   if (type === 'SelectStmt' && field === 'fromClause' && 'lockingClause' in node) return 'lock'
   if (type === 'VacuumRelation') return 'maintain'
-  return isTarget(type, field, node) ? 'write' : 'read'
+  if (!isTarget(type, field, node)) return 'read'
+  return shows(type, node) ? 'change' : 'write'
 }
 
 /** True where a field of this node holds what stands in a FROM clause, however it is joined. */
@@ -75,21 +76,53 @@ function isTarget(type: string | undefined, field: string, node: Node): boolean 
   return type !== undefined && targets.get(type) === field
 }
 
-/** `lock` is a read that takes row locks, which are written into the rows: the same as a write to them. */
-export type Access = RelationUse['access'] | 'lock'
+/**
+ * Whether what is written is shown as well, or could be afterwards under another name: by WHERE and
+ * RETURNING, as a part of another table, as what a foreign key finds.
+ */
+function shows(type: string | undefined, node: Node): boolean {
+  switch (type) {
+    case 'UpdateStmt':
+    case 'DeleteStmt':
+    case 'MergeStmt':
+    case 'RenameStmt':
+    case 'AlterObjectSchemaStmt':
+    case 'PartitionCmd':
+    case 'AlterTableStmt':
+    case 'AlterTableCmd':
+    case 'Constraint':
+      return true
+    case 'InsertStmt':
+      return 'returningClause' in node || 'onConflictClause' in node
+    case 'CreateStmt':
+      return 'inhRelations' in node
+    default:
+      return false
+  }
+}
 
-/** What a RangeVar names; undefined for a name that a WITH clause defines. */
-export function relationOf(
+/**
+ * `lock` is a read that takes row locks, which are written into the rows: both a read and a write.
+ * `change` is a write by which the content is read too.
+ */
+export type Access = RelationUse['access'] | 'lock' | 'change'
+
+/** What is done to what a RangeVar names; nothing for a name that a WITH clause defines. */
+export function relationsOf(
   rangeVar: Node,
   access: Access,
   scope: Scope | undefined,
-): RelationUse | undefined {
+): readonly RelationUse[] {
   const schema = string(rangeVar, 'schemaname')
   const name = string(rangeVar, 'relname') ?? ''
   // The target of a write is never a WITH query, whatever its name.
   const queried = access === 'read' || access === 'lock'
-  if (queried && schema === undefined && isVisible(name, scope)) return undefined
-  return { schema, name, access: access === 'lock' ? 'write' : access }
+  if (queried && schema === undefined && isVisible(name, scope)) return []
+  if (access !== 'lock' && access !== 'change') return [{ schema, name, access }]
+  return [
+    { schema, name, access: 'read' },
+    { schema, name, access: 'write' },
+  ]
 }
 
 /** The scope inside a node with a WITH clause, and inside each of the clause's queries. */

@@ -6,9 +6,10 @@
 import { commandClasses } from './commands.ts'
 import type { Action, CopyUse, FunctionUse, NameUse, RelationUse, SettingChange } from './facts.ts'
 import { functionsOf, keyOf } from './functions.ts'
+import { sequencesNamed } from './named-by-text.ts'
 import { intrusions, relationsByName, writableThroughView } from './objects.ts'
 import { operatorsOf, typeOf } from './operators.ts'
-import { type Access, accessTo, isJoined, openScope, relationOf, type Scope } from './relations.ts'
+import { type Access, accessTo, isJoined, openScope, relationsOf, type Scope } from './relations.ts'
 import { settingFromCatalog, settingsOf } from './settings.ts'
 import { commandsOf, copyOf, isStatement, selectCommands } from './statements.ts'
 import { byKind, child, isNode, list, type Node, string } from './tree.ts'
@@ -125,8 +126,13 @@ function note(
   const constant = constants.get(node)
   const by = found.actions[0]?.command ?? ''
   found.settings.push(...(constant === undefined ? settingsOf(kind, node, by) : [constant]))
-  if (kind === 'RangeVar') noteRelation(found, relationOf(node, place.access, place.scope))
+  if (kind === 'RangeVar') {
+    for (const use of relationsOf(node, place.access, place.scope)) noteRelation(found, use)
+  }
   for (const relation of relationsByName(kind, node)) noteRelation(found, relation)
+  if (kind === 'FuncCall') {
+    for (const relation of sequencesNamed(node)) noteRelation(found, relation)
+  }
   if (isStatement(kind)) {
     for (const relation of intrusions(kind, node)) noteRelation(found, relation)
   }

@@ -61,7 +61,7 @@ export async function lockGrant(
     'select from pgwarden.grants where id = $1 for no key update',
     [id],
   )
-  return locked === 0 ? undefined : await findStoredGrant(statements, id)
+  return locked === 0 ? undefined : findStoredGrant(statements, id)
 }
 
 /** Whoever was warned of the end is warned again of a later one. */

@@ -207,6 +207,50 @@ const migrations: readonly Migration[] = [
       create index sessions_by_start on pgwarden.sessions (started_at desc, id);`,
   },
   {
+    // Written by strangers: nothing refers to it, and what is old is deleted.
+    name: '0008-login-failures',
+    sql: `
+      create table pgwarden.login_failures (
+        id           text primary key,
+        principal    text not null,
+        address      text not null,
+        failures     integer not null,
+        since        timestamptz not null,
+        locked_until timestamptz,
+        unique (principal, address)
+      );
+      create index login_failures_by_address on pgwarden.login_failures (address);
+      create index login_failures_by_age on pgwarden.login_failures (since);
+      create index login_lock_outs on pgwarden.login_failures (locked_until)
+        where locked_until is not null;
+
+      create table pgwarden.known_addresses (
+        principal text not null,
+        address   text not null,
+        seen_at   timestamptz not null,
+        primary key (principal, address)
+      );
+      create index known_addresses_by_age on pgwarden.known_addresses (seen_at);`,
+  },
+  {
+    name: '0009-idempotency',
+    sql: `
+      create table pgwarden.idempotency_keys (
+        principal text not null,
+        key       text not null,
+        hash      bytea not null check (octet_length(hash) = 32),
+        taken_at  timestamptz not null,
+        done      boolean not null default false,
+        status    integer,
+        body      text,
+        location  text,
+        etag      text,
+        primary key (principal, key),
+        check ((status is null) = (body is null))
+      );
+      create index idempotency_keys_by_age on pgwarden.idempotency_keys (taken_at);`,
+  },
+  {
     // Changes of before were for nobody: they count as told.
     name: '0010-notifications',
     sql: `

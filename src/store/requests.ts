@@ -98,7 +98,7 @@ export async function lockRequest(
     'select from pgwarden.requests where id = $1 for no key update',
     [id],
   )
-  return locked === 0 ? undefined : await findRequest(statements, id)
+  return locked === 0 ? undefined : findRequest(statements, id)
 }
 
 export async function insertRequest(statements: Statements, request: AccessRequest): Promise<void> {

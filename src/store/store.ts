@@ -13,7 +13,9 @@ import * as apiKeys from './api-keys.ts'
 import { Database, type DatabaseOptions } from './database.ts'
 import { deskStore } from './desk.ts'
 import * as grants from './grants.ts'
+import { IdempotencyKeys } from './idempotency.ts'
 import * as leases from './leases.ts'
+import { LoginFailures } from './login-failures.ts'
 import { migrate } from './migrations.ts'
 import { Outbox } from './outbox.ts'
 import * as sessions from './sessions.ts'
@@ -25,11 +27,16 @@ export class Store {
   readonly desk: DeskStore
   /** Changes on their way out. */
   readonly outbox: Outbox
+  readonly loginFailures: LoginFailures
+  /** Of the API's callers. */
+  readonly idempotencyKeys: IdempotencyKeys
 
   private constructor(database: Database) {
     this.#database = database
     this.desk = deskStore(database)
     this.outbox = new Outbox(database)
+    this.loginFailures = new LoginFailures(database)
+    this.idempotencyKeys = new IdempotencyKeys(database)
   }
 
   /**

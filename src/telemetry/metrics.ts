@@ -4,6 +4,7 @@
 // Names: Prometheus' conventions for metric and label names.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { type ApiMeter, createApiMeter } from './api-observer.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
 import { Tally } from './tally.ts'
@@ -38,6 +39,8 @@ export interface Metrics {
   vault(): VaultMeter
   /** Shown from this call on, as Vault's. */
   notifications(): NotificationMeter
+  /** For the API's observer. */
+  api(): ApiMeter
   /** Fits the Journal's observer. */
   readonly journal: {
     wrote(records: number, bytes: number, ms: number): void
@@ -214,6 +217,7 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     },
     vault: () => createVaultMeter(registry),
     notifications: () => createNotificationMeter(registry),
+    api: () => createApiMeter(registry),
     journal: {
       wrote: (records, length, ms) => {
         journalRecords.inc(records)

@@ -1,5 +1,5 @@
 // What notifications go through: counted, and said in the log, a channel's trouble once when it begins and
-// once when it is over. Ignorant of what is told.
+// once when it is over, the store's once. Ignorant of what is told.
 
 import type { Log } from './log.ts'
 import type { NotificationMeter } from './notification-metrics.ts'
@@ -14,6 +14,7 @@ interface NotificationObserver {
 
 export function notificationObserver(meter: NotificationMeter, log: Log): NotificationObserver {
   const failing = new Set<string>()
+  let troubled = false
   return {
     delivered: (channel) => {
       if (failing.delete(channel)) log.info({ channel }, 'notifications are delivered again')
@@ -31,8 +32,14 @@ export function notificationObserver(meter: NotificationMeter, log: Log): Notifi
       log.error({ channel, type, why }, 'a notification was not delivered within a day: given up')
       meter.attempted(channel, 'given_up')
     },
-    waits: (channel, ms) => meter.waits(channel, ms / 1_000),
-    problem: (error) =>
-      log.warn({ err: error }, 'notifications cannot be read from the store; tried again'),
+    // Told after each look that went well.
+    waits: (channel, ms) => {
+      troubled = false
+      meter.waits(channel, ms / 1_000)
+    },
+    problem: (error) => {
+      if (!troubled) log.warn({ err: error }, 'notifications are held up and will be tried again')
+      troubled = true
+    },
   }
 }

@@ -115,6 +115,8 @@ describe('the control plane', () => {
     expect(response.headers.get('content-type')).toBe('application/problem+json')
     expect(response.headers.get('x-content-type-options')).toBe('nosniff')
     expect(await response.json()).toEqual({
+      type: 'urn:pgwarden:problem:not_found',
+      code: 'not_found',
       status: 404,
       title: 'there is nothing at this address',
     })
@@ -129,9 +131,10 @@ describe('the control plane', () => {
     expect(response.status).toBe(404)
     expect(response.headers.get('content-type')).toBe('application/problem+json')
     expect(await response.json()).toEqual({
+      type: 'urn:pgwarden:problem:not_found',
+      code: 'not_found',
       status: 404,
       title: 'no such grant',
-      code: 'not_found',
       hint: 'Look again.',
     })
     expect(defects).toEqual([])
@@ -146,6 +149,8 @@ describe('the control plane', () => {
     const response = await app.request('/breaks')
     expect(response.status).toBe(500)
     expect(await response.json()).toEqual({
+      type: 'urn:pgwarden:problem:internal_error',
+      code: 'internal_error',
       status: 500,
       title: 'something went wrong inside pgwarden',
     })

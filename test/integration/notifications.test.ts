@@ -95,18 +95,8 @@ function notifier(
   return made
 }
 
-/** As the transaction of a change does. */
 async function changed(change: Change, at = Date.now()): Promise<void> {
-  await direct.query(
-    `insert into pgwarden.changes (at, type, request_id, grant_id, body) values ($1, $2, $3, $4, $5)`,
-    [
-      new Date(at),
-      change.type,
-      'request' in change ? change.request.id : null,
-      'grant' in change ? change.grant.id : null,
-      JSON.stringify(change),
-    ],
-  )
+  await store.desk.transaction((transaction) => transaction.insertChange(change, at))
 }
 
 const created = (id: string): Change => ({
@@ -226,6 +216,24 @@ describe('a webhook', () => {
     expect(elsewhere.received).toHaveLength(0)
   })
 
+  it('is asked for a decision only while there is one to make', async () => {
+    const hook = await receiver()
+    await store.desk.transaction(async (transaction) => {
+      await transaction.insertRequest(request)
+      await transaction.insertChange(created(request.id), Date.now())
+    })
+    notifier([webhook(hook.url)])
+    await untilEmpty()
+    await store.desk.transaction(async (transaction) => {
+      await transaction.updateRequest({ ...request, state: 'denied', decidedAt: Date.now() })
+      await transaction.insertChange(created(request.id), Date.now())
+    })
+    await untilEmpty()
+    const [before, after] = hook.received
+    expect(before?.body).toContain(`"approve":"pgwarden approve ${request.id}"`)
+    expect(after?.body).not.toContain('pgwarden approve')
+  })
+
   it('is not told of a day ago, once it could not be told for a day', async () => {
     const hook = await receiver(() => ({ status: 500 }))
     await changed(created('r1'))
@@ -256,6 +264,17 @@ describe('a webhook', () => {
     expect(hook.received.map(subject)).toEqual(['r1 request.approved'])
   })
 
+  it('gets four at a time from one process, and no more', async () => {
+    const hook = await receiver(async () => {
+      await sleep(60)
+      return { status: 200 }
+    })
+    for (let at = 0; at < 12; at++) await changed(created(`r${at}`))
+    notifier([webhook(hook.url)])
+    await untilEmpty()
+    expect(hook.mostAtOnce).toBe(4)
+  })
+
   it('shows a certificate of the CA that is written down, or gets nothing', async () => {
     const pair = await certify('receiver', { names: ['127.0.0.1'] })
     const hook = await receiver(undefined, pair)
@@ -272,12 +291,13 @@ describe('a webhook', () => {
 })
 
 describe('changes of one object', () => {
-  it('come in their order, a request and its grant together, though some fail', async () => {
+  it('come in their order, a request and its grant together, though some fail and two tell them', async () => {
     const hook = await receiver((_, number) => ({ status: number % 3 === 0 ? 503 : 200 }))
     const objects = ['r1', 'r2', 'r3', 'r4']
     for (const step of [created, approved, revoked]) {
       for (const id of objects) await changed(step(id))
     }
+    notifier([webhook(hook.url)])
     notifier([webhook(hook.url)])
     await untilEmpty()
     for (const id of objects) {
@@ -293,21 +313,13 @@ describe('changes of one object', () => {
 
   it('are not missed when a transaction commits after a later one', async () => {
     const hook = await receiver()
-    const slow = await direct.connect()
-    try {
-      await slow.query('begin')
-      await slow.query(
-        `insert into pgwarden.changes (at, type, request_id, body) values (now(), 'request.created', 'slow', $1)`,
-        [JSON.stringify(created('slow'))],
-      )
+    await store.desk.transaction(async (transaction) => {
+      await transaction.insertChange(created('slow'), Date.now())
       await changed(created('fast'))
       notifier([webhook(hook.url)])
       await eventually(async () => hook.received.length === 1)
-      await slow.query('commit')
-      await untilEmpty()
-    } finally {
-      slow.release()
-    }
+    })
+    await untilEmpty()
     expect(hook.received.map(subject)).toEqual(['fast request.created', 'slow request.created'])
   })
 })
@@ -329,6 +341,21 @@ describe('several processes', () => {
     )
     expect(hook.mostAtOnce).toBeGreaterThan(1)
     expect(hook.mostAtOnce).toBeLessThanOrEqual(8)
+  })
+
+  it('tell what one had taken that was killed, half a minute later', async () => {
+    const hook = await receiver()
+    await changed(created('r1'))
+    let now = Date.now()
+    const wanted = [{ channel: 'hook', types: ['request.created'] }] as const
+    await store.outbox.distribute(wanted, now, now - day)
+    expect(await store.outbox.claim('hook', now, now + 30_000)).toMatchObject({ tries: 1 })
+    notifier([webhook(hook.url)], { clock: { ...systemClock, now: () => now } })
+    await sleep(100)
+    expect(hook.received).toHaveLength(0)
+    now += 30_000
+    await untilEmpty()
+    expect(hook.received).toHaveLength(1)
   })
 
   it('take over what one that stops was telling', async () => {

@@ -242,7 +242,11 @@ describe('revoking a grant', () => {
   it('lets nobody in afterwards with the same token', async () => {
     const person = await somebody()
     expect((await revoke(person)).stdout).toContain('No login was out.')
-    await expect(session(person)).rejects.toMatchObject({ code: '28P01' })
+    await expect(session(person)).rejects.toMatchObject({
+      code: '28000',
+      message: 'the grant of this token was revoked',
+      hint: expect.stringContaining('pgwarden request shop --role read_only'),
+    })
   })
 
   it('is in the journal with who and why, and says how things stand when it is done again', async () => {

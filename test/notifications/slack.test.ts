@@ -84,7 +84,10 @@ describe('a message in Slack', () => {
       "Approved by *bob*: *alice*'s request for *read_full_write* on *shop* for 4 h, until 2026-01-01 13:00 UTC",
     ],
     [{ type: 'request.denied', request, by: bob, comment: 'ask Carol' }, '> ask Carol'],
-    [{ type: 'grant.ending', grant, by: bob }, '`pgwarden extend graaaaaaaaaaaaaa`'],
+    [
+      { type: 'grant.ending', grant, by: bob },
+      '`pgwarden extend graaaaaaaaaaaaaa --for 1h --reason ...`',
+    ],
     [{ type: 'grant.revoked', grant, by: bob, reason: 'over' }, '*bob* revoked *alice*'],
     [
       {

@@ -47,6 +47,18 @@ describe("a webhook's letter", () => {
     expect(body).not.toMatch(/developers|uid|42/)
   })
 
+  it('asks for nobody where the rules have approved at once', () => {
+    const approved = { ...request, state: 'approved' } as const
+    const { body } = webhookLetter(
+      deliveryOf({ type: 'request.created', request: approved, by: alice }, { isPending: false }),
+      surroundings,
+      [secret],
+      start,
+    )
+    expect(JSON.parse(body)).toMatchObject({ data: { missing: [] } })
+    expect(body).not.toContain('pgwarden approve')
+  })
+
   it('has the same id each time it is tried, and another time', () => {
     const [first, second] = [start, start + 5_000].map(
       (now) => webhookLetter(created, surroundings, [secret], now).headers,

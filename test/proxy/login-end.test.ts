@@ -127,6 +127,7 @@ describe('a notice of ours', () => {
     const relay = new Relay(
       {
         authorization: Authorization.mint(grant, 't1', '127.0.0.1', new GrantChanges()),
+        subject: grant.role,
         context: sessionContext({
           session: 's1',
           principal: 'alice',

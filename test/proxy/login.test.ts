@@ -45,6 +45,8 @@ const shop: Target = {
   clientCertificate: 'none',
   limits: unlimited,
   applicationName: [],
+  sessionContext: new Map(),
+  sensitive: [],
 }
 
 /** Issues Lease_1, Lease_2 and so on, and writes down what becomes of each. */
@@ -113,6 +115,12 @@ async function login(
     tokens: {
       verify: () => Promise.resolve({ type: 'authorized', authorization, serverFinal: undefined }),
     },
+    guard: {
+      lockedUntil: () => Promise.resolve(undefined),
+      failed: () => Promise.resolve(0),
+      succeeded: nothing,
+    },
+    publicUrl: undefined,
     credentials: {
       acquire: () => Promise.resolve(logins.next()),
       extendGrant: () => Promise.resolve(),
@@ -145,7 +153,14 @@ async function login(
   const startup = new Map(Object.entries({ user: 'alice', database: 'shop', ...parameters }))
   const peer = { address: '127.0.0.1', name: '127.0.0.1:5000', certificate: by.certificate }
   const claim = { principal: 'alice', tokenId: undefined }
-  const applicant = { parameters: startup, claim, serverName: undefined, peer, write: nothing }
+  const applicant = {
+    parameters: startup,
+    claim,
+    serverName: undefined,
+    peer,
+    write: nothing,
+    refused: nothing,
+  }
   const refusals = new Refusals({ ...deps, clock: new HeldClock() })
   const proof = { type: 'token', text: new Secret('token') } as const
   return { loggedIn: await logIn(deps, refusals, applicant, proof), asked }

@@ -12,6 +12,8 @@ function target(name: string, more: Partial<Target> = {}): [string, Target] {
     clientCertificate: 'none',
     limits,
     applicationName: [],
+    sessionContext: new Map(),
+    sensitive: [],
   } as const
   return [name, { name, database: `${name}_prod`, ...rest, ...more }]
 }
@@ -88,7 +90,7 @@ function told(
     },
     address,
     destinationOf(targets, address),
-    requestable,
+    { requestable, url: 'https://pgwarden.example' },
   )
   return { sqlstate, message, detail, hint }
 }
@@ -110,7 +112,11 @@ describe('somebody with a genuine token', () => {
       sqlstate: '28000',
       message: 'token is not for database "hr"',
       detail: 'This token is for "shop". Access can be asked for to "hr".',
-      hint: 'Connect with dbname=shop, or with a token for the database that you mean.',
+      hint:
+        'Connect with dbname=shop, or with a token for the database that you mean. ' +
+        'Ask for access with: pgwarden request hr --role read_only --for 1h --reason TEXT ' +
+        '(at https://pgwarden.example). ' +
+        'Or ask and connect in one: pgwarden psql hr --role read_only --for 1h --reason TEXT',
     })
   })
 

@@ -13,6 +13,8 @@ export const emptySnapshot: CatalogSnapshot = {
   types: [],
   views: [],
   relations: [],
+  children: [],
+  written: [],
 }
 
 export const emptyRows: CatalogRows = {
@@ -25,4 +27,6 @@ export const emptyRows: CatalogRows = {
   types: [],
   views: [],
   relations: [],
+  children: [],
+  written: [],
 }

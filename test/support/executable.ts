@@ -21,6 +21,13 @@ export async function build(): Promise<void> {
 /** `node dist/main.js`, as it is or unable to make any file larger than `$0`. */
 const limited = 'trap \'\' XFSZ; ulimit -f $0; exec "$@"'
 
+export interface RunOptions {
+  /** In blocks of 512 bytes. */
+  readonly largestFile?: number | undefined
+  /** Beside the environment of the tests. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
 /** A run of `node dist/main.js ...words`. */
 export class Run {
   readonly process: ChildProcessByStdio<null, Readable, Readable>
@@ -28,13 +35,13 @@ export class Run {
   stderr = ''
   readonly #ended: Promise<unknown>
 
-  /** `largestFile` in blocks of 512 bytes. */
-  constructor(words: readonly string[], largestFile?: number) {
+  constructor(words: readonly string[], { largestFile, env }: RunOptions = {}) {
     const program = [process.execPath, join(root, 'dist', 'main.js'), ...words]
     const limits = largestFile === undefined ? [] : ['sh', '-c', limited, String(largestFile)]
     const [command = '', ...rest] = [...limits, ...program]
     this.process = spawn(command, rest, {
       cwd: root,
+      env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.process.stdout.setEncoding('utf8').on('data', (text: string) => {

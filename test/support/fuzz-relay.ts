@@ -69,6 +69,7 @@ export class FuzzRelay {
     this.#relay = new Relay(
       {
         authorization: Authorization.mint(grant, 't1', '127.0.0.1', new GrantChanges()),
+        subject: grant.role,
         context: sessionContext({
           session: `s${++house.sessions}`,
           principal: 'alice',

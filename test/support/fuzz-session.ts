@@ -87,6 +87,7 @@ export class FuzzSession {
         application: 'fuzz',
       }),
       policy,
+      subject: authorization.grant.role,
       catalog: () => Catalog.unread(),
       journal,
       clock,

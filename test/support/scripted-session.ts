@@ -110,6 +110,7 @@ export class Script {
         maxBytes: 1024 * 1024,
         ...(analyseAside && { analyseAside }),
       }),
+      subject: role,
       catalog: () => this.catalog,
       journal: this.journal,
       clock,

@@ -39,6 +39,8 @@ export interface VaultDatabase {
   logIn(): Promise<string>
   /** A secret id inside a wrapping token. */
   wrappedSecretId(ttlSeconds?: number): Promise<string>
+  /** What the names of the PostgreSQL roles that it makes for a dynamic role begin with. */
+  roleNames(role: string): string
   /** Lease ids that Vault holds of a dynamic role. */
   leases(role: string): Promise<readonly string[]>
   /** Unmounts all of it, which revokes its leases: before the PostgreSQL goes. */
@@ -62,7 +64,7 @@ export async function vaultFor(
   const write = (path: string, body: unknown): Promise<Answer> => vault.request('POST', path, body)
 
   await write(`sys/mounts/${database}`, { type: 'database' })
-  await write(`${database}/config/target`, connection(databaseUrl))
+  await write(`${database}/config/target`, connection(databaseUrl, `v-${unique}`))
   for (const [name, role] of Object.entries(terms.dynamic ?? {})) {
     await write(`${database}/roles/${name}`, {
       db_name: 'target',
@@ -107,6 +109,7 @@ export async function vaultFor(
     policy,
     roleId,
     secretId,
+    roleNames: (name) => `v-${unique}-${name}-`,
     logIn: async () => {
       const { auth } = await ask(vault.caller(), 'POST', `auth/${approle}/login`, {
         role_id: roleId,
@@ -145,7 +148,8 @@ export async function vaultFor(
   }
 }
 
-function connection(databaseUrl: string): unknown {
+/** The names of its roles begin with `prefix`: other files' Vaults may have the same PostgreSQL. */
+function connection(databaseUrl: string, prefix: string): unknown {
   const url = new URL(databaseUrl)
   const username = decodeURIComponent(url.username)
   const password = decodeURIComponent(url.password)
@@ -159,6 +163,7 @@ function connection(databaseUrl: string): unknown {
     connection_url: url.href.replace('//', '//{{username}}:{{password}}@'),
     username,
     password,
+    username_template: `${prefix}-{{ .RoleName }}-{{ random 20 }}`,
   }
 }
 

@@ -78,8 +78,8 @@ export class VaultShop {
   async databaseRoles(role = 'shop'): Promise<readonly string[]> {
     return connectedTo(this.#adminUrl, async (client) => {
       const { rows } = await client.query<{ rolname: string }>(
-        `select rolname from pg_roles where rolname like $1`,
-        [`v-%-${role}-%`],
+        'select rolname from pg_roles where starts_with(rolname, $1)',
+        [this.mounts.roleNames(role)],
       )
       return rows.map(({ rolname }) => rolname)
     })

@@ -34,12 +34,22 @@ export interface WardenOptions {
   readonly limits?: readonly string[]
   /** YAML lines below the target's `credentials:`, in the place of the broker. */
   readonly credentials?: readonly string[]
+  /** YAML lines below `access:`. */
+  readonly access?: readonly string[]
+  /** YAML lines below `roles:`. */
+  readonly roles?: readonly string[]
   /** YAML lines below `vault:`. */
   readonly vault?: readonly string[]
+  /** In the place of rules that never slow or stop anybody, in YAML. */
+  readonly failedLogins?: string
+  /** YAML lines on the top level. */
+  readonly sections?: readonly string[]
   /** Another one, whose store and target it shares. */
   readonly beside?: Warden
   /** Another server to reach the target through: a fake in front of the real one. */
   readonly targetPort?: number
+  /** A way to the store's server that can be cut. */
+  readonly storePort?: number
   /** YAML lines of the target in place of its host and port. */
   readonly servers?: readonly string[]
 }
@@ -98,7 +108,9 @@ export class Warden {
   /** Starts (again) on the same configuration. */
   async serve(ownProcess: boolean): Promise<void> {
     if (ownProcess) {
-      this.run = new Run(['serve', '--config', this.configFile], this.#largestFile)
+      this.run = new Run(['serve', '--config', this.configFile], {
+        largestFile: this.#largestFile,
+      })
       await this.run.prints(String(this.port))
       return
     }
@@ -190,6 +202,11 @@ export class Warden {
     return this.#store.url
   }
 
+  /** Of the control plane. */
+  get apiUrl(): URL {
+    return new URL(`http://127.0.0.1:${this.httpPort}/`)
+  }
+
   /** In the store's database. */
   async inStore<T>(work: (client: Client) => Promise<T>): Promise<T> {
     return connectedTo(this.#store.url, work)
@@ -222,6 +239,8 @@ export class Warden {
 
   #config(adminUrl: string, options: WardenOptions): string {
     const admin = new URL(adminUrl)
+    const store = new URL(this.#store.url)
+    if (options.storePort !== undefined) store.port = String(options.storePort)
     const quote = JSON.stringify
     return [
       'listen:',
@@ -231,14 +250,19 @@ export class Warden {
       ].flatMap((listener) => listener.map((line, at) => `  ${at === 0 ? '-' : ' '} ${line}`)),
       'http:',
       `  port: ${this.httpPort}`,
-      `store: { url: ${quote(this.#store.url)} }`,
+      `store: { url: ${quote(store.href)} }`,
       'journal: { directory: ./journal }',
+      // Tests fail to log in more often than people, and all from one address.
+      `logins: ${options.failedLogins ?? '{ failures: 1000000, delay: off }'}`,
       ...(options.limits ?? []).map((line, at) => (at === 0 ? `limits:\n  ${line}` : `  ${line}`)),
       // In this process the log would mix with the test runner's output.
       options.ownProcess === true
         ? `log: { level: ${options.logLevel ?? 'info'} }`
         : 'log: { level: error }',
+      ...(options.access ?? []).map((line, at) => (at === 0 ? `access:\n  ${line}` : `  ${line}`)),
+      ...(options.roles ?? []).map((line, at) => (at === 0 ? `roles:\n  ${line}` : `  ${line}`)),
       ...(options.vault ?? []).map((line, at) => (at === 0 ? `vault:\n  ${line}` : `  ${line}`)),
+      ...(options.sections ?? []),
       'targets:',
       '  shop: &shop',
       ...(

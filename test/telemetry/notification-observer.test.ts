@@ -48,3 +48,14 @@ describe('a channel that fails', () => {
     expect(lines.filter((line) => line.startsWith('error'))).toHaveLength(2)
   })
 })
+
+describe('a store that is away', () => {
+  it('is in the log once each time', () => {
+    const { observer, lines } = observed()
+    observer.problem(new Error('away'))
+    observer.problem(new Error('away'))
+    observer.waits('siem', 0)
+    observer.problem(new Error('away'))
+    expect(lines).toHaveLength(2)
+  })
+})

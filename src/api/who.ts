@@ -1,0 +1,42 @@
+// What a caller is besides a principal: groups make administrators and auditors, and a credential's scopes
+// take away. The desk decides on requests and grants; here is decided on what has no desk.
+
+import type { Identity, Scope } from '../access/identity.ts'
+import { type AccessRules, sharesOne } from '../access/rules.ts'
+import { Failure } from '../errors.ts'
+
+type Groups = Pick<AccessRules, 'administrators' | 'auditors'>
+
+export function isAdministrator({ groups, scopes }: Identity, { administrators }: Groups): boolean {
+  return scopes.has('administer') && sharesOne(groups, administrators)
+}
+
+export function isAuditor({ groups, scopes }: Identity, { auditors }: Groups): boolean {
+  return scopes.has('audit') && sharesOne(groups, auditors)
+}
+
+/** @throws Failure forbidden */
+export function requireAdministrator(identity: Identity, rules: Groups): void {
+  if (isAdministrator(identity, rules)) return
+  throw notTheirs('administrators', rules.administrators, 'administer', identity)
+}
+
+/** @throws Failure forbidden */
+export function requireAuditor(identity: Identity, rules: Groups): void {
+  if (isAuditor(identity, rules)) return
+  throw notTheirs('auditors', rules.auditors, 'audit', identity)
+}
+
+function notTheirs(
+  who: string,
+  groups: readonly string[],
+  scope: Scope,
+  { scopes }: Identity,
+): Failure {
+  const hint = !scopes.has(scope)
+    ? `Use a credential with the scope ${scope}.`
+    : groups.length === 0
+      ? `The configuration names no groups as access.${who}.`
+      : `Ask somebody in ${groups.join(' or ')}.`
+  return new Failure('forbidden', { message: `this is for ${who} only`, hint })
+}
