@@ -78,6 +78,11 @@ export function isClean(text: string): boolean {
   return !/[\p{Cc}\p{Cs}]/u.test(text)
 }
 
+/** On one line, and read in the order in which it is written: an approver is shown what was asked for. */
+function isPlainText(text: string): boolean {
+  return isClean(text) && !/[\p{Zl}\p{Zp}\p{Bidi_Control}]/u.test(text)
+}
+
 /** `24 hours`, `30 days`, `90 minutes`. */
 export function spelled(ms: number): string {
   const units = [
@@ -98,7 +103,7 @@ function checkPatterns(patterns: readonly string[]): void {
   if (patterns.length > mostPatterns)
     refuse(`a list of relations has at most ${mostPatterns} entries`)
   for (const pattern of patterns) {
-    const sound = pattern.length <= longestPattern && isClean(pattern)
+    const sound = pattern.length <= longestPattern && isPlainText(pattern)
     if (sound && /^(\*|[^.*]+)\.(\*|[^.*]+)$/.test(pattern)) continue
     const hint = 'Write schema.name, schema.*, *.name or *.*, each name as it is stored.'
     refuse('a relation is named by a schema and a name, with * for either', hint)
@@ -108,7 +113,7 @@ function checkPatterns(patterns: readonly string[]): void {
 function checkedText(text: string, what: string): string {
   const trimmed = text.trim()
   if (trimmed.length > longestText) refuse(`${what} has at most ${longestText} characters`)
-  if (!isClean(trimmed)) {
+  if (!isPlainText(trimmed)) {
     refuse(`${what} is one line of text`, 'Leave out line breaks and other control characters.')
   }
   return trimmed

@@ -6,6 +6,7 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { Failure } from '../errors.ts'
 import type { ApiLimits, ApiMiddleware, ControlPlane } from './context.ts'
 import { peerOf } from './door.ts'
+import { KnownCredentials } from './known-credentials.ts'
 import { HttpProblem } from './problem.ts'
 
 /** Tells what became of every request, and never its path, its query or its body. */
@@ -45,26 +46,33 @@ export function limitedInTime({ requestMs }: ApiLimits, longestWaitMs: number): 
 
 const failedTooOften = 'too many failed authentications from this address'
 
-/** Says who is calling. Addresses that fail too often are not listened to for a while. */
+/** Says who is calling. Strangers from addresses that fail too often are not listened to for a while. */
 export function authenticated(plane: ControlPlane, limits: ApiLimits): ApiMiddleware {
-  const { authenticator, peers } = plane
+  const { authenticator, peers, clock } = plane
+  const known = new KnownCredentials(clock)
   const failures = perMinute(limits.failedAuthenticationsPerMinute)
   const requests = perMinute(limits.requestsPerMinute)
   return async (c, next) => {
     const network = peers.networkOf(peerOf(c).address)
+    const authorization = c.req.header('authorization')
     const failed = await failures.get(network)
-    if (failed !== null && failed.consumedPoints >= limits.failedAuthenticationsPerMinute) {
+    const often = limits.failedAuthenticationsPerMinute
+    if (failed !== null && failed.consumedPoints >= often && !known.isKnown(authorization)) {
       throw tooMany(failedTooOften, failed.msBeforeNext)
     }
-    const authorization = c.req.header('authorization')
     const identity = await authenticator.identify(authorization).catch(async (error: unknown) => {
-      // Who shows nothing guesses nothing.
-      const guessed = authorization !== undefined
-      if (guessed && error instanceof Failure && error.code === 'unauthenticated') {
+      if (
+        // Who shows nothing guesses nothing.
+        authorization !== undefined &&
+        error instanceof Failure &&
+        error.code === 'unauthenticated'
+      ) {
+        known.forget(authorization)
         await spend(failures, network, failedTooOften)
       }
       throw error
     })
+    if (authorization !== undefined) known.wasGood(authorization)
     await spend(requests, identity.principal, 'too many requests of this principal')
     c.set('identity', identity)
     await next()

@@ -59,6 +59,8 @@ describe('a request', () => {
   it.each<[string, Identity, Partial<RequestTerms>, string]>([
     ['without a reason', alice, { reason: ' \t ' }, 'invalid_parameter'],
     ['with a reason of several lines', alice, { reason: 'a\nb' }, 'invalid_parameter'],
+    ['with a line break of another kind', alice, { reason: 'a\u2028b' }, 'invalid_parameter'],
+    ['with a reason read backwards', alice, { reason: 'a\u202eb' }, 'invalid_parameter'],
     ['with a reason without end', alice, { reason: 'a'.repeat(2_001) }, 'invalid_parameter'],
     ['for more than 30 days', alice, { durationMs: 30 * day + 1 }, 'invalid_parameter'],
     ['for no time', alice, { durationMs: 0 }, 'invalid_parameter'],

@@ -219,6 +219,25 @@ describe('the API', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
   })
 
+  it('listens to a credential that was good of late, whoever else fails from its address', async () => {
+    let revoked = false
+    const identify = (authorization = '') =>
+      authorization === 'Bearer carol' || (authorization === 'Bearer alice' && !revoked)
+        ? Promise.resolve(callerNamed('alice'))
+        : Promise.reject(new Failure('unauthenticated', { message: 'this credential is none' }))
+    const limits = { failedAuthenticationsPerMinute: 3 }
+    const { call } = controlPlane({ limits, authenticator: { identify } })
+    const statusOf = async (by: string) => (await call('GET', '/me', { by })).status
+    expect(await statusOf('alice')).toBe(200)
+    for (let failed = 0; failed < 4; failed += 1) await statusOf('mallory')
+    expect(await statusOf('alice')).toBe(200)
+    expect(await statusOf('carol')).toBe(429)
+    revoked = true
+    await statusOf('alice')
+    revoked = false
+    expect(await statusOf('alice')).toBe(429)
+  })
+
   it('answers one principal so often a minute, and others all the same', async () => {
     const { call } = controlPlane({ limits: { requestsPerMinute: 2 } })
     const statuses = []

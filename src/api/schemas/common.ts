@@ -1,5 +1,6 @@
 // What the schemas of the API are made of. Text is one line without control characters and whole: NUL has
-// no place in PostgreSQL's text, and half a surrogate pair none in UTF-8. Objects are strict: a misspelt
+// no place in PostgreSQL's text, half a surrogate pair none in UTF-8, and what turns the direction of reading
+// none before the eyes of an approver. Objects are strict: a misspelt
 // name must not be taken for something that was left out.
 
 import { z } from '@hono/zod-openapi'
@@ -12,8 +13,14 @@ export function text(longest: number) {
     .trim()
     .min(1)
     .max(longest)
-    .refine((given) => !/[\p{Cc}\p{Cs}]/u.test(given), 'expected text without control characters')
-    .openapi({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' })
+    .refine(
+      (given) => !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/u.test(given),
+      'expected one line of text without control characters',
+    )
+    .openapi({
+      pattern:
+        '^[^\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]*$',
+    })
 }
 
 export const reason = text(1000).openapi({ example: 'wrong total in order 1234' })
