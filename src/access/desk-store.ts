@@ -65,6 +65,8 @@ export interface DeskTransaction {
   lockGrant(id: string): Promise<StoredGrant | undefined>
   /** How many requests of the principal are pending. Others of the same principal wait to be counted. */
   countPending(principal: string, now: number): Promise<number>
+  /** How many grants the principal has that are not over. */
+  countHeld(principal: string, now: number): Promise<number>
   /** The request that would prolong the grant, if one is pending or was not noted as expired yet. */
   pendingExtension(grantId: string): Promise<AccessRequest | undefined>
   /** Who revoked the grant, as far as changes tell. */

@@ -35,6 +35,8 @@ type RequestDesk = Pick<
 
 /** A program that asks in a loop must not bury what people asked for. */
 const mostPending = 20
+/** Of grants that are not over: one that holds so many gets no other without somebody's approval. */
+const mostHeld = 100
 
 export function requestDesk(ports: RequestDeskPorts): RequestDesk {
   const { store, rules, clock } = ports
@@ -63,7 +65,10 @@ export function requestDesk(ports: RequestDeskPorts): RequestDesk {
         await checkRoom(transaction, by.principal, clock.now())
         const now = clock.now()
         const { request, grant } = ask(rules, by, terms, now)
-        if (grant !== undefined) await transaction.insertGrant(grant)
+        if (grant !== undefined) {
+          await checkHeld(transaction, by.principal, now)
+          await transaction.insertGrant(grant)
+        }
         await transaction.insertRequest(request)
         const changes: Change[] = [{ type: 'request.created', request, by: actorOf(by) }]
         if (grant !== undefined) {
@@ -151,6 +156,19 @@ export async function checkRoom(
   throw new Failure('too_many_requests', {
     message: `you have ${mostPending} pending requests already`,
     hint: 'Wait for a decision, or withdraw those that are not needed any more.',
+  })
+}
+
+/** What nobody looks at must not fill the store, the audit and the channels. */
+async function checkHeld(
+  transaction: DeskTransaction,
+  principal: string,
+  now: number,
+): Promise<void> {
+  if ((await transaction.countHeld(principal, now)) < mostHeld) return
+  throw new Failure('too_many_requests', {
+    message: `you hold ${mostHeld} grants already`,
+    hint: 'Use one of them, or revoke those that are not needed any more.',
   })
 }
 

@@ -64,6 +64,19 @@ export async function lockGrant(
   return locked === 0 ? undefined : findStoredGrant(statements, id)
 }
 
+export async function countHeld(
+  statements: Statements,
+  principal: string,
+  now: number,
+): Promise<number> {
+  const [found] = await statements.rows<{ readonly held: number }>(
+    `select count(*)::int as held from pgwarden.grants
+      where principal = $1 and revoked_at is null and ends_at > $2`,
+    [principal, new Date(now)],
+  )
+  return found?.held ?? 0
+}
+
 /** Whoever was warned of the end is warned again of a later one. */
 export async function updateGrant(statements: Statements, grant: Grant): Promise<void> {
   const { id, endsAt, revokedAt } = grant

@@ -25,6 +25,7 @@ function transactionOn(statements: Statements): DeskTransaction {
     lockRequest: (id) => requests.lockRequest(statements, id),
     lockGrant: (id) => held.lockGrant(statements, id),
     countPending: (principal, now) => requests.countPending(statements, principal, now),
+    countHeld: (principal, now) => held.countHeld(statements, principal, now),
     pendingExtension: (grantId) => requests.pendingExtension(statements, grantId),
     revokedBy: (grantId) => revokedBy(statements, grantId),
     lockOverdue: (now, limit) => requests.lockOverdue(statements, now, limit),

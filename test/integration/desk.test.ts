@@ -190,6 +190,21 @@ describe('fifty people at one request', () => {
   })
 })
 
+describe('a program that asks in a loop', () => {
+  it('holds a hundred grants that nobody approved, and gets another when it gives one back', async () => {
+    const loop = person('loop')
+    const terms = { target: 'lab', role: 'read_only', reason: 'look', durationMs: hour }
+    const ask = () => outcome(desk().request(loop, terms))
+    const outcomes = await Promise.all(Array.from({ length: 105 }, ask))
+    expect(outcomes.filter((each) => each === 'done')).toHaveLength(100)
+    expect(outcomes.filter((each) => each === 'too_many_requests')).toHaveLength(5)
+    expect(await outcome(asked(loop))).toBe('done')
+    const [held] = (await desk().listGrants(loop, { limit: 1 })).items
+    await desk().revoke(loop, held?.grant.id ?? '', 'enough')
+    expect([await ask(), await ask()]).toEqual(['done', 'too_many_requests'])
+  })
+})
+
 describe('fifty people at one grant', () => {
   it('revoke it once; the others are told who was first', async () => {
     const id = await granted()

@@ -154,6 +154,10 @@ function transactionOn(rows: Rows): DeskTransaction {
     lockGrant: async (id) => storedGrant(rows, id),
     countPending: async (principal, now) =>
       pending().filter((each) => each.principal === principal && each.expiresAt > now).length,
+    countHeld: async (principal, now) =>
+      [...rows.grants.values()].filter(
+        (each) => each.principal === principal && each.revokedAt === undefined && each.endsAt > now,
+      ).length,
     pendingExtension: async (id) => pending().find((request) => request.extends === id),
     revokedBy: async (id) =>
       rows.changes.find((change) => change.type === 'grant.revoked' && change.grant.id === id)?.by
