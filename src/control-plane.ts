@@ -7,7 +7,7 @@ import { transact } from './access/ledger.ts'
 import { openDesk } from './access/open-desk.ts'
 import { SessionsDesk } from './access/sessions-desk.ts'
 import type { Api } from './api/context.ts'
-import type { ApiObserver } from './api/ports.ts'
+import type { ApiObserver, LockOuts } from './api/ports.ts'
 import { createV1 } from './api/v1.ts'
 import type { Journal } from './audit/journal.ts'
 import type { Clock } from './clock.ts'
@@ -26,6 +26,7 @@ export interface Surroundings {
   readonly journal: Journal
   readonly ledger: LedgerPorts
   readonly registry: SessionRegistry
+  readonly lockOuts: LockOuts
   readonly notices: Notifications
   readonly clock: Clock
   readonly version: string
@@ -35,7 +36,7 @@ export interface Surroundings {
 }
 
 export function openControlPlane(surroundings: Surroundings): Api {
-  const { config, store, journal, ledger, registry, notices, clock } = surroundings
+  const { config, store, journal, ledger, registry, lockOuts, notices, clock } = surroundings
   const { version, observer, onProblem, stopping } = surroundings
   const { access: rules, identity, tokens, http } = config
   const sessions = new SessionsDesk({
@@ -43,7 +44,7 @@ export function openControlPlane(surroundings: Surroundings): Api {
     here: registry,
     tell: (session) => notices.tell('session.end', { session }),
     record: (change) => transact(ledger, async () => ({ result: undefined, changes: [change] })),
-    administrators: rules.administrators,
+    rules,
     clock,
     sleep: (ms) => sleep(ms),
   })
@@ -54,6 +55,7 @@ export function openControlPlane(surroundings: Surroundings): Api {
     authenticator: Authenticator.of({ oidc, keys: store, clock, onProblem }),
     sessions,
     progress: sessions,
+    lockOuts,
     audit: new JournalReader(config.journal),
     record: (fields) => journal.record(fields),
     keys: store.idempotencyKeys,

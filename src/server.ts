@@ -365,6 +365,7 @@ async function start(
     metrics,
     v1: openControlPlane({
       ...{ config, store, journal, ledger, registry, notices, clock, version, observer },
+      lockOuts: guard,
       onProblem: problem('API keys'),
       stopping: stopping.signal,
     }),

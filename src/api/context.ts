@@ -36,7 +36,7 @@ export interface ControlPlane {
   readonly authenticator: Authenticator
   readonly sessions: SessionsDesk
   readonly progress: RevocationProgress
-  readonly lockOuts?: LockOuts
+  readonly lockOuts: LockOuts
   readonly audit: AuditReader
   readonly record: RecordAudit
   readonly keys: IdempotencyKeys

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { Failure } from '../../src/errors.ts'
-import { controlPlane, grant, grantId, obligingDesk, requestId } from '../support/memory-control-plane.ts'
+import {
+  controlPlane,
+  grant,
+  grantId,
+  obligingDesk,
+  requestId,
+} from '../support/memory-control-plane.ts'
 
 const asked = { target: 'shop', role: 'read_only', reason: 'wrong total' }
 
@@ -94,7 +100,10 @@ describe('an ETag', () => {
     const revoked: string[] = []
     const desk = obligingDesk()
     const { call } = controlPlane({
-      desk: { ...desk, revoke: (by, id, why) => desk.revoke(by, id, why).finally(() => revoked.push(id)) },
+      desk: {
+        ...desk,
+        revoke: (by, id, why) => desk.revoke(by, id, why).finally(() => revoked.push(id)),
+      },
     })
     const path = `/grants/${grantId}?reason=x`
     expect((await call('DELETE', path, { headers: { 'if-match': '"stale"' } })).status).toBe(412)
@@ -194,7 +203,10 @@ describe('the API', () => {
     const desk = { ...obligingDesk(), findGrant: () => new Promise<never>(() => {}) }
     const { call } = controlPlane({ desk, limits: { requestMs: 20 } })
     const response = await call('GET', `/grants/${grantId}`)
-    expect([response.status, await response.json()]).toMatchObject([503, { code: 'cannot_connect_now' }])
+    expect([response.status, await response.json()]).toMatchObject([
+      503,
+      { code: 'cannot_connect_now' },
+    ])
   })
 
   it('tells the log who called what, and nothing of what was said', async () => {

@@ -100,6 +100,7 @@ describe('a configuration', () => {
       ...shop,
       servers: [{ ...shop?.servers[0], host: 'db.internal' }],
       credentials: shown?.credentials,
+      sensitive: shown?.sensitive,
     })
   })
 

@@ -85,7 +85,6 @@ export function addSessions(api: Api, { sessions, lockOuts, rules }: ControlPlan
     return ended ? c.json({ id, ended }, 200) : c.json({ id, ended }, 202)
   })
 
-  if (lockOuts === undefined) return
   api.openapi(listLockOuts, async (c) => {
     requireAdministrator(callerOf(c), rules)
     const found = await lockOuts.list()

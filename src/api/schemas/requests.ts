@@ -30,7 +30,9 @@ export const newRequest = z
     startsAt: timeGiven.optional(),
     relations: relationsGiven.optional(),
   })
-  .openapi('NewRequest')
+  .openapi('NewRequest', {
+    example: { target: 'shop', role: 'read_only', reason: 'wrong total', durationSeconds: 7200 },
+  })
 
 export const decision = z.strictObject({ comment: text(1000).optional() }).openapi('Decision')
 
