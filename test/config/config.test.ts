@@ -101,6 +101,7 @@ describe('a configuration', () => {
       servers: [{ ...shop?.servers[0], host: 'db.internal' }],
       credentials: shown?.credentials,
       sensitive: shown?.sensitive,
+      sessionContext: shown?.sessionContext,
     })
   })
 
