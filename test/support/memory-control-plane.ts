@@ -140,7 +140,7 @@ export function callerNamed(principal: string): Identity {
   }
 }
 
-export class MemoryKeys implements IdempotencyKeys {
+class MemoryKeys implements IdempotencyKeys {
   readonly #rows = new Map<string, { readonly hash: Buffer; standing: KeyStanding }>()
 
   async take({ principal, key, hash }: Parameters<IdempotencyKeys['take']>[0]) {
