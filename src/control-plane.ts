@@ -2,8 +2,7 @@
 // composition root, like targets.ts; decides nothing.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LedgerPorts } from './access/ledger.ts'
-import { transact } from './access/ledger.ts'
+import { type LedgerPorts, recordAlone } from './access/ledger.ts'
 import { openDesk } from './access/open-desk.ts'
 import { SessionsDesk } from './access/sessions-desk.ts'
 import type { Api } from './api/context.ts'
@@ -43,8 +42,8 @@ export function openControlPlane(surroundings: Surroundings): Api {
     store,
     here: registry,
     tell: (session) => notices.tell('session.end', { session }),
-    record: (change) => transact(ledger, async () => ({ result: undefined, changes: [change] })),
-    administrators: rules.administrators,
+    record: (change) => recordAlone(ledger, change),
+    rules,
     clock,
     sleep: (ms) => sleep(ms),
   })

@@ -112,7 +112,7 @@ export function grantFor(rules: AccessRules, request: AccessRequest, now: number
 }
 
 /** The rule under which they may ask. @throws Failure invalid_parameter, forbidden */
-export function permitted(rules: AccessRules, by: Requester, target: string, role: string) {
+function permitted(rules: AccessRules, by: Requester, target: string, role: string) {
   const ruling = rulingOn(rules, by, target, role)
   switch (ruling.type) {
     case 'rule':

@@ -8,7 +8,8 @@ import type { Change } from './change.ts'
 import type { Identity } from './identity.ts'
 import type { LeaseStanding } from './lease.ts'
 import type { LiveSession, WantedSessions } from './live-session.ts'
-import { sharesOne } from './rules.ts'
+import type { AccessRules } from './rules.ts'
+import { checkScope, isAdministrator } from './sight.ts'
 
 /** Implemented by store/. */
 export interface SessionsStore {
@@ -33,8 +34,8 @@ export interface SessionsDeskOptions {
   readonly tell: (id: string) => Promise<unknown>
   /** Puts it on record. @throws Failure journal_unavailable */
   readonly record: (change: Change) => Promise<void>
-  /** Groups whose members may end the sessions of others. */
-  readonly administrators: readonly string[]
+  /** They say who may end the sessions of others. */
+  readonly rules: AccessRules
   readonly clock: Clock
   readonly sleep: (ms: number) => Promise<unknown>
 }
@@ -69,7 +70,7 @@ export class SessionsDesk {
     if (why === '') throw new Failure('invalid_parameter', { message: 'ending needs a reason' })
     const session = await this.#find(id)
     if (session === undefined || !this.#mayEnd(by, session)) throw unknown(id)
-    if (!by.scopes.has('access') && !this.#isAdministrator(by)) throw notForThis()
+    if (!isAdministrator(this.#options.rules, by)) checkScope(by, 'access')
     const grant = await store.findGrant(session.grantId)
     if (grant === undefined) throw unknown(id)
     // Recorded first: whoever loses a session can find out who took it.
@@ -113,11 +114,7 @@ export class SessionsDesk {
   }
 
   #mayEnd(by: Identity, { principal }: LiveSession): boolean {
-    return by.principal === principal || this.#isAdministrator(by)
-  }
-
-  #isAdministrator({ scopes, groups }: Identity): boolean {
-    return scopes.has('administer') && sharesOne(groups, this.#options.administrators)
+    return by.principal === principal || isAdministrator(this.#options.rules, by)
   }
 }
 
@@ -134,12 +131,5 @@ function unknown(id: string): Failure {
   return new Failure('not_found', {
     message: `there is no session "${id}"`,
     hint: 'It may have ended; see those that are open with: pgwarden sessions',
-  })
-}
-
-function notForThis(): Failure {
-  return new Failure('forbidden', {
-    message: 'this credential is not for ending sessions',
-    hint: 'Use one with the scope "access".',
   })
 }

@@ -6,7 +6,7 @@
 import { Failure } from '../errors.ts'
 import type { Claims, RelationRules } from './access.ts'
 
-export const day = 24 * 60 * 60 * 1000
+const day = 24 * 60 * 60 * 1000
 const longestText = 2_000
 const longestPattern = 256
 const mostPatterns = 100

@@ -80,7 +80,8 @@ export function requestText(request: AccessRequest, style: Style, now: number): 
     facts.push(['needs', printable(needsText(missing))], ['expires', `in ${left}`])
   }
   if (request.grantId !== undefined) facts.push(['grant', request.grantId])
-  const title = `Request ${id}: ${role} on ${target} for ${durationText(durationSeconds)}`
+  const more = request.extends === undefined ? '' : ' more'
+  const title = `Request ${id}: ${role} on ${target} for ${durationText(durationSeconds)}${more}`
   return described(printable(title), facts, style)
 }
 

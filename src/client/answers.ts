@@ -118,7 +118,7 @@ export const token = z.looseObject({
   }),
 })
 
-export const session = z.looseObject({
+const session = z.looseObject({
   id: z.string(),
   principal: z.string(),
   target: z.string(),

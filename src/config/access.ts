@@ -14,24 +14,42 @@ const flag = z.boolean('expected true or false')
 const groups = z.array(text, list).min(1, 'expected at least one group')
 const groupsByFunction = z.record(name, groups, mapping)
 
-const rule = keys({
-  approvals: z
-    .array(name, list)
-    .min(1, 'expected at least one: what needs nobody is said by automatic')
-    .exactOptional(),
-  automatic: z
-    .union(
-      [
-        z.literal('off'),
-        keys({ upTo: duration('1m', '24h').prefault('24h'), production: flag.default(false) }),
-      ],
-      'expected off or a mapping with upTo, from 1m to 24h, and production',
-    )
-    .exactOptional(),
-  services: flag.exactOptional(),
-  longest: duration('1m', '30d').exactOptional(),
-  requesters: groups.exactOptional(),
-})
+/** A union would only say that it is neither; this says what is wrong in the mapping. */
+function offOr<Schema extends z.ZodType>(schema: Schema) {
+  return z.unknown().transform((value, context): 'off' | z.output<Schema> => {
+    if (value === 'off') return value
+    const parsed = schema.safeParse(value)
+    if (parsed.success) return parsed.data
+    for (const { path, message, ...issue } of parsed.error.issues) {
+      const input = undefined
+      context.issues.push(
+        issue.code === 'unrecognized_keys'
+          ? { code: issue.code, keys: issue.keys, path, message, input }
+          : { code: 'custom', path, message, input },
+      )
+    }
+    return z.NEVER
+  })
+}
+
+const rule = keys(
+  {
+    approvals: z
+      .array(name, list)
+      .min(1, 'expected at least one: what needs nobody is said by automatic')
+      .exactOptional(),
+    automatic: offOr(
+      keys(
+        { upTo: duration('1m', '24h').prefault('24h'), production: flag.default(false) },
+        'expected off or a mapping with upTo and production',
+      ),
+    ).exactOptional(),
+    services: flag.exactOptional(),
+    longest: duration('1m', '30d').exactOptional(),
+    requesters: groups.exactOptional(),
+  },
+  'expected off or a mapping',
+)
 
 export const accessSchema = keys({
   defaultDuration: duration('1m', '30d').prefault('24h'),
@@ -42,9 +60,7 @@ export const accessSchema = keys({
   auditors: z.array(text, list).default([]),
   approvers: groupsByFunction.prefault({}),
   teams: z.record(text, keys({ approvers: groupsByFunction }), mapping).prefault({}),
-  rules: z
-    .record(name, z.union([z.literal('off'), rule], 'expected off or a mapping'), mapping)
-    .prefault({}),
+  rules: z.record(name, offOr(rule), mapping).prefault({}),
 })
 
 /** What a target says of access; part of its mapping. */

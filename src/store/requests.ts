@@ -9,7 +9,7 @@ import type { Statements } from './database.ts'
 import { type GrantInJson, grantInJson, grantOfJson } from './grants.ts'
 import { ending } from './search.ts'
 
-export interface RequestRow {
+interface RequestRow {
   readonly id: string
   readonly principal: string
   readonly kind: PrincipalKind
@@ -42,7 +42,7 @@ interface WholeRow extends RequestRow {
   readonly became: GrantInJson | null
 }
 
-export const requestColumns = `r.id, r.principal, r.kind, r.groups, r.target, r.role, r.reason,
+const requestColumns = `r.id, r.principal, r.kind, r.groups, r.target, r.role, r.reason,
   r.duration_ms, r.starts_at, r.relations, r.claims, r.extends, r.created_at, r.expires_at, r.state,
   r.decided_at, r.grant_id`
 

@@ -288,7 +288,7 @@ async function play(memory: MemoryDesk, model: Model, each: Step): Promise<void>
 }
 
 async function isDone({ desk, clock }: MemoryDesk, model: Model, each: Step): Promise<boolean> {
-  return await attempt().then(
+  return attempt().then(
     () => true,
     (error: unknown) => {
       if (error instanceof Error && error.name === 'Failure') return false
@@ -302,23 +302,23 @@ async function isDone({ desk, clock }: MemoryDesk, model: Model, each: Step): Pr
       case 'ask': {
         const { by, target, role, hours, inHours } = each
         const startsAt = inHours === 0 ? undefined : clock.now() + inHours * hour
-        return await desk.request(by, { target, role, reason, durationMs: hours * hour, startsAt })
+        return desk.request(by, { target, role, reason, durationMs: hours * hour, startsAt })
       }
       case 'approve':
-        return await desk.approve(each.by, requestId(each.nth), undefined)
+        return desk.approve(each.by, requestId(each.nth), undefined)
       case 'deny':
-        return await desk.deny(each.by, requestId(each.nth), undefined)
+        return desk.deny(each.by, requestId(each.nth), undefined)
       case 'withdraw':
-        return await desk.withdraw(each.by, requestId(each.nth))
+        return desk.withdraw(each.by, requestId(each.nth))
       case 'extend':
-        return await desk.extend(each.by, grantId(each.nth), {
+        return desk.extend(each.by, grantId(each.nth), {
           durationMs: each.hours * hour,
           reason,
         })
       case 'revoke':
-        return await desk.revoke(each.by, grantId(each.nth), reason)
+        return desk.revoke(each.by, grantId(each.nth), reason)
       case 'token':
-        return await desk.issueToken(each.by, grantId(each.nth), 'one-time')
+        return desk.issueToken(each.by, grantId(each.nth), 'one-time')
       case 'wait':
       case 'round':
         return undefined

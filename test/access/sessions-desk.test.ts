@@ -56,7 +56,12 @@ beforeEach(() => {
       await recording()
       changes.push(change)
     },
-    administrators: ['admins'],
+    rules: {
+      ...{ roles: new Map(), targets: new Map(), teams: new Map(), approvers: new Map() },
+      ...{ defaultMs: 1, longestUnapprovedMs: 1, longestMs: 1, pendingMs: 1, claims: [] },
+      administrators: ['admins'],
+      auditors: [],
+    },
     clock: { now: () => time, elapsed: () => time },
     sleep: async (ms) => {
       time += ms

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/clock.ts'
 import { type Ended, pgwarden, type Surroundings } from '../support/command-line.ts'
@@ -25,7 +26,7 @@ function at(words: readonly string[], more: Surroundings = {}): Promise<Ended> {
         ...{ XDG_CONFIG_HOME: home, PGWARDEN_URL: 'https://warden.test', PGWARDEN_API_KEY: key },
         ...env,
       },
-      outside: { fetch: plane.fetch, pause: () => Promise.resolve(), ...outside },
+      outside: { fetch: plane.fetch, pause: () => setImmediate(), ...outside },
       ...others,
     },
   )

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Fetch } from '../../src/client/exchange.ts'
 import { type Ended, pgwarden, type Surroundings } from '../support/command-line.ts'
@@ -47,7 +48,7 @@ function run(words: readonly string[], more: Surroundings = {}): Promise<Ended> 
       env: { XDG_CONFIG_HOME: home },
       outside: {
         fetch: fetchBoth,
-        pause: () => Promise.resolve(),
+        pause: () => setImmediate(),
         clock: { now: () => now, elapsed: () => now },
         programs: { has: () => Promise.resolve(true), run: () => Promise.resolve(0) },
       },

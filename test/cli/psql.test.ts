@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Environment, Programs } from '../../src/cli/outside.ts'
 import { type Ended, pgwarden, type Surroundings } from '../support/command-line.ts'
@@ -46,7 +47,7 @@ function psql(words: readonly string[], more: Surroundings = {}): Promise<Ended>
         ...env,
       },
       outside: {
-        ...{ fetch: plane.fetch, pause: () => Promise.resolve(), programs: psqlThat() },
+        ...{ fetch: plane.fetch, pause: () => setImmediate(), programs: psqlThat() },
         ...outside,
       },
       ...others,
@@ -58,9 +59,11 @@ const asking = ['shop', '--role', 'read_full_write', '--reason', 'fix order 1234
 
 describe('psql', () => {
   it('opens on the grant that there is', async () => {
-    plane.grant({ principal: 'bob' })
-    plane.grant({ role: 'admin' })
-    plane.grant({ target: 'other' })
+    const later = { endsAt: new Date(Date.now() + 7_200_000).toISOString() }
+    plane.grant({ ...later, principal: 'bob' })
+    plane.grant({ ...later, role: 'admin' })
+    plane.grant({ ...later, target: 'other' })
+    plane.grant({ ...later, state: 'expired' })
     const grant = plane.grant()
     const { status, stderr, stdout } = await psql(['shop', '--role', 'read_only'])
     expect({ status, stdout }).toEqual({ status: 0, stdout: '' })
@@ -114,8 +117,8 @@ describe('psql', () => {
   })
 
   it('waits for the request that was made before, and makes no second one', async () => {
-    plane.request({ extends: 'g9' })
     const request = plane.request()
+    plane.request({ extends: 'g9' })
     plane.onLook = () => plane.decide(request, 'approved')
     expect((await psql(asking)).status).toBe(0)
     expect(plane.questions).not.toContain('POST requests')

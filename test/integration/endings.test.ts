@@ -332,6 +332,12 @@ describe('time limits', () => {
       schema: 'CREATE TABLE items (n int)',
       limits: ['idleTimeout: 2s', 'idleInTransactionTimeout: 30s', 'transactionTimeout: off'],
       shop: ['limits: { idleInTransactionTimeout: 2s, transactionTimeout: 5s }'],
+      sections: [
+        'roles:',
+        '  patient: { includes: [read_only], sessions: { idleTimeout: 30s } }',
+        '  hasty: { includes: [patient], sessions: { idleTimeout: 1s } }',
+      ],
+      moreRoles: ['hasty'],
     })
   })
   afterAll(() => limited.stop())
@@ -353,6 +359,12 @@ describe('time limits', () => {
     expect(text).toBe('terminating connection due to idle-session timeout')
     expect(ms).toBeGreaterThan(1_500)
     expect(ms).toBeLessThan(5_000)
+  })
+
+  it('end a session of a role that may do nothing for less long still', async () => {
+    const { codes, ms } = await ending(await logIn(limited, 'hasty'))
+    expect(codes).toEqual(['57P05'])
+    expect(ms).toBeLessThan(1_900)
   })
 
   it('end a session that listens for notifications only, as one that does nothing', async () => {
@@ -391,8 +403,15 @@ describe('time limits', () => {
     expect((await limited.journal('outcome')).at(-1)).toMatchObject({ result: 'unknown' })
   })
 
-  it('leave alone who works, and who sends COPY data now and then', async () => {
-    const [busy, copying] = [await logIn(limited), await logIn(limited)]
+  it('leave alone who works, who sends COPY data now and then, and who is slow to read it', async () => {
+    const [busy, copying, reading] = await Promise.all([
+      logIn(limited),
+      logIn(limited),
+      logIn(limited),
+    ])
+    reading.query("COPY (SELECT repeat('x', 1000) FROM generate_series(1, 20000)) TO STDOUT")
+    await reading.hears('copyOutResponse')
+    reading.socket.pause()
     copying.query('COPY items FROM STDIN')
     await copying.hears('copyInResponse')
     for (let n = 0; n < 6; n++) {
@@ -400,6 +419,8 @@ describe('time limits', () => {
       busy.query('SELECT 1')
       expect(sqlstates(await busy.hears('readyForQuery'))).toEqual([])
     }
+    reading.socket.resume()
+    expect(sqlstates(await reading.hears('readyForQuery'))).toEqual([])
     copying.says({ type: 'copyDone' })
     expect(await copying.hears('readyForQuery')).toContainEqual({
       type: 'commandComplete',

@@ -247,6 +247,8 @@ describe('a grant that is prolonged', () => {
     await vi.advanceTimersByTimeAsync(0)
     inStore = () => Promise.resolve([state('g1', { endsAt: Date.now() + hour })])
     notices.says({ grant: 'g1' }, 'grant.extended')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(extended).toHaveLength(1)
     await vi.advanceTimersByTimeAsync(hour + 10_000)
     expect(client.failure).toBeUndefined()
   })

@@ -42,6 +42,8 @@ export interface WardenOptions {
   readonly vault?: readonly string[]
   /** In the place of rules that never slow or stop anybody, in YAML. */
   readonly failedLogins?: string
+  /** Roles besides the predefined ones that the broker makes logins for. */
+  readonly moreRoles?: readonly string[]
   /** YAML lines on the top level. */
   readonly sections?: readonly string[]
   /** Another one, whose store and target it shares. */
@@ -274,7 +276,9 @@ export class Warden {
       `    database: ${this.target.name}`,
       ...(options.shop ?? []).map((line) => `    ${line}`),
       '    credentials:',
-      ...(options.credentials ?? brokerLines(admin)).map((line) => `      ${line}`),
+      ...(options.credentials ?? brokerLines(admin, options.moreRoles)).map(
+        (line) => `      ${line}`,
+      ),
       ...(options.targets ?? []).map((line) => `  ${line}`),
       '',
     ].join('\n')
@@ -282,7 +286,7 @@ export class Warden {
 }
 
 /** A superuser upstream: what holds here is pgwarden alone. */
-function brokerLines(admin: URL): readonly string[] {
+function brokerLines(admin: URL, more: readonly string[] = []): readonly string[] {
   const user = JSON.stringify(decodeURIComponent(admin.username))
   return [
     'broker:',
@@ -290,7 +294,7 @@ function brokerLines(admin: URL): readonly string[] {
     `  password: ${JSON.stringify(decodeURIComponent(admin.password))}`,
     `  owned: { reassignTo: ${user} }`,
     '  creation:',
-    ...['read_only', 'read_limited_write', 'read_full_write', 'admin'].map(
+    ...['read_only', 'read_limited_write', 'read_full_write', 'admin', ...more].map(
       (role) => `    ${role}: ['ALTER ROLE {{name}} SUPERUSER']`,
     ),
   ]
