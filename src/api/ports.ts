@@ -1,5 +1,5 @@
-// What the control plane needs of the rest. The rooms behind match these by structure; that server.ts
-// compiles is the proof. Who may do what is decided behind the desk, not here.
+// What the control plane needs of the rest. The rooms behind match these by structure; that
+// composition/ compiles is the proof. Who may do what is decided behind the desk, not here.
 
 import type { Actor } from '../access/change.ts'
 import type { Identity } from '../access/identity.ts'
