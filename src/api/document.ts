@@ -4,7 +4,7 @@
 import type { Api } from './context.ts'
 import { renderPage } from './page.ts'
 
-export type OpenApiDocument = ReturnType<Api['getOpenAPI31Document']>
+type OpenApiDocument = ReturnType<Api['getOpenAPI31Document']>
 
 const basePath = '/api/v1'
 
