@@ -92,10 +92,7 @@ function holdsDenied({ schema, name }: NameUse, { deny = [] }: RelationRules): b
   return name === '*' && deny.some((pattern) => ['*', schema].includes(pattern.split('.')[0]))
 }
 
-export function matchesAny(
-  patterns: readonly string[] | undefined,
-  { schema, name }: NameUse,
-): boolean {
+function matchesAny(patterns: readonly string[] | undefined, { schema, name }: NameUse): boolean {
   return (
     patterns?.some((pattern) => {
       const [schemas, names] = pattern.split('.')
