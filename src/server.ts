@@ -45,6 +45,7 @@ import { verifyDirectory } from './journal/verify.ts'
 import { Notifier } from './notifications/notifier.ts'
 import { issue, listGrants, revoke } from './operator.ts'
 import { createKey, listKeys, revokeKey } from './operator-keys.ts'
+import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
 import { Aside } from './parsing/aside.ts'
 import { Catalog } from './policy/catalog.ts'
 import { Policy } from './policy/policy.ts'
@@ -98,6 +99,10 @@ export const operations: Operations = {
   listKeys: async ({ configFile, all }) => listKeys(await loadConfig(configFile), all),
 
   revokeKey: async ({ configFile, id }) => revokeKey(await loadConfig(configFile), id),
+
+  listLockOuts: async ({ configFile }) => listLockOuts(await loadConfig(configFile)),
+
+  liftLockOut: async ({ configFile, id }) => liftLockOut(await loadConfig(configFile), id),
 
   policy: async ({ configFile }) => {
     await loadParser()
