@@ -133,7 +133,10 @@ describe('a revoke', () => {
   it('answers when the last one is gone', async () => {
     let looks = 0
     const progress = {
-      of: async () => ({ sessions: (looks += 1) < 3 ? [{ id: 's1' }] : [], logins: [] }),
+      of: async () => {
+        looks += 1
+        return { sessions: looks < 3 ? [{ id: 's1' }] : [], logins: [] }
+      },
     }
     const { call } = controlPlane({ progress })
     const response = await call('DELETE', `/grants/${grantId}?reason=stolen`)

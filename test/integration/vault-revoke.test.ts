@@ -3,7 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, expect, inject, it } from 'vitest'
 import type { Revocation } from '../../src/cli/operations.ts'
-import { operations } from '../../src/server.ts'
+import { operations } from '../../src/composition/server.ts'
 import { connectedTo, runs } from '../support/databases.ts'
 import { eventually } from '../support/eventually.ts'
 import { build } from '../support/executable.ts'

@@ -2,13 +2,13 @@
 // who is locked out. Each is a process of its own that writes into the store and into the operators' chain of the
 // journal, as with grants (operator.ts). Proxies look into the store at each login, so they need no notice.
 
-import { recordAlone } from './access/ledger.ts'
-import { type LockOut, LoginGuard } from './access/login-guard.ts'
-import { systemClock } from './clock.ts'
-import type { Config } from './config/config.ts'
-import { Failure } from './errors.ts'
+import { recordAlone } from '../access/ledger.ts'
+import { type LockOut, LoginGuard } from '../access/login-guard.ts'
+import { systemClock } from '../clock.ts'
+import type { Config } from '../config/config.ts'
+import { Failure } from '../errors.ts'
+import type { Store } from '../store/store.ts'
 import { ledger, operator, withStore } from './operator.ts'
-import type { Store } from './store/store.ts'
 
 export function listLockOuts(config: Config): Promise<readonly LockOut[]> {
   return withStore(config, (store) => guard(config, store).list())
