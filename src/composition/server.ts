@@ -62,6 +62,7 @@ import { openControlPlane } from './control-plane.ts'
 import { examination } from './examination.ts'
 import { issue, listGrants, revoke } from './operator.ts'
 import { createKey, listKeys, revokeKey } from './operator-keys.ts'
+import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { openTargets } from './targets.ts'
 
@@ -98,6 +99,10 @@ export const operations: Operations = {
   listKeys: async ({ configFile, all }) => listKeys(await loadConfig(configFile), all),
 
   revokeKey: async ({ configFile, id }) => revokeKey(await loadConfig(configFile), id),
+
+  listLockOuts: async ({ configFile }) => listLockOuts(await loadConfig(configFile)),
+
+  liftLockOut: async ({ configFile, id }) => liftLockOut(await loadConfig(configFile), id),
 
   policy: async ({ configFile }) => {
     await loadParser()

@@ -227,7 +227,7 @@ describe('with a snapshot of the catalog', () => {
           'parameter type public.evildom, which runs function public.evil: it calls function public.evil',
         failure: {
           sqlstate: '42501',
-          hint: 'Ask for a grant with role read_limited_write, which allows it: pgwarden token issue --role read_limited_write ...',
+          hint: 'Ask for a grant with role read_limited_write, which allows it: pgwarden request TARGET --role read_limited_write --for 1h --reason TEXT',
         },
       },
     })
