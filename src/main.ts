@@ -4,7 +4,7 @@
 import { basename, isAbsolute, relative } from 'node:path'
 import { outside } from './cli/outside.ts'
 import { run } from './cli/run.ts'
-import { operations } from './server.ts'
+import { operations } from './composition/server.ts'
 
 process.exitCode = await run(process.argv, operations, outside, {
   stdin: process.stdin,

@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts'
 import type { LeaseStanding } from './lease.ts'
 
 /** What is left of a revoked grant, on all replicas. */
-export interface Remains {
+interface Remains {
   /** Those that are open. */
   readonly sessions: readonly { readonly id: string }[]
   /** Those that were out when it was revoked, and what became of them. */

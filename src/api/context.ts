@@ -59,7 +59,7 @@ export interface ControlPlane {
 }
 
 /** What addresses are, to those who know. */
-export interface Peers {
+interface Peers {
   /** Whether calls from there may come without TLS. */
   mayComePlain(address: string): boolean
   /** What an address is counted under. */

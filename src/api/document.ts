@@ -4,8 +4,6 @@
 import type { Api } from './context.ts'
 import { renderPage } from './page.ts'
 
-export type OpenApiDocument = ReturnType<Api['getOpenAPI31Document']>
-
 const basePath = '/api/v1'
 
 export function addDocument(api: Api, version: string): void {
@@ -43,7 +41,7 @@ export function addDocument(api: Api, version: string): void {
   )
 }
 
-function documentOf(api: Api, version: string): OpenApiDocument {
+function documentOf(api: Api, version: string) {
   return api.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {

@@ -1,8 +1,10 @@
-// What the control plane needs of the rest. The rooms behind match these by structure; that server.ts
-// compiles is the proof. Who may do what is decided behind the desk, not here.
+// What the control plane needs of the rest. The rooms behind match these by structure; that
+// composition/ compiles is the proof. Who may do what is decided behind the desk, not here.
 
 import type { Actor } from '../access/change.ts'
 import type { Identity } from '../access/identity.ts'
+import type { LiveSession, WantedSessions } from '../access/live-session.ts'
+import type { LockOut } from '../access/login-guard.ts'
 import type { AuditEvent, AuditFilter } from '../audit/filter.ts'
 
 export interface Authenticator {
@@ -20,38 +22,11 @@ export interface SessionsDesk {
   end(by: Identity, id: string, reason: string): Promise<boolean>
 }
 
-export interface WantedSessions {
-  readonly principal?: string
-  readonly target?: string
-  readonly grantId?: string
-}
-
-export interface LiveSession {
-  readonly id: string
-  readonly principal: string
-  readonly target: string
-  readonly role: string
-  readonly grantId: string
-  /** `address:port` */
-  readonly client: string
-  readonly application: string | undefined
-  /** Milliseconds since the epoch, like every time here. */
-  readonly startedAt: number
-}
-
 /** Principals and addresses whose logins are not looked at for a while. */
 export interface LockOuts {
   list(): Promise<readonly LockOut[]>
   /** Whether there was one of that id. */
   lift(by: Actor, id: string): Promise<boolean>
-}
-
-export interface LockOut {
-  readonly id: string
-  readonly principal: string
-  readonly address: string
-  readonly failures: number
-  readonly until: number
 }
 
 export interface AuditReader {

@@ -31,6 +31,8 @@ export interface ServedApi {
 /** Slow clients must not hold a connection for nothing. */
 const headersTimeout = 10_000
 const requestTimeout = 30_000
+/** Longer than any answer takes, and than a stream is silent: who reads nothing for so long is gone. */
+const idleTimeout = 60_000
 const closeLimitMs = 3_000
 
 /** Throws a Failure with a sentence for the operator when the address cannot be had. */
@@ -45,6 +47,7 @@ export async function serveApi(app: Hono, options: ListenOptions): Promise<Serve
   if (!(server instanceof Server || server instanceof TlsServer)) {
     throw new TypeError('the control plane speaks HTTP/1.1 only')
   }
+  server.setTimeout(idleTimeout)
   if (certificates !== undefined && server instanceof TlsServer) showCurrent(server, certificates)
   await listen(server, options)
   const bound = server.address()

@@ -1,29 +1,22 @@
-// What a caller is besides a principal: groups make administrators and auditors, and a credential's scopes
-// take away. The desk decides on requests and grants; here is decided on what has no desk.
+// Refuses what is for administrators or auditors alone, and says whom to ask. The desk decides on requests and
+// grants; here is decided on what has no desk.
 
 import type { Identity, Scope } from '../access/identity.ts'
-import { type AccessRules, sharesOne } from '../access/rules.ts'
+import type { AccessRules } from '../access/rules.ts'
+import { isAdministrator, isAuditor } from '../access/sight.ts'
 import { Failure } from '../errors.ts'
 
 type Groups = Pick<AccessRules, 'administrators' | 'auditors'>
 
-export function isAdministrator({ groups, scopes }: Identity, { administrators }: Groups): boolean {
-  return scopes.has('administer') && sharesOne(groups, administrators)
-}
-
-export function isAuditor({ groups, scopes }: Identity, { auditors }: Groups): boolean {
-  return scopes.has('audit') && sharesOne(groups, auditors)
-}
-
 /** @throws Failure forbidden */
 export function requireAdministrator(identity: Identity, rules: Groups): void {
-  if (isAdministrator(identity, rules)) return
+  if (isAdministrator(rules, identity)) return
   throw notTheirs('administrators', rules.administrators, 'administer', identity)
 }
 
 /** @throws Failure forbidden */
 export function requireAuditor(identity: Identity, rules: Groups): void {
-  if (isAuditor(identity, rules)) return
+  if (isAuditor(rules, identity)) return
   throw notTheirs('auditors', rules.auditors, 'audit', identity)
 }
 

@@ -50,7 +50,7 @@ export interface Config {
   readonly targets: ReadonlyMap<string, TargetConfig>
 }
 
-export interface ListenConfig {
+interface ListenConfig {
   readonly address: string
   readonly port: number
   /** Absolute paths of PEM files. */

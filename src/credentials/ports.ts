@@ -1,5 +1,5 @@
 // What keeping leases asks of the rest of the program: a store that outlives this process, and somebody
-// who counts, logs and records. Adapters match by structure; server.ts is where they meet.
+// who counts, logs and records. Adapters match by structure; composition/ is where they meet.
 
 import type {
   LeaseEndReason,

@@ -90,7 +90,7 @@ export class JournalReader {
     filter: AuditFilter,
     from: string | undefined,
     signal: AbortSignal,
-  ): AsyncGenerator<StreamedEvent> {
+  ): AsyncGenerator<StreamedEvent, undefined> {
     // The place is taken now, not when somebody asks for the first event.
     const positions = from === undefined ? new Map<string, number>() : positionsOf(from)
     const readers = new Map<string, ChainReader>()
@@ -110,7 +110,7 @@ export class JournalReader {
     positions: Map<string, number>,
     readers: Map<string, ChainReader>,
     signal: AbortSignal,
-  ): AsyncGenerator<StreamedEvent> {
+  ): AsyncGenerator<StreamedEvent, undefined> {
     const isOver = (): boolean => signal.aborted
     while (!isOver()) {
       for (const [chain, segments] of this.#chains()) {

@@ -35,6 +35,11 @@ describe('the lines to connect with', () => {
     expect(pgpass).toMatch(/^\\:\\:1:6432:/)
   })
 
+  it('escape in a line of .pgpass what would end a field', () => {
+    const { pgpass } = connectionLines({ ...alice, user: 'a:b\\c' }, token)
+    expect(pgpass).toBe(`db.example:6432:shop:a\\:b\\\\c:${token.reveal()}`)
+  })
+
   it('lead to the same place whatever a name consists of', () => {
     fc.assert(
       fc.property(name, name, (user, database) => {

@@ -24,8 +24,6 @@ const facts = {
   principal: 'ada',
   grant: 'g1',
   requestId: undefined,
-  relations: undefined,
-  claims: {},
   role: 'read_only',
   target: 'shop',
   databaseRole: 'pgw_g1_x',

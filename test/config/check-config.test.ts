@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { operations } from '../../src/server.ts'
+import { operations } from '../../src/composition/server.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'pgwarden-check-'))
 const configFile = join(directory, 'pgwarden.yaml')

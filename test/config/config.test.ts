@@ -100,6 +100,8 @@ describe('a configuration', () => {
       ...shop,
       servers: [{ ...shop?.servers[0], host: 'db.internal' }],
       credentials: shown?.credentials,
+      sensitive: shown?.sensitive,
+      sessionContext: shown?.sessionContext,
     })
   })
 

@@ -4,7 +4,7 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { operations } from '../../src/server.ts'
+import { operations } from '../../src/composition/server.ts'
 import { certify } from '../support/certificates.ts'
 import { connectedTo } from '../support/databases.ts'
 import { Deployment, lines } from '../support/deployment.ts'

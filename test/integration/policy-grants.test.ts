@@ -2,7 +2,7 @@
 // do and no more, can be repeated, and the check says what differs afterwards.
 
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { operations } from '../../src/server.ts'
+import { operations } from '../../src/composition/server.ts'
 import { connectedTo } from '../support/databases.ts'
 import { Warden } from '../support/warden.ts'
 

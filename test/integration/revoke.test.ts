@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import { randomId } from '../../src/access/id.ts'
-import { operations } from '../../src/server.ts'
+import { operations } from '../../src/composition/server.ts'
 import { Between } from '../support/between.ts'
 import { type Ended, pgwarden } from '../support/command-line.ts'
 import { connectedTo, runs } from '../support/databases.ts'
@@ -245,7 +245,7 @@ describe('revoking a grant', () => {
     await expect(session(person)).rejects.toMatchObject({
       code: '28000',
       message: 'the grant of this token was revoked',
-      hint: expect.stringContaining('pgwarden request shop --role read_only'),
+      hint: expect.stringContaining('pgwarden request shop --role read_only') as unknown,
     })
   })
 

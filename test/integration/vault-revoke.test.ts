@@ -3,7 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, expect, inject, it } from 'vitest'
 import type { Revocation } from '../../src/cli/operations.ts'
-import { operations } from '../../src/server.ts'
+import { operations } from '../../src/composition/server.ts'
 import { connectedTo, runs } from '../support/databases.ts'
 import { eventually } from '../support/eventually.ts'
 import { build } from '../support/executable.ts'
@@ -75,7 +75,7 @@ describeWithVault('the revoke of a grant', () => {
     console.info(`two sessions, roles and leases gone ${Math.round(tookMs)} ms after the revoke`)
     expect(await working).toMatchObject({ code: '57P01' })
     expect(await idle.ended).toMatchObject({ code: '57P01' })
-    expect(await refusal(login)).toMatchObject({ code: '28P01' })
+    expect(await refusal(login)).toMatchObject({ code: '28000' })
 
     const [record] = await warden.journal('lease.revoke')
     expect(record).toMatchObject({ reason: 'grant_over', result: 'confirmed' })

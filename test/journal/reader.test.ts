@@ -148,8 +148,8 @@ describe('the journal, followed', () => {
     return reader.stream({ type: 'login' }, from, stop.signal)
   }
   const next = async (stream: ReturnType<typeof follow>) => {
-    const { value } = await stream.next()
-    return value
+    const result = await stream.next()
+    return result.done === true ? undefined : result.value
   }
 
   it('begins with what is written after it was opened, in every chain, across segments', async () => {

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { operations } from '../../src/server.ts'
+import { operations } from '../../src/composition/server.ts'
 import { connectedTo, type FreshDatabase, freshDatabase } from './databases.ts'
 
 export type Finding = Awaited<ReturnType<typeof examinedAll>>[number]

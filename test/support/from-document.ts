@@ -179,7 +179,7 @@ function isRecord(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-export function list(value: unknown): readonly unknown[] {
+function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
 }
 

@@ -30,7 +30,7 @@ export const grant: Grant = {
   claims: { uid: '42' },
 }
 
-export const requestView: RequestView = {
+const requestView: RequestView = {
   request: {
     id: requestId,
     principal: 'alice',
@@ -56,7 +56,7 @@ export const requestView: RequestView = {
   grant: undefined,
 }
 
-export const grantView: GrantView = { grant, state: 'active', openLeases: 1 }
+const grantView: GrantView = { grant, state: 'active', openLeases: 1 }
 
 /** Knows one request and one grant, and finds nothing wrong with anybody. */
 export function obligingDesk(): Desk {
@@ -140,7 +140,7 @@ export function callerNamed(principal: string): Identity {
   }
 }
 
-export class MemoryKeys implements IdempotencyKeys {
+class MemoryKeys implements IdempotencyKeys {
   readonly #rows = new Map<string, { readonly hash: Buffer; standing: KeyStanding }>()
 
   async take({ principal, key, hash }: Parameters<IdempotencyKeys['take']>[0]) {

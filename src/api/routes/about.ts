@@ -1,11 +1,11 @@
 // Who calls, what may be asked for, and how one logs in: questions without an object of their own.
 
 import { createRoute } from '@hono/zod-openapi'
+import { isAdministrator, isAuditor } from '../../access/sight.ts'
 import { type Api, type ControlPlane, callerOf } from '../context.ts'
 import { json, nothingInQuery, refusals } from '../schemas/common.ts'
 import { loginOffer, me, roleJson, roles, targets } from '../schemas/others.ts'
 import { instant } from '../schemas/requests.ts'
-import { isAdministrator, isAuditor } from '../who.ts'
 
 const login = createRoute({
   method: 'get',
@@ -61,8 +61,8 @@ export function addAbout(api: Api, { desk, rules }: ControlPlane): void {
       scopes: [...by.scopes],
       via: by.via,
       expiresAt: instant(by.expiresAt),
-      administrator: isAdministrator(by, rules),
-      auditor: isAuditor(by, rules),
+      administrator: isAdministrator(rules, by),
+      auditor: isAuditor(rules, by),
     }
     return c.json(body, 200)
   })

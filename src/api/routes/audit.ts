@@ -3,6 +3,7 @@
 // and soon after it was revoked or its bearer is no auditor any more.
 
 import { createRoute, z } from '@hono/zod-openapi'
+import { isAuditor } from '../../access/sight.ts'
 import type { AuditFilter } from '../../audit/filter.ts'
 import { auditReadRecord } from '../../audit/read-record.ts'
 import { Failure } from '../../errors.ts'
@@ -11,7 +12,7 @@ import { eventStream } from '../event-stream.ts'
 import { tooMany } from '../guards.ts'
 import { json, refusals } from '../schemas/common.ts'
 import { auditFilter, auditPage, onStream, wantedEvents } from '../schemas/others.ts'
-import { isAuditor, requireAuditor } from '../who.ts'
+import { requireAuditor } from '../who.ts'
 
 const list = createRoute({
   method: 'get',
@@ -51,7 +52,7 @@ export function addAudit(api: Api, plane: ControlPlane, limits: ApiLimits): void
   /** Asked again of a stream that is open. A store that does not answer now takes it from nobody. */
   const isStillGood = (authorization: string | undefined): Promise<boolean> =>
     authenticator.identify(authorization).then(
-      (by) => isAuditor(by, rules),
+      (by) => isAuditor(rules, by),
       (error: unknown) => !(error instanceof Failure && error.code === 'unauthenticated'),
     )
 

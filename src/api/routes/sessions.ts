@@ -2,6 +2,7 @@
 // auditors all of them; who may end which is decided behind the port.
 
 import { createRoute } from '@hono/zod-openapi'
+import { isAdministrator, isAuditor } from '../../access/sight.ts'
 import { Failure } from '../../errors.ts'
 import { type Api, type ControlPlane, callerOf } from '../context.ts'
 import { json, nothingInQuery, refusals } from '../schemas/common.ts'
@@ -14,7 +15,7 @@ import {
   wantedSessions,
 } from '../schemas/others.ts'
 import { instant } from '../schemas/requests.ts'
-import { isAdministrator, isAuditor, requireAdministrator } from '../who.ts'
+import { requireAdministrator } from '../who.ts'
 
 const list = createRoute({
   method: 'get',
@@ -61,7 +62,7 @@ export function addSessions(api: Api, { sessions, lockOuts, rules }: ControlPlan
   api.openapi(list, async (c) => {
     const by = callerOf(c)
     const { principal, target, grantId } = c.req.valid('query')
-    const all = isAdministrator(by, rules) || isAuditor(by, rules)
+    const all = isAdministrator(rules, by) || isAuditor(rules, by)
     if (!all && principal !== undefined && principal !== by.principal) {
       throw new Failure('forbidden', {
         message: "others' sessions are for administrators and auditors to see",

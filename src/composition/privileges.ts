@@ -2,21 +2,21 @@
 // pgwarden, and hands what is there to the policy. Decides nothing; that these parts fit is proved by the
 // compiler, here.
 
-import { readPrivileges } from './catalog/privileges.ts'
-import { SnapshotReader } from './catalog/reader.ts'
-import { systemClock } from './clock.ts'
-import { type Config, loadConfig, type TargetConfig } from './config/config.ts'
-import { unobserved } from './credentials/vault/observer.ts'
-import { openVault } from './credentials/vault/vault.ts'
-import { Failure } from './errors.ts'
-import { Catalog } from './policy/catalog.ts'
-import { type Drift, driftBetween, grantStatements, type Held } from './policy/grants.ts'
-import type { Permissions } from './policy/permissions.ts'
-import { Policy } from './policy/policy.ts'
-import { type Grantables, type Privilege, privilegesFor } from './policy/privileges.ts'
-import { loadParser } from './sql/analyse.ts'
+import { readPrivileges } from '../catalog/privileges.ts'
+import { SnapshotReader } from '../catalog/reader.ts'
+import { systemClock } from '../clock.ts'
+import { type Config, loadConfig, type TargetConfig } from '../config/config.ts'
+import { unobserved } from '../credentials/vault/observer.ts'
+import { openVault } from '../credentials/vault/vault.ts'
+import { Failure } from '../errors.ts'
+import { Catalog } from '../policy/catalog.ts'
+import { type Drift, driftBetween, grantStatements, type Held } from '../policy/grants.ts'
+import type { Permissions } from '../policy/permissions.ts'
+import { Policy } from '../policy/policy.ts'
+import { type Grantables, type Privilege, privilegesFor } from '../policy/privileges.ts'
+import { loadParser } from '../sql/analyse.ts'
+import { Connector } from '../upstream/connector.ts'
 import { openTargets, type Targets } from './targets.ts'
-import { Connector } from './upstream/connector.ts'
 
 const lookWithin = 60_000
 

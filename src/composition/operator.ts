@@ -4,31 +4,31 @@
 
 import { userInfo } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Grant } from './access/access.ts'
-import type { Actor } from './access/change.ts'
-import { newGrant, standing } from './access/grant.ts'
-import { revocation } from './access/granting.ts'
-import type { LeaseStanding } from './access/lease.ts'
-import { type LedgerPorts, transact } from './access/ledger.ts'
-import { waitUntilGone } from './access/revocation.ts'
-import { issueToken } from './access/token.ts'
-import { changeRecord, changeUndoneRecord } from './audit/change-record.ts'
-import { Journal } from './audit/journal.ts'
-import { journalCloseRecord } from './audit/record.ts'
+import type { Grant } from '../access/access.ts'
+import type { Actor } from '../access/change.ts'
+import { newGrant, standing } from '../access/grant.ts'
+import { revocation } from '../access/granting.ts'
+import type { LeaseStanding } from '../access/lease.ts'
+import { type LedgerPorts, transact } from '../access/ledger.ts'
+import { waitUntilGone } from '../access/revocation.ts'
+import { issueToken } from '../access/token.ts'
+import { changeRecord, changeUndoneRecord } from '../audit/change-record.ts'
+import { Journal } from '../audit/journal.ts'
+import { journalCloseRecord } from '../audit/record.ts'
 import type {
   IssuedToken,
   ListedGrants,
   Revocation,
   RevocationRequest,
   TokenRequest,
-} from './cli/operations.ts'
-import { type Clock, systemClock } from './clock.ts'
-import type { Config } from './config/config.ts'
-import { reachableProxy } from './config/reachable.ts'
-import { Failure } from './errors.ts'
-import { JournalFiles } from './journal/files.ts'
-import { tellOnce } from './store/notifications.ts'
-import { Store } from './store/store.ts'
+} from '../cli/operations.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import type { Config } from '../config/config.ts'
+import { reachableProxy } from '../config/reachable.ts'
+import { Failure } from '../errors.ts'
+import { JournalFiles } from '../journal/files.ts'
+import { tellOnce } from '../store/notices.ts'
+import { Store } from '../store/store.ts'
 
 const clock: Clock = systemClock
 /** More than a person reads. */

@@ -2,19 +2,19 @@
 // whoever sees to it that they are gone, and whoever looks into it. Decides nothing; that these parts fit is
 // proved by the compiler, here.
 
-import type { Clock } from './clock.ts'
-import type { Config, TargetConfig } from './config/config.ts'
-import { Administration } from './credentials/administration.ts'
-import type { AdministrativeLogin, Connect } from './credentials/administrative-connection.ts'
-import { brokerCredentials } from './credentials/broker.ts'
-import type { TargetCredentials } from './credentials/engine.ts'
-import { type InspectedTarget, Inspection } from './credentials/inspection.ts'
-import { Monitor } from './credentials/monitor.ts'
-import { vaultCredentials } from './credentials/vault/credentials.ts'
-import { OwnLogin } from './credentials/vault/own-login.ts'
-import type { Vault } from './credentials/vault/vault.ts'
-import { Failure } from './errors.ts'
-import { Connector } from './upstream/connector.ts'
+import type { Clock } from '../clock.ts'
+import type { Config, TargetConfig } from '../config/config.ts'
+import { Administration } from '../credentials/administration.ts'
+import type { AdministrativeLogin, Connect } from '../credentials/administrative-connection.ts'
+import { brokerCredentials } from '../credentials/broker.ts'
+import type { TargetCredentials } from '../credentials/engine.ts'
+import { type InspectedTarget, Inspection } from '../credentials/inspection.ts'
+import { Monitor } from '../credentials/monitor.ts'
+import { vaultCredentials } from '../credentials/vault/credentials.ts'
+import { OwnLogin } from '../credentials/vault/own-login.ts'
+import type { Vault } from '../credentials/vault/vault.ts'
+import { Failure } from '../errors.ts'
+import { Connector } from '../upstream/connector.ts'
 
 /** Asked for each connection. */
 interface Login {

@@ -1,27 +1,27 @@
 // The part of the composition root of `doctor` that is about one target: its servers, pgwarden's own logins
 // there, and a login for each role, as the engines of `serve` make them. Decides nothing.
 
-import type { Grant } from './access/access.ts'
-import { randomId } from './access/id.ts'
-import type { LeaseRecord } from './access/lease.ts'
-import type { Clock } from './clock.ts'
-import type { TargetConfig } from './config/config.ts'
-import type { AdministrativeLogin, Connect } from './credentials/administrative-connection.ts'
+import type { Grant } from '../access/access.ts'
+import { randomId } from '../access/id.ts'
+import type { LeaseRecord } from '../access/lease.ts'
+import type { Clock } from '../clock.ts'
+import type { TargetConfig } from '../config/config.ts'
+import type { AdministrativeLogin, Connect } from '../credentials/administrative-connection.ts'
 import {
   type Engine,
   type Issued,
   NotIssued,
   type TargetCredentials,
-} from './credentials/engine.ts'
-import { Inspection } from './credentials/inspection.ts'
-import { pathOf } from './credentials/vault/login.ts'
-import type { ExaminedTarget } from './doctor/doctor.ts'
-import type { BrokerLogin, OwnLogin } from './doctor/rights.ts'
-import type { Rights, Trial, TrialLogin } from './doctor/trial.ts'
-import { Failure } from './errors.ts'
+} from '../credentials/engine.ts'
+import { Inspection } from '../credentials/inspection.ts'
+import { pathOf } from '../credentials/vault/login.ts'
+import type { ExaminedTarget } from '../doctor/doctor.ts'
+import type { BrokerLogin, OwnLogin } from '../doctor/rights.ts'
+import type { Rights, Trial, TrialLogin } from '../doctor/trial.ts'
+import { Failure } from '../errors.ts'
+import type { Connector } from '../upstream/connector.ts'
+import { probe } from '../upstream/probe.ts'
 import type { Targets } from './targets.ts'
-import type { Connector } from './upstream/connector.ts'
-import { probe } from './upstream/probe.ts'
 
 interface Surroundings {
   readonly logins: Targets

@@ -1,12 +1,12 @@
 // What operators do to API keys on the command line: make, list, revoke. As with grants (operator.ts), each is
 // a process of its own that writes into the store and into the operators' chain of the journal.
 
-import { type ApiKey, newApiKey } from './access/api-key.ts'
-import { transact } from './access/ledger.ts'
-import type { KeyRequest, ListedKeys, NewKey } from './cli/operations.ts'
-import { systemClock } from './clock.ts'
-import type { Config } from './config/config.ts'
-import { Failure } from './errors.ts'
+import { type ApiKey, newApiKey } from '../access/api-key.ts'
+import { transact } from '../access/ledger.ts'
+import type { KeyRequest, ListedKeys, NewKey } from '../cli/operations.ts'
+import { systemClock } from '../clock.ts'
+import type { Config } from '../config/config.ts'
+import { Failure } from '../errors.ts'
 import { ledger, operator, withStore } from './operator.ts'
 
 const clock = systemClock

@@ -2,22 +2,22 @@
 // composition root, like targets.ts; decides nothing.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type LedgerPorts, recordAlone } from './access/ledger.ts'
-import { openDesk } from './access/open-desk.ts'
-import { SessionsDesk } from './access/sessions-desk.ts'
-import type { Api } from './api/context.ts'
-import type { ApiObserver, LockOuts } from './api/ports.ts'
-import { createV1 } from './api/v1.ts'
-import type { Journal } from './audit/journal.ts'
-import type { Clock } from './clock.ts'
-import type { Config } from './config/config.ts'
-import { reachableProxy } from './config/reachable.ts'
-import { Authenticator } from './identity/authenticator.ts'
-import { JournalReader } from './journal/reader.ts'
-import { Networks, networkOf } from './proxy/networks.ts'
-import type { SessionRegistry } from './proxy/session-registry.ts'
-import type { Notifications } from './store/notifications.ts'
-import type { Store } from './store/store.ts'
+import { type LedgerPorts, recordAlone } from '../access/ledger.ts'
+import { openDesk } from '../access/open-desk.ts'
+import { SessionsDesk } from '../access/sessions-desk.ts'
+import type { Api } from '../api/context.ts'
+import type { ApiObserver, LockOuts } from '../api/ports.ts'
+import { createV1 } from '../api/v1.ts'
+import type { Journal } from '../audit/journal.ts'
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config/config.ts'
+import { reachableProxy } from '../config/reachable.ts'
+import { Authenticator } from '../identity/authenticator.ts'
+import { JournalReader } from '../journal/reader.ts'
+import { Networks, networkOf } from '../proxy/networks.ts'
+import type { SessionRegistry } from '../proxy/session-registry.ts'
+import type { Notices } from '../store/notices.ts'
+import type { Store } from '../store/store.ts'
 
 export interface Surroundings {
   readonly config: Config
@@ -26,7 +26,7 @@ export interface Surroundings {
   readonly ledger: LedgerPorts
   readonly registry: SessionRegistry
   readonly lockOuts: LockOuts
-  readonly notices: Notifications
+  readonly notices: Notices
   readonly clock: Clock
   readonly version: string
   readonly observer: ApiObserver

@@ -4,66 +4,67 @@
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
-import type { Change } from './access/change.ts'
-import { GrantChanges } from './access/grant-changes.ts'
-import { Hours } from './access/hours.ts'
-import { scopes } from './access/identity.ts'
-import { type LedgerPorts, recordAlone } from './access/ledger.ts'
-import { TokenLogin } from './access/login.ts'
-import { LoginGuard } from './access/login-guard.ts'
-import { needsOf } from './access/rules.ts'
-import { SittingKeeper } from './access/sittings.ts'
-import { createApi } from './api/api.ts'
-import { serveApi } from './api/serve.ts'
-import { changesIn } from './audit/change-journal.ts'
-import { Journal } from './audit/journal.ts'
-import { leaseIssueRecord, leaseProblemRecord, leaseRevokeRecord } from './audit/lease-record.ts'
+import type { Change } from '../access/change.ts'
+import { GrantChanges } from '../access/grant-changes.ts'
+import { Hours } from '../access/hours.ts'
+import { scopes } from '../access/identity.ts'
+import { type LedgerPorts, recordAlone } from '../access/ledger.ts'
+import { TokenLogin } from '../access/login.ts'
+import { LoginGuard } from '../access/login-guard.ts'
+import { needsOf } from '../access/rules.ts'
+import { SittingKeeper } from '../access/sittings.ts'
+import { createApi } from '../api/api.ts'
+import { serveApi } from '../api/serve.ts'
+import { changesIn } from '../audit/change-journal.ts'
+import { Journal } from '../audit/journal.ts'
+import { leaseIssueRecord, leaseProblemRecord, leaseRevokeRecord } from '../audit/lease-record.ts'
 import {
   journalCheckRecord,
   journalCloseRecord,
   proxyStartRecord,
   proxyStopRecord,
-} from './audit/record.ts'
-import { Catalogs } from './catalog/catalogs.ts'
-import { SnapshotReader } from './catalog/reader.ts'
-import { readSnapshotFile, snapshotText } from './catalog/snapshot-file.ts'
-import { type CertificateFiles, readCertificate } from './certificates/files.ts'
-import { CertificateWatch } from './certificates/watch.ts'
-import type { Operations, Running } from './cli/operations.ts'
-import { type Clock, systemClock } from './clock.ts'
-import { type Config, loadConfig } from './config/config.ts'
+} from '../audit/record.ts'
+import { Catalogs } from '../catalog/catalogs.ts'
+import { SnapshotReader } from '../catalog/reader.ts'
+import { readSnapshotFile, snapshotText } from '../catalog/snapshot-file.ts'
+import { type CertificateFiles, readCertificate } from '../certificates/files.ts'
+import { CertificateWatch } from '../certificates/watch.ts'
+import type { Operations, Running } from '../cli/operations.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { type Config, loadConfig } from '../config/config.ts'
+import { Leases } from '../credentials/leases.ts'
+import type { LeaseOf, Revoked, RevokeFailed } from '../credentials/ports.ts'
+import { unobserved } from '../credentials/vault/observer.ts'
+import { openVault } from '../credentials/vault/vault.ts'
+import { prepareDemo } from '../demo/demo.ts'
+import { JournalFiles } from '../journal/files.ts'
+import { tailDirectory } from '../journal/follow.ts'
+import { verifyDirectory } from '../journal/verify.ts'
+import { Notifier } from '../notifications/notifier.ts'
+import { Aside } from '../parsing/aside.ts'
+import { Catalog } from '../policy/catalog.ts'
+import { Policy } from '../policy/policy.ts'
+import { predefinedRoles } from '../policy/roles.ts'
+import { Listeners } from '../proxy/listeners.ts'
+import { SessionRegistry } from '../proxy/session-registry.ts'
+import { loadParser } from '../sql/analyse.ts'
+import { Notices } from '../store/notices.ts'
+import { Store } from '../store/store.ts'
+import { apiObserver } from '../telemetry/api-observer.ts'
+import { leaseObserver } from '../telemetry/lease-observer.ts'
+import { createLog, type Log } from '../telemetry/log.ts'
+import { createMetrics } from '../telemetry/metrics.ts'
+import { notificationObserver } from '../telemetry/notification-observer.ts'
+import { certificateObserver, journalObserver, vaultObserver } from '../telemetry/observers.ts'
+import { Connector } from '../upstream/connector.ts'
+import { packageVersion } from '../version.ts'
 import { openControlPlane } from './control-plane.ts'
-import { Leases } from './credentials/leases.ts'
-import type { LeaseOf, Revoked, RevokeFailed } from './credentials/ports.ts'
-import { unobserved } from './credentials/vault/observer.ts'
-import { openVault } from './credentials/vault/vault.ts'
-import { prepareDemo } from './demo/demo.ts'
 import { examination } from './examination.ts'
-import { JournalFiles } from './journal/files.ts'
-import { tailDirectory } from './journal/follow.ts'
-import { verifyDirectory } from './journal/verify.ts'
-import { Notifier } from './notifications/notifier.ts'
 import { issue, listGrants, revoke } from './operator.ts'
 import { createKey, listKeys, revokeKey } from './operator-keys.ts'
-import { Aside } from './parsing/aside.ts'
-import { Catalog } from './policy/catalog.ts'
-import { Policy } from './policy/policy.ts'
-import { predefinedRoles } from './policy/roles.ts'
+import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
-import { Listeners } from './proxy/listeners.ts'
-import { SessionRegistry } from './proxy/session-registry.ts'
-import { loadParser } from './sql/analyse.ts'
-import { Notifications } from './store/notifications.ts'
-import { Store } from './store/store.ts'
 import { openTargets } from './targets.ts'
-import { apiObserver } from './telemetry/api-observer.ts'
-import { leaseObserver } from './telemetry/lease-observer.ts'
-import { createLog, type Log } from './telemetry/log.ts'
-import { createMetrics } from './telemetry/metrics.ts'
-import { notificationObserver } from './telemetry/notification-observer.ts'
-import { certificateObserver, journalObserver, vaultObserver } from './telemetry/observers.ts'
-import { Connector } from './upstream/connector.ts'
-import { packageVersion } from './version.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
@@ -98,6 +99,10 @@ export const operations: Operations = {
   listKeys: async ({ configFile, all }) => listKeys(await loadConfig(configFile), all),
 
   revokeKey: async ({ configFile, id }) => revokeKey(await loadConfig(configFile), id),
+
+  listLockOuts: async ({ configFile }) => listLockOuts(await loadConfig(configFile)),
+
+  liftLockOut: async ({ configFile, id }) => liftLockOut(await loadConfig(configFile), id),
 
   policy: async ({ configFile }) => {
     await loadParser()
@@ -222,14 +227,14 @@ async function start(
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
 
-  const notices = new Notifications({
+  const notices = new Notices({
     url: config.store.url,
     instance,
     clock,
-    onProblem: problem('notifications'),
+    onProblem: problem('notices'),
   })
   notices.start()
-  started('notifications', () => notices.stop())
+  started('notices', () => notices.stop())
 
   const connector = new Connector(config.targets, clock)
   const vault =
@@ -299,7 +304,7 @@ async function start(
   for (const listen of config.listen) {
     listenerOptions.push({ ...listen, certificates: await watched(listen, listen.tls) })
   }
-  const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
+  const registry = new SessionRegistry({ store, notices, onProblem: problem('sessions') })
   registry.start()
   started('sessions', () => registry.stop())
   const ledger: LedgerPorts = {
@@ -400,7 +405,7 @@ async function snapshot(config: Config, name: string): Promise<string> {
 }
 
 /** On sessions and logins, here and in the other processes; a look at the store every few seconds is behind it. */
-function takeEffect(change: Change, listeners: Listeners, notices: Notifications): void {
+function takeEffect(change: Change, listeners: Listeners, notices: Notices): void {
   switch (change.type) {
     case 'grant.revoked':
       void notices.tell('grant.revoked', { grant: change.grant.id })
