@@ -10,6 +10,7 @@ import {
   definitionTexts,
   type Query,
 } from './definition-texts.ts'
+import { type BehindRow, behindQuery, type LeadRow, leadsQuery, type PathRows } from './paths.ts'
 
 export interface FunctionRow {
   readonly schema: string
@@ -25,14 +26,10 @@ export interface FunctionRow {
   readonly plain: boolean
   /** Settings that its SET clauses and its text name; `*` where it computes the name of one. */
   readonly sets: readonly string[]
-  /** Words of its text that are names of user functions. */
+  /** What its text names, as far as it is somebody's own: functions, relations, domains. In lower case. */
   readonly calls: readonly string[]
-}
-
-/** A table, and a function that is run for whoever writes it. */
-interface WrittenRow extends RelationRow, Behind {
-  /** `trigger`, `default`, `check`. */
-  readonly by: string
+  /** Whether it may write what it names. */
+  readonly writes: boolean
 }
 
 interface ChildRow {
@@ -107,12 +104,11 @@ export interface CodeRows {
   readonly checks: readonly CheckRow[]
 }
 
-export interface CatalogRows extends CodeRows {
+export interface CatalogRows extends CodeRows, PathRows {
   readonly types: readonly TypeRow[]
   readonly views: readonly ViewRow[]
   readonly relations: readonly RelationRow[]
   readonly children: readonly ChildRow[]
-  readonly written: readonly WrittenRow[]
 }
 
 type Refused = Pick<DefinitionTexts, 'refused'>
@@ -156,9 +152,10 @@ export function readTypes(query: Query): Promise<readonly TypeRow[]> {
 /** @throws Failure when there is too much of something. */
 export async function readRelations(
   query: Query,
-): Promise<Pick<CatalogRows, 'views' | 'relations' | 'children' | 'written'> & Refused> {
+): Promise<Omit<CatalogRows, keyof CodeRows | 'types'> & Refused> {
   const children = await bounded<ChildRow>(query, childrenQuery)
-  const written = await bounded<WrittenRow>(query, writtenQuery)
+  const behind = await bounded<BehindRow>(query, behindQuery)
+  const leads = await bounded<LeadRow>(query, leadsQuery)
   const relations = await bounded<RelationRow>(query, relationsQuery)
   const rows = await bounded<DefinedRow & RelationRow>(query, viewsQuery)
   const { texts, refused } = await definitionTexts(query, rows, {
@@ -167,7 +164,7 @@ export async function readRelations(
     from: "FROM pg_catalog.pg_class AS c WHERE c.relkind = 'v'",
   })
   const views = rows.map(({ oid, ...view }) => ({ ...view, definition: texts.get(oid) ?? '' }))
-  return { relations, children, written, views, refused }
+  return { relations, children, behind, leads, views, refused }
 }
 
 async function bounded<Row extends object>(query: Query, text: string): Promise<readonly Row[]> {
@@ -190,7 +187,21 @@ const longestBody = 64 * 1024
  */
 const functionsQuery = `
 WITH own AS (
-  SELECT DISTINCT pg_catalog.lower(proname::text) AS name FROM pg_catalog.pg_proc WHERE oid >= ${firstUserOid}
+  SELECT pg_catalog.lower(proname::text) AS name FROM pg_catalog.pg_proc WHERE oid >= ${firstUserOid}
+  UNION
+  SELECT pg_catalog.lower(relname::text) FROM pg_catalog.pg_class
+  WHERE oid >= ${firstUserOid} AND relkind IN ('r', 'p', 'v', 'f')
+  UNION
+  SELECT pg_catalog.lower(typname::text) FROM pg_catalog.pg_type
+  WHERE oid >= ${firstUserOid} AND typtype = 'd'
+),
+-- Names that are not one word of a text, and operators, are looked for anywhere in it.
+odd AS (
+  SELECT name, pg_catalog.replace(name, '"', '""') AS written FROM own WHERE name !~ '^[a-z0-9_$]+$'
+  UNION
+  SELECT pg_catalog.lower(p.proname::text), o.oprname::text
+  FROM pg_catalog.pg_operator AS o JOIN pg_catalog.pg_proc AS p ON p.oid = o.oprcode
+  WHERE o.oid >= ${firstUserOid} AND p.oid >= ${firstUserOid}
 )
 SELECT n.nspname AS schema, p.proname AS name,
   p.provolatile = 'v' OR EXISTS (
@@ -226,20 +237,33 @@ SELECT n.nspname AS schema, p.proname AS name,
     SELECT name FROM own WHERE name IN (
       SELECT pg_catalog.regexp_split_to_table(pg_catalog.lower(body.text), '[^[:alnum:]_$]+'))
     UNION
-    SELECT pg_catalog.lower(called.proname::text)
+    SELECT name FROM odd WHERE pg_catalog.strpos(pg_catalog.lower(body.text), written) > 0
+    UNION
+    SELECT pg_catalog.lower(coalesce(called.proname, named.relname, domain.typname)::text)
     FROM pg_catalog.pg_depend AS uses
-    JOIN pg_catalog.pg_proc AS called ON called.oid = uses.refobjid
+    LEFT JOIN pg_catalog.pg_operator AS o
+      ON o.oid = uses.refobjid AND uses.refclassid = 'pg_catalog.pg_operator'::regclass
+    LEFT JOIN pg_catalog.pg_proc AS called ON called.oid = coalesce(o.oprcode::oid,
+      CASE WHEN uses.refclassid = 'pg_catalog.pg_proc'::regclass THEN uses.refobjid END)
+    LEFT JOIN pg_catalog.pg_class AS named
+      ON named.oid = uses.refobjid AND uses.refclassid = 'pg_catalog.pg_class'::regclass
+    LEFT JOIN pg_catalog.pg_type AS domain
+      ON domain.oid = uses.refobjid AND uses.refclassid = 'pg_catalog.pg_type'::regclass
     WHERE uses.classid = 'pg_catalog.pg_proc'::regclass AND uses.objid = p.oid
-      AND uses.refclassid = 'pg_catalog.pg_proc'::regclass
+      AND coalesce(called.oid, named.oid, domain.oid) >= ${firstUserOid}
     ORDER BY 1
-  ) AS calls
+  ) AS calls,
+  p.prosqlbody IS NOT NULL OR body.text ~* '\\m(insert|update|delete|merge|copy|truncate)\\M' AS writes
 FROM pg_catalog.pg_proc AS p
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
 CROSS JOIN LATERAL (
   SELECT pg_catalog.octet_length(p.prosrc) <= ${longestBody} AS readable,
     CASE WHEN l.lanname IN ('sql', 'plpgsql') AND pg_catalog.octet_length(p.prosrc) <= ${longestBody}
-      THEN p.prosrc ELSE '' END AS text
+      -- With comments and without: what looks like one may stand in a string.
+      THEN p.prosrc || E'\\n' || pg_catalog.regexp_replace(
+        pg_catalog.regexp_replace(p.prosrc, '/\\*.*?\\*/', ' ', 'g'), '--[^\\n]*', ' ', 'g')
+      ELSE '' END AS text
 ) AS body
 LEFT JOIN pg_catalog.pg_aggregate AS a ON a.aggfnoid = p.oid
 LEFT JOIN pg_catalog.pg_depend AS d
@@ -401,30 +425,3 @@ JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
 JOIN pg_catalog.pg_class AS p ON p.oid = i.inhparent
 JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
 ORDER BY i.inhrelid, i.inhparent`
-
-/** What others have made to run at a write. The server's own functions are pinned and have no rows here. */
-const writtenQuery = `
-SELECT DISTINCT n.nspname AS schema, c.relname AS name, made.by,
-  pn.nspname AS "functionSchema", p.proname AS "functionName"
-FROM (
-  SELECT tgrelid AS relation, tgfoid AS function, 'trigger' AS by
-  FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
-  UNION ALL
-  SELECT a.adrelid, d.refobjid, 'default'
-  FROM pg_catalog.pg_attrdef AS a
-  JOIN pg_catalog.pg_depend AS d
-    ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = a.oid
-    AND d.refclassid = 'pg_catalog.pg_proc'::regclass
-  UNION ALL
-  SELECT k.conrelid, d.refobjid, 'check'
-  FROM pg_catalog.pg_constraint AS k
-  JOIN pg_catalog.pg_depend AS d
-    ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid
-    AND d.refclassid = 'pg_catalog.pg_proc'::regclass
-  WHERE k.conrelid <> 0
-) AS made
-JOIN pg_catalog.pg_class AS c ON c.oid = made.relation
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_proc AS p ON p.oid = made.function AND p.oid >= ${firstUserOid}
-JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.pronamespace
-ORDER BY 1, 2, 3, 4, 5`

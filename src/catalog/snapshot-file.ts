@@ -40,6 +40,7 @@ export function parseSnapshot(text: string, fileName: string): CatalogSnapshot {
       // Not in the files of older versions.
       ...('children' in root && { children: items(root, 'children', childOf) }),
       ...('written' in root && { written: items(root, 'written', carrierOf) }),
+      ...('shown' in root && { shown: items(root, 'shown', carrierOf) }),
     }
   } catch (error) {
     if (error instanceof Mistake) throw unusable(fileName, error.message)

@@ -14,6 +14,7 @@ import { classify } from '../policy/functions.ts'
 import type { FunctionUse, NameUse } from '../sql/facts.ts'
 import { type Changes, changesOf } from './changes.ts'
 import { checking, type Definition } from './definitions.ts'
+import type { PathRows } from './paths.ts'
 import type { CastRow, CatalogRows, CodeRows, FunctionRow, TypeRow } from './queries.ts'
 
 /** How code is reached: the function at the end, and the way there. */
@@ -40,7 +41,7 @@ const nothing: CatalogSnapshot = {
 /** `read` gives the query that a view's definition or a check (`checking`) is. */
 export function snapshotOf(rows: CatalogRows, read: Read): CatalogSnapshot {
   const { serverVersion, relations } = rows
-  const changes = changesOf(rows.functions)
+  const changes = changesOf(rows.functions, rows)
   let types: Found<number> = new Map()
   for (;;) {
     // A type makes functions and operators dangerous, and they make the check of another type so.
@@ -53,8 +54,8 @@ export function snapshotOf(rows: CatalogRows, read: Read): CatalogSnapshot {
         child: { schema: row.childSchema, name: row.childName },
         parent: { schema: row.parentSchema, name: row.parentName },
       }))
-      const written = writtenOf(rows, catalog)
-      return { format: 1, serverVersion, ...code, views, relations, children, written }
+      const [written, shown] = [pathsOf(rows, true, catalog), pathsOf(rows, false, catalog)]
+      return { format: 1, serverVersion, ...code, views, relations, children, written, shown }
     }
     types = more
   }
@@ -62,12 +63,12 @@ export function snapshotOf(rows: CatalogRows, read: Read): CatalogSnapshot {
 
 /** Whether any type does, so that the rows of types are needed. */
 export function someTypeRuns(code: CodeRows, read: Read): boolean {
-  const none = { types: [], views: [], relations: [], children: [], written: [] }
+  const none = { types: [], views: [], relations: [], children: [], behind: [], leads: [] }
   const rows = { ...code, ...none }
   const catalog = Catalog.of({
     ...nothing,
     serverVersion: code.serverVersion,
-    ...codeOf(rows, changesOf(rows.functions), new Map()),
+    ...codeOf(rows, changesOf(rows.functions, rows), new Map()),
   })
   return typesThatRun(rows, read, catalog).size > 0
 }
@@ -229,14 +230,34 @@ function relationsOfTypes(
     .flatMap((row) => chainsIn(found.get(row.type)).map((chain) => [keyOf(row), chain] as const))
 }
 
-/** Tables that run, for whoever writes them, a function that changes settings or may. */
-function writtenOf({ written }: CatalogRows, catalog: Catalog): readonly SnapshotCarrier[] {
-  return written.flatMap(({ schema, name, functionSchema, functionName, by }) => {
-    const runs = qualified({ schema: functionSchema, name: functionName })
-    const meanings = catalog.functions({ schema: functionSchema, name: functionName })
-    const harmless = meanings.every(({ sets = [], unseen }) => sets.length === 0 && !unseen)
-    return harmless ? [] : [{ schema, name, runs, because: `its ${by} calls function ${runs}` }]
+/** What runs, for whoever writes or reads it, a function that changes settings or may. */
+function pathsOf(
+  { behind, leads }: PathRows,
+  write: boolean,
+  catalog: Catalog,
+): readonly SnapshotCarrier[] {
+  const start = behind.flatMap((row): readonly (readonly [string, Chain])[] => {
+    const { functionSchema, functionName, by } = row
+    const code = { schema: functionSchema, name: functionName }
+    if (row.write !== write || (functionSchema !== 'pg_catalog' && !changes(code, catalog)))
+      return []
+    const runs = qualified(code)
+    return [[keyOf(row), { runs, because: `its ${by} calls function ${runs}` }]]
   })
+  const back = new Map<string, { readonly key: string; readonly step: string }[]>()
+  for (const lead of leads) {
+    const to = { schema: lead.toSchema, name: lead.toName }
+    const step = `it leads to ${qualified(to)}`
+    if (lead.write === write) append(back, keyOf(to), { key: keyOf(lead), step })
+  }
+  return carriersOf(
+    [...behind, ...leads],
+    spread(start, (key) => back.get(key) ?? []),
+  )
+}
+
+function changes(code: NameUse, catalog: Catalog): boolean {
+  return catalog.functions(code).some(({ sets = [], unseen }) => sets.length > 0 || unseen)
 }
 
 /** How a definition comes to run code, once for each function at the end; none when it does not. */

@@ -58,8 +58,10 @@ export interface CatalogSnapshot {
   readonly relations: readonly RelationName[]
   /** Partitions and children, each with one it belongs to: a parent shows the rows of its children. */
   readonly children?: readonly { readonly child: RelationName; readonly parent: RelationName }[]
-  /** Tables whose triggers, defaults or checks change settings for whoever writes them. */
+  /** What changes settings for whoever writes it: by triggers, defaults, checks, rules, and what these lead to. */
   readonly written?: readonly SnapshotCarrier[]
+  /** Views and domains that do so for whoever reads them, or converts to them. */
+  readonly shown?: readonly SnapshotCarrier[]
 }
 
 export interface RelationName {
@@ -85,6 +87,7 @@ export class Catalog {
   readonly #parents: ReadonlyMap<string, readonly RelationName[]>
   readonly #children: ReadonlyMap<string, readonly RelationName[]>
   readonly #written: ReadonlyMap<string, readonly SnapshotCarrier[]>
+  readonly #shown: ReadonlyMap<string, readonly SnapshotCarrier[]>
 
   private constructor(serverVersion: number | undefined, snapshot: CatalogSnapshot | undefined) {
     this.serverVersion = serverVersion
@@ -99,6 +102,7 @@ export class Catalog {
     this.#parents = linked(pairs.map(({ child, parent }) => [child, parent]))
     this.#children = linked(pairs.map(({ child, parent }) => [parent, child]))
     this.#written = byName(snapshot?.written)
+    this.#shown = byName(snapshot?.shown)
   }
 
   static of(snapshot: CatalogSnapshot): Catalog {
@@ -145,6 +149,11 @@ export class Catalog {
   /** What writing the relation runs that changes settings. */
   written(use: NameUse): readonly SnapshotCarrier[] {
     return meant(this.#written, use)
+  }
+
+  /** What reading the view, or converting to the domain, runs that changes settings. */
+  shown(use: NameUse): readonly SnapshotCarrier[] {
+    return meant(this.#shown, use)
   }
 
   /** The user functions of this name, `schema.name`. */

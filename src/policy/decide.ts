@@ -9,6 +9,7 @@ import { objectionTo, objectionToCarriers, parameterCarriers, runsUserCode } fro
 import type { Carrier, Objection } from './objection.ts'
 import type { Permissions } from './permissions.ts'
 import type { Standing } from './standing.ts'
+import { objectionToParameters } from './unseen.ts'
 import { denial, unknownRole, unreadable, type WayToMore } from './wording.ts'
 
 /** `parameterTypes` are those of parameters that a message gives beside the text, by number. */
@@ -46,7 +47,9 @@ function decisionOn(
   if (may === undefined) return unknownRole(role)
   if (analysis.type === 'unparsable') return unreadable(role, analysis)
   const objectionOf = (to: Permissions): Objection | undefined =>
-    firstObjection(analysis, to, catalog) ?? objectionToCarriers(parameters, to)
+    firstObjection(analysis, to, catalog) ??
+    objectionToCarriers(parameters, to) ??
+    objectionToParameters(parameters, to, catalog)
   const objection = objectionOf(may)
   if (objection !== undefined) {
     return denial(

@@ -6,7 +6,7 @@
 
 import { farReaching } from '../sql/commands.ts'
 import type { FunctionUse, Statement } from '../sql/facts.ts'
-import type { Catalog, SnapshotFunction } from './catalog.ts'
+import type { Catalog, SnapshotCarrier, SnapshotFunction } from './catalog.ts'
 import { classify } from './functions.ts'
 import type { Carrier, Guard, Objection } from './objection.ts'
 import type { Permissions } from './permissions.ts'
@@ -89,20 +89,49 @@ export function objectionToUnseen(
         }
       }
     }
-    const written = statement.relations
-      .filter(({ access }) => access === 'write')
-      .flatMap((use) => catalog.family(use).flatMap((relative) => catalog.written(relative)))
-    for (const { schema, name, runs, because } of [
+    const behind = [
       ...carriers.map(({ carrier }) => carrier),
-      ...(guards === 'context' ? written : []),
-    ]) {
-      if (may.allowedFunctions.has(runs)) continue
-      const doubt = doubtOnName(runs, guards, may, catalog)
-      const why = doubt && `${because}: ${doubt}`
-      if (why !== undefined) {
-        return { type: 'unseen', subject: `${schema}.${name}`, why, guards }
-      }
-    }
+      ...(guards === 'context' ? changersOf(statement, catalog) : []),
+    ]
+    const objection = objectionToBehind(behind, guards, may, catalog)
+    if (objection !== undefined) return objection
+  }
+  return undefined
+}
+
+/** The same for parameters whose types only a message names. */
+export function objectionToParameters(
+  parameters: readonly Carrier[],
+  may: Permissions,
+  catalog: Catalog,
+): Objection | undefined {
+  const behind = parameters.map(({ carrier }) => carrier)
+  for (const guards of guardsOf(may)) {
+    const objection = objectionToBehind(behind, guards, may, catalog)
+    if (objection !== undefined) return objection
+  }
+  return undefined
+}
+
+/** What changes settings for whoever does what the statement does. */
+function changersOf({ relations, types }: Statement, catalog: Catalog): readonly SnapshotCarrier[] {
+  return [
+    ...relations.filter(({ access }) => access === 'write').flatMap((use) => catalog.written(use)),
+    ...[...relations, ...types].flatMap((use) => catalog.shown(use)),
+  ]
+}
+
+function objectionToBehind(
+  behind: readonly SnapshotCarrier[],
+  guards: Guard,
+  may: Permissions,
+  catalog: Catalog,
+): Objection | undefined {
+  for (const { schema, name, runs, because } of behind) {
+    if (may.allowedFunctions.has(runs)) continue
+    const doubt = doubtOnName(runs, guards, may, catalog)
+    const why = doubt && `${because}: ${doubt}`
+    if (why !== undefined) return { type: 'unseen', subject: `${schema}.${name}`, why, guards }
   }
   return undefined
 }

@@ -29,6 +29,8 @@ interface Served {
   readonly end: (failure: Failure) => void
   /** Whether the store has it, or is being told. */
   written: boolean
+  /** Whether it was ever told: an answer that did not come leaves open whether it has it. */
+  told: boolean
 }
 
 const beatEveryMs = 2_000
@@ -71,13 +73,13 @@ export class SessionRegistry {
   }
 
   opened(session: LiveSession, end: (failure: Failure) => void): void {
-    this.#served.set(session.id, { session, end, written: false })
+    this.#served.set(session.id, { session, end, written: false, told: false })
   }
 
   closed(id: string): void {
     const served = this.#served.get(id)
     this.#served.delete(id)
-    if (served?.written !== true) return
+    if (served?.told !== true) return
     if (this.#gone.size >= mostGone) this.#beginAnew()
     this.#gone.add(id)
     this.#soon ??= setTimeout(() => {
@@ -117,7 +119,10 @@ export class SessionRegistry {
   #beginAnew(): void {
     this.#instance = randomUUID()
     this.#gone.clear()
-    for (const served of this.#served.values()) served.written = false
+    for (const served of this.#served.values()) {
+      served.written = false
+      served.told = false
+    }
   }
 
   /** One statement at a time. */
@@ -139,7 +144,10 @@ export class SessionRegistry {
     const opened = unwritten.slice(0, mostAtOnce)
     const closed = [...this.#gone].slice(0, mostAtOnce)
     // Told from here on: one that ends in the meantime has to be taken back.
-    for (const served of opened) served.written = true
+    for (const served of opened) {
+      served.written = true
+      served.told = true
+    }
     try {
       const { fresh, toEnd } = await store.writeSessions({
         instance: this.#instance,

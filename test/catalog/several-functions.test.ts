@@ -14,7 +14,7 @@ beforeAll(() => loadParser())
 
 const volatile = (name: string): FunctionRow => {
   const rest = { volatile: true, least: 0, most: 0, extension: null, types: [] }
-  return { schema: 'public', name, plain: true, sets: [], calls: [], ...rest }
+  return { schema: 'public', name, plain: true, sets: [], calls: [], writes: false, ...rest }
 }
 const functions = [volatile('price'), volatile('evil')]
 const policy = new Policy(

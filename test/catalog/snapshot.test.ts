@@ -17,7 +17,7 @@ async function snapshotFrom(rows: Partial<CatalogRows>): Promise<CatalogSnapshot
 
 function userFunction(name: string, more: Partial<FunctionRow> = {}): FunctionRow {
   const defaults = { schema: 'public', volatile: true, least: 1, most: 1, extension: null }
-  return { ...defaults, types: [], plain: true, sets: [], calls: [], name, ...more }
+  return { ...defaults, types: [], plain: true, sets: [], calls: [], writes: false, name, ...more }
 }
 
 function view(name: string, definition: string, schema = 'public'): ViewRow {

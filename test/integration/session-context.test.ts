@@ -162,7 +162,8 @@ describe('what must go on working beside a session context', () => {
   it('the functions of the database that change nothing, SET of other settings, temporary tables', async () => {
     const client = await connected('read_full_write', 'alice')
     for (const sql of [
-      'SELECT whoami(), price(2)',
+      'SELECT whoami(), price(2), switched()',
+      'SELECT * FROM switches_seen',
       "SET application_name = 'x'",
       "SELECT set_config('work_mem', '1MB', false)",
       'CREATE TEMP TABLE mine AS SELECT * FROM orders',

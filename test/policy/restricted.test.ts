@@ -264,3 +264,24 @@ describe('what is remembered', () => {
     expect(small.judgeText(first, 'TABLE shop.t1', catalog).decision.outcome).toBe('deny')
   })
 })
+
+describe('a parameter whose type only a message names', () => {
+  const check = { runs: 'shop.become', because: 'its check calls function shop.become' }
+  const domain = { oid: 20_001, schema: 'shop', name: 'd', ...check }
+  const known = Catalog.of({ ...snapshot, types: [domain] })
+
+  it('is judged like one that the text names, where settings say who the session is', () => {
+    const outcome = (context: readonly string[], oid: number) => {
+      const subject = policy.restricted('read_limited_write', { ...none, context })
+      const judgement = policy.judgeText(subject, 'SELECT $1', known)
+      return policy.judgeAgain(subject, { ...judgement, parameterTypes: [oid] }, known).decision
+    }
+    expect(outcome(['app.uid'], domain.oid)).toMatchObject({
+      outcome: 'deny',
+      rule: 'read_limited_write/context',
+    })
+    expect(outcome(['app.uid'], 25).outcome).toBe('allow')
+    expect(outcome(['app.other'], domain.oid).outcome).toBe('allow')
+    expect(outcome([], domain.oid).outcome).toBe('allow')
+  })
+})

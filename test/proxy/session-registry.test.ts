@@ -10,6 +10,8 @@ class Ledger {
   toEnd: readonly string[] = []
   asked = 0
   away = false
+  /** It writes, and its answer is lost. */
+  lost = false
   answer = (): Promise<void> => Promise.resolve()
 
   get ids(): readonly string[] {
@@ -25,6 +27,7 @@ class Ledger {
     this.processes.set(instance, sessions)
     for (const session of opened) sessions.set(session.id, session)
     for (const id of closed) sessions.delete(id)
+    if (this.lost) throw new Error('the connection was lost')
     return { fresh: known === undefined, toEnd: this.toEnd }
   }
 }
@@ -129,6 +132,17 @@ describe('the sessions of a process', () => {
     ledger.answer = () => Promise.resolve()
     answer()
     await vi.advanceTimersByTimeAsync(250)
+    expect(ledger.ids).toEqual([])
+  })
+
+  it('do not stay in the store when its answer was lost and they end before the next', async () => {
+    ledger.lost = true
+    open('s1')
+    await beats(1)
+    expect(ledger.ids).toEqual(['s1'])
+    ledger.lost = false
+    registry.closed('s1')
+    await beats(1)
     expect(ledger.ids).toEqual([])
   })
 

@@ -28,5 +28,6 @@ export const emptyRows: CatalogRows = {
   views: [],
   relations: [],
   children: [],
-  written: [],
+  behind: [],
+  leads: [],
 }
