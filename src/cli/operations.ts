@@ -5,6 +5,7 @@ import type { Claims, Grant, TokenKind } from '../access/access.ts'
 import type { ApiKey } from '../access/api-key.ts'
 import type { PrincipalKind, Scope } from '../access/identity.ts'
 import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
+import type { LockOut } from '../access/login-guard.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Drift } from '../policy/grants.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -46,6 +47,11 @@ export interface Operations {
   listKeys(options: { readonly configFile: string; readonly all: boolean }): Promise<ListedKeys>
 
   revokeKey(options: { readonly configFile: string; readonly id: string }): Promise<ApiKey>
+
+  /** Those that hold now, the latest first. */
+  listLockOuts(options: { readonly configFile: string }): Promise<readonly LockOut[]>
+
+  liftLockOut(options: { readonly configFile: string; readonly id: string }): Promise<void>
 
   /** The policy of a configuration; without one, that of the predefined roles. */
   policy(options: { readonly configFile?: string }): Promise<Policy>

@@ -13,6 +13,7 @@ import { exitStatus, statusOf } from './exit-status.ts'
 import { addGrant } from './grant-command.ts'
 import { addGrants } from './grants-command.ts'
 import { addKey } from './key-command.ts'
+import { addLockOuts } from './lockouts-command.ts'
 import { addLogin } from './login-command.ts'
 import type { Operations } from './operations.ts'
 import type { Outside } from './outside.ts'
@@ -100,7 +101,10 @@ const groups: readonly (readonly [string, readonly ((to: Command, context: Conte
   [
     ['Access:', [addPsql, addConnect, addLogin, addTargets, addRequest, addRequests]],
     ['What was given:', [addGrants, addToken, addSessions]],
-    ['For operators:', [addDemo, addServe, addDoctor, addGrant, addKey, addPolicy, addAudit]],
+    [
+      'For operators:',
+      [addDemo, addServe, addDoctor, addGrant, addKey, addLockOuts, addPolicy, addAudit],
+    ],
   ]
 
 function report(error: unknown, { stderr, env }: Terminal, debug: boolean): void {

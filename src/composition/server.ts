@@ -50,6 +50,7 @@ import { examination } from './examination.ts'
 import { journalWorks, openJournal } from './journal.ts'
 import { issue, listGrants, revoke } from './operator.ts'
 import { createKey, listKeys, revokeKey } from './operator-keys.ts'
+import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { problemsInto, type Run, type Stop } from './run.ts'
 import { openUpstreams } from './upstreams.ts'
@@ -87,6 +88,10 @@ export const operations: Operations = {
   listKeys: async ({ configFile, all }) => listKeys(await loadConfig(configFile), all),
 
   revokeKey: async ({ configFile, id }) => revokeKey(await loadConfig(configFile), id),
+
+  listLockOuts: async ({ configFile }) => listLockOuts(await loadConfig(configFile)),
+
+  liftLockOut: async ({ configFile, id }) => liftLockOut(await loadConfig(configFile), id),
 
   policy: async ({ configFile }) => {
     await loadParser()

@@ -195,7 +195,7 @@ function adviceOf(way: WayToMore): string {
     case 'none':
       return 'No role allows it.'
     case 'role':
-      return `Ask for a grant with role ${way.role}, which allows it: pgwarden token issue --role ${way.role} ...`
+      return `Ask for a grant with role ${way.role}, which allows it: pgwarden request TARGET --role ${way.role} --for 1h --reason TEXT`
     case 'grant':
       return `This grant is for certain relations only: ask for another one with role ${way.role} that names this relation, or none.`
   }

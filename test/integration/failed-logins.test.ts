@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import type { Change } from '../../src/access/change.ts'
 import { LoginGuard, type LoginRules } from '../../src/access/login-guard.ts'
 import { systemClock } from '../../src/clock.ts'
+import { operations } from '../../src/composition/server.ts'
 import { Secret } from '../../src/secret.ts'
 import { Store } from '../../src/store/store.ts'
 import { eventually } from '../support/eventually.ts'
@@ -93,6 +94,20 @@ describe('somebody who fails to log in', () => {
     expect(await by.lockedUntil(alice)).toBeUndefined()
     expect(changes.at(-1)).toEqual({ type: 'login.unlocked', by: operator, ...alice })
     expect(await failing(by, 1)).toEqual([250])
+  })
+
+  it('is let in again from the command line beside the store too', async () => {
+    await failing(guard(), 4)
+    const { configFile } = warden
+    const [lockOut] = await operations.listLockOuts({ configFile })
+    expect(lockOut).toMatchObject(alice)
+    const { id = '' } = lockOut ?? {}
+    await operations.liftLockOut({ configFile, id })
+    expect(await guard().lockedUntil(alice)).toBeUndefined()
+    await expect(operations.liftLockOut({ configFile, id })).rejects.toThrow('it is over')
+    expect(await warden.operatorJournal('login.unlocked')).toMatchObject([
+      { principal: 'alice', client: '192.0.2.1' },
+    ])
   })
 
   it('locks nobody out who has logged in from there, and cannot do so from elsewhere', async () => {

@@ -23,7 +23,7 @@ describe('what a client reads when a statement is denied', () => {
       severity: 'ERROR',
       detail:
         'Rule read_only/commands does not allow DELETE, found in common table expression "d".',
-      hint: 'Ask for a grant with role read_limited_write, which allows it: pgwarden token issue --role read_limited_write ...',
+      hint: 'Ask for a grant with role read_limited_write, which allows it: pgwarden request TARGET --role read_limited_write --for 1h --reason TEXT',
     })
   })
 

@@ -68,6 +68,7 @@ describe('relation rules', () => {
     // What the server has collected of their content.
     ['deny', 'SELECT most_common_vals FROM pg_stats'],
     ['deny', 'SELECT lo_get(1)'],
+    ['deny', 'SELECT last_value FROM pg_sequences'],
   ])('%s: %s', (outcome, sql) => expect(decider(rules, two)(sql)).toBe(outcome))
 
   it('ask for a schema where nobody knows what a name means', () => {
@@ -226,7 +227,7 @@ describe('with a snapshot of the catalog', () => {
           'parameter type public.evildom, which runs function public.evil: it calls function public.evil',
         failure: {
           sqlstate: '42501',
-          hint: 'Ask for a grant with role read_limited_write, which allows it: pgwarden token issue --role read_limited_write ...',
+          hint: 'Ask for a grant with role read_limited_write, which allows it: pgwarden request TARGET --role read_limited_write --for 1h --reason TEXT',
         },
       },
     })

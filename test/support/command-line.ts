@@ -22,6 +22,8 @@ const none: Operations = {
   createKey: unexpected,
   listKeys: unexpected,
   revokeKey: unexpected,
+  listLockOuts: unexpected,
+  liftLockOut: unexpected,
   policy: unexpected,
   catalog: unexpected,
   snapshot: unexpected,
