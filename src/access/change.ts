@@ -12,6 +12,10 @@ export interface Actor {
   readonly via: string
 }
 
+/** What time has brought about, and what the rules did by themselves. */
+export const byClock: Actor = { principal: 'pgwarden', via: 'clock' }
+export const byRule: Actor = { principal: 'pgwarden', via: 'rule' }
+
 export function actorOf({ principal, via }: Identity): Actor {
   return { principal, via }
 }

@@ -4,6 +4,7 @@
 
 import type { Secret } from '../secret.ts'
 
+/** Where a token is good. */
 export interface Connection {
   readonly host: string
   readonly port: number

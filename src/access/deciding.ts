@@ -5,7 +5,7 @@
 import { Failure } from '../errors.ts'
 import type { Grant } from './access.ts'
 import { couldFill, isSamePerson, unfilled } from './approval.ts'
-import { type Actor, actorOf, type Change } from './change.ts'
+import { actorOf, byClock, type Change } from './change.ts'
 import type { StoredRequest } from './desk-store.ts'
 import { standing } from './grant.ts'
 import type { Identity } from './identity.ts'
@@ -14,9 +14,6 @@ import { grantFor } from './requesting.ts'
 import { type AccessRules, rulingOn } from './rules.ts'
 import { approvers, mayDecide, needsOfRequest } from './sight.ts'
 import { isClean } from './terms.ts'
-
-export const byClock: Actor = { principal: 'pgwarden', via: 'clock' }
-export const byRule: Actor = { principal: 'pgwarden', via: 'rule' }
 
 export interface Decided {
   readonly request: AccessRequest

@@ -2,7 +2,8 @@
 // is told. Access itself does not wait for it: every login and every statement looks at the clock. Any number of
 // processes do this side by side, and each request and grant is taken by one of them, once.
 
-import { byClock, expire } from './deciding.ts'
+import { byClock } from './change.ts'
+import { expire } from './deciding.ts'
 import type { DeskTransaction } from './desk-store.ts'
 import { type Done, type LedgerPorts, transact } from './ledger.ts'
 

@@ -4,7 +4,7 @@
 // a stranger behind the same address could not be told from it. Ignorant of sockets and of SQL.
 
 import type { Clock } from '../clock.ts'
-import type { Actor, Change } from './change.ts'
+import { type Actor, byRule, type Change } from './change.ts'
 
 export interface LoginRules {
   /** So many within `withinMs` lock the pair out for `lockOutMs`. */
@@ -66,7 +66,6 @@ const forgetEveryMs = 60_000
 /** A login is remembered for a month: once a day is often enough, and costs a busy pool nothing. */
 const rememberEveryMs = 24 * 60 * 60 * 1000
 const mostRemembered = 10_000
-const rule: Actor = { principal: 'pgwarden', via: 'rule' }
 
 export class LoginGuard {
   readonly #options: LoginGuardOptions
@@ -105,7 +104,7 @@ export class LoginGuard {
       if (locked !== undefined) {
         const { principal, address, until } = locked
         await record({
-          ...{ type: 'login.locked', by: rule, principal, address, until },
+          ...{ type: 'login.locked', by: byRule, principal, address, until },
           failures: locked.failures,
         })
       }

@@ -4,8 +4,8 @@
 
 import { Failure } from '../errors.ts'
 import { unfilled } from './approval.ts'
-import { actorOf, type Change } from './change.ts'
-import { approve, byRule, type Decided, deny, requestAt, withdraw } from './deciding.ts'
+import { actorOf, byRule, type Change } from './change.ts'
+import { approve, type Decided, deny, requestAt, withdraw } from './deciding.ts'
 import type { Desk, RequestView } from './desk.ts'
 import type { DeskStore, DeskTransaction, StoredRequest } from './desk-store.ts'
 import type { Identity } from './identity.ts'

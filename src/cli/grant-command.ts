@@ -6,6 +6,7 @@ import type { GrantStanding, Revocation, RevokedLogin } from './operations.ts'
 import { type Context, examples } from './program.ts'
 import { print, printable, styleFor, type Terminal } from './terminal.ts'
 import { parseDuration } from './values.ts'
+import { instantText } from './wording.ts'
 
 interface ListOptions {
   readonly config: string
@@ -150,10 +151,10 @@ function grantLine(grant: GrantStanding, { stdout, env }: Terminal): string {
   const { id, principal, target, role, standing, endsAt, revokedAt, openLeases, reason } = grant
   const style = styleFor(stdout, env)
   const states = {
-    in_force: `until ${instant(endsAt)}`,
-    not_yet: `from ${instant(grant.startsAt)} until ${instant(endsAt)}`,
-    expired: `ended ${instant(endsAt)}`,
-    revoked: `revoked ${instant(revokedAt ?? endsAt)}`,
+    in_force: `until ${instantText(endsAt)}`,
+    not_yet: `from ${instantText(grant.startsAt)} until ${instantText(endsAt)}`,
+    expired: `ended ${instantText(endsAt)}`,
+    revoked: `revoked ${instantText(revokedAt ?? endsAt)}`,
   } as const
   const open = openLeases === 0 ? '' : `, ${logins(openLeases)} open`
   // Somebody may still be in who should be out: worth to be seen.
@@ -182,8 +183,4 @@ function nothing(all: boolean): string {
 
 function logins(count: number): string {
   return count === 1 ? '1 login' : `${count} logins`
-}
-
-function instant(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
 }

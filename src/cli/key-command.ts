@@ -7,6 +7,7 @@ import { type PrincipalKind, type Scope, scopes } from '../access/identity.ts'
 import { type Context, examples } from './program.ts'
 import { print, printable } from './terminal.ts'
 import { parseDuration } from './values.ts'
+import { instantText } from './wording.ts'
 
 interface CreateOptions {
   readonly config: string
@@ -61,7 +62,7 @@ export function addKey(program: Command, context: Context): void {
         const made = await operations.createKey({ configFile: config, forMs, claims, ...terms })
         const { principal, kind, groups, scopes } = terms
         terminal.stderr.write(
-          `API key ${made.id} for the ${kind} ${principal}, until ${instant(made.expiresAt)}.\n` +
+          `API key ${made.id} for the ${kind} ${principal}, until ${instantText(made.expiresAt)}.\n` +
             `Scopes: ${scopes.join(', ')}. Groups: ${groups.join(', ') || 'none'}.\n` +
             'It is not shown again. Programs send it as "Authorization: Bearer ...",' +
             ' pgwarden takes it from PGWARDEN_API_KEY.\n',
@@ -138,8 +139,10 @@ function parseClaim(
 function keyLine(key: ApiKey): string {
   const { id, principal, kind, scopes, groups, expiresAt, revokedAt, lastUsedAt } = key
   const end =
-    revokedAt === undefined ? `until ${instant(expiresAt)}` : `revoked ${instant(revokedAt)}`
-  const used = lastUsedAt === undefined ? 'never used' : `used ${instant(lastUsedAt)}`
+    revokedAt === undefined
+      ? `until ${instantText(expiresAt)}`
+      : `revoked ${instantText(revokedAt)}`
+  const used = lastUsedAt === undefined ? 'never used' : `used ${instantText(lastUsedAt)}`
   const of = groups.length === 0 ? '' : ` of ${groups.map(printable).join(', ')}`
   return `${id}  ${kind} ${printable(principal)}${of}: ${scopes.join(', ')}, ${end}, ${used}`
 }
@@ -154,8 +157,4 @@ function keyJson(key: ApiKey): object {
     ...(revokedAt === undefined ? {} : { revokedAt: new Date(revokedAt).toISOString() }),
     ...(lastUsedAt === undefined ? {} : { lastUsedAt: new Date(lastUsedAt).toISOString() }),
   }
-}
-
-function instant(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
 }

@@ -3,6 +3,7 @@
 
 import type { Claims, Grant, TokenKind } from '../access/access.ts'
 import type { ApiKey } from '../access/api-key.ts'
+import type { Connection } from '../access/connection-lines.ts'
 import type { PrincipalKind, Scope } from '../access/identity.ts'
 import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
 import type { LockOut } from '../access/login-guard.ts'
@@ -160,15 +161,6 @@ export interface IssuedToken {
   /** Until when it must be used for the first time, where there is a limit. */
   readonly redeemBy: number | undefined
   readonly connection: Connection
-}
-
-/** Where the token is good. */
-export interface Connection {
-  readonly host: string
-  readonly port: number
-  readonly database: string
-  readonly user: string
-  readonly sslmode: 'disable' | 'require'
 }
 
 export interface ListedGrants {

@@ -65,10 +65,10 @@ export function addToken(program: Command, context: Context): void {
           forMs,
           ...(claim !== undefined && { claims: claim }),
         })
-        const redeemBy = issued.redeemBy === undefined ? undefined : instant(issued.redeemBy)
+        const redeemBy = issued.redeemBy === undefined ? undefined : instantText(issued.redeemBy)
         terminal.stderr.write(
           `Grant ${issued.grantId} for ${request.principal}: ${request.role} on ${request.target}` +
-            ` until ${instant(issued.endsAt)}.\n${tokenTerms(request.kind, redeemBy)}\n` +
+            ` until ${instantText(issued.endsAt)}.\n${tokenTerms(request.kind, redeemBy)}\n` +
             `The user name ${request.principal}/${issued.tokenId} means this token and no other.\n`,
         )
         terminal.stdout.write(`${psqlLine(issued.connection, issued.token)}\n`)
@@ -94,8 +94,4 @@ export function termsOf({ kind, redeemBy }: Token): string {
   return known === undefined
     ? `The token is of kind ${printable(kind)}.`
     : tokenTerms(known, redeemBy === undefined ? undefined : instantText(redeemBy))
-}
-
-function instant(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
 }

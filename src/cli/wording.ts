@@ -30,8 +30,10 @@ export function secondsTo(time: string, now: number): number {
   return (Date.parse(time) - now) / 1000
 }
 
-export function instantText(time: string): string {
-  return time.replace(/\.\d+(?=Z|[+-])/, '')
+/** To the second: a time of the API, or milliseconds since the epoch. */
+export function instantText(time: string | number): string {
+  const text = typeof time === 'number' ? new Date(time).toISOString() : time
+  return text.replace(/\.\d+(?=Z|[+-])/, '')
 }
 
 /** `manager (group managers) and ciso (group security)`. */

@@ -16,15 +16,6 @@ import { SittingKeeper } from '../access/sittings.ts'
 import { createApi } from '../api/api.ts'
 import { serveApi } from '../api/serve.ts'
 import { changesIn } from '../audit/change-journal.ts'
-import { Journal } from '../audit/journal.ts'
-import { leaseIssueRecord, leaseProblemRecord, leaseRevokeRecord } from '../audit/lease-record.ts'
-import {
-  journalCheckRecord,
-  journalCloseRecord,
-  proxyStartRecord,
-  proxyStopRecord,
-} from '../audit/record.ts'
-import { Catalogs } from '../catalog/catalogs.ts'
 import { SnapshotReader } from '../catalog/reader.ts'
 import { readSnapshotFile, snapshotText } from '../catalog/snapshot-file.ts'
 import { type CertificateFiles, readCertificate } from '../certificates/files.ts'
@@ -32,12 +23,9 @@ import { CertificateWatch } from '../certificates/watch.ts'
 import type { Operations, Running } from '../cli/operations.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { type Config, loadConfig } from '../config/config.ts'
-import { Leases } from '../credentials/leases.ts'
-import type { LeaseOf, Revoked, RevokeFailed } from '../credentials/ports.ts'
 import { unobserved } from '../credentials/vault/observer.ts'
 import { openVault } from '../credentials/vault/vault.ts'
 import { prepareDemo } from '../demo/demo.ts'
-import { JournalFiles } from '../journal/files.ts'
 import { tailDirectory } from '../journal/follow.ts'
 import { verifyDirectory } from '../journal/verify.ts'
 import { Notifier } from '../notifications/notifier.ts'
@@ -51,20 +39,21 @@ import { loadParser } from '../sql/analyse.ts'
 import { Notices } from '../store/notices.ts'
 import { Store } from '../store/store.ts'
 import { apiObserver } from '../telemetry/api-observer.ts'
-import { leaseObserver } from '../telemetry/lease-observer.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
-import { certificateObserver, journalObserver, vaultObserver } from '../telemetry/observers.ts'
+import { certificateObserver } from '../telemetry/observers.ts'
 import { Connector } from '../upstream/connector.ts'
 import { packageVersion } from '../version.ts'
 import { openControlPlane } from './control-plane.ts'
 import { examination } from './examination.ts'
+import { journalWorks, openJournal } from './journal.ts'
 import { issue, listGrants, revoke } from './operator.ts'
 import { createKey, listKeys, revokeKey } from './operator-keys.ts'
 import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
-import { openTargets } from './targets.ts'
+import { problemsInto, type Run, type Stop } from './run.ts'
+import { openUpstreams } from './upstreams.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
@@ -160,8 +149,8 @@ async function serve(
   signal: AbortSignal,
   onReady: (running: Running) => void | Promise<void>,
 ): Promise<void> {
-  const stops: { readonly part: string; readonly stop: () => void | Promise<void> }[] = []
-  const started = (part: string, stop: () => void | Promise<void>): void => {
+  const stops: { readonly part: string; readonly stop: Stop }[] = []
+  const started = (part: string, stop: Stop): void => {
     stops.push({ part, stop })
   }
   try {
@@ -185,15 +174,9 @@ async function start(
   config: Config,
   log: Log,
   clock: Clock,
-  started: (part: string, stop: () => void | Promise<void>) => void,
+  started: Run['started'],
 ): Promise<Running> {
-  const version = packageVersion()
-  const instance = randomUUID()
-  const problem =
-    (part: string) =>
-    (error: unknown): void =>
-      log.warn({ part, err: error }, 'a background task failed and will be tried again')
-
+  const problem = problemsInto(log)
   await loadParser()
   const aside = new Aside({ onProblem: problem('parsing of long texts') })
   started('parsing of long texts', () => aside.stop())
@@ -201,93 +184,30 @@ async function start(
     maxBytes: config.limits.statementBytes,
     analyseAside: (text, limits, gone) => aside.analyse(text, limits, gone),
   })
+  const version = packageVersion()
   const metrics = createMetrics(version, () => policy.memory)
+  const run: Run = { config, log, clock, metrics, instance: randomUUID(), started, problem }
 
-  const files = JournalFiles.open({ ...config.journal, clock })
-  started('journal files', () => files.storage.close())
-  if (files.recovered !== undefined) {
-    log.warn(
-      { ...files.recovered },
-      'half a record was cut off the journal: the last run was killed',
-    )
-  }
-  const journal = new Journal(
-    files.storage,
-    files.tip,
-    clock,
-    journalObserver(metrics.journal, log),
-  )
-  await journal.record(proxyStartRecord(version, instance))
-  started('journal', () => {
-    journal.append(proxyStopRecord('shutdown'))
-    journal.append(journalCloseRecord())
-    journal.flush()
-  })
+  const journal = await openJournal(run, version)
 
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
 
   const notices = new Notices({
     url: config.store.url,
-    instance,
+    instance: run.instance,
     clock,
     onProblem: problem('notices'),
   })
   notices.start()
   started('notices', () => notices.stop())
 
-  const connector = new Connector(config.targets, clock)
-  const vault =
-    config.vault &&
-    openVault(config.vault, { clock, observer: vaultObserver(metrics.vault(), log) })
-  vault?.start()
-  started('vault', () => vault?.stop())
-  const targets = openTargets(config, { connector, vault, clock, onProblem: problem('targets') })
-  started('targets', () => targets.close())
-  const leases = new Leases({
-    targets: targets.credentials,
-    store,
-    clock,
-    instance,
-    observer: leaseObserver(metrics.leases, log, {
-      issued: (lease: LeaseOf) => journal.record(leaseIssueRecord(lease)),
-      revoked: (lease, end: Revoked) => journal.record(leaseRevokeRecord(lease, end)),
-      problem: (lease, failed: RevokeFailed) => journal.append(leaseProblemRecord(lease, failed)),
-    }),
-  })
-  leases.start()
-  started('leases', () => leases.stop())
-
-  const snapshots = new SnapshotReader(targets.inspection, (target) => catalogs.changed(target))
-  const catalogs = new Catalogs({
-    refreshEveryMs: new Map(
-      [...config.targets.values()]
-        .filter(({ catalog }) => catalog.snapshot)
-        .map(({ name, catalog }) => [name, catalog.refreshEveryMs]),
-    ),
-    read: (target, signal) => snapshots.read(target, signal),
-    clock,
-    onProblem: (target, error) =>
-      log.warn({ target, err: error }, 'the catalog cannot be read and will be tried again'),
-    meter: metrics,
-  })
-  catalogs.start()
-  started('catalogs', () => catalogs.stop())
+  const { connector, vault, leases, catalogs } = openUpstreams(run, store, journal)
 
   const sittings = new SittingKeeper(store, clock, config.tokens, problem('sittings'))
   sittings.start()
   started('sittings', () => sittings.stop())
 
-  const watched = async (
-    { address, port }: { readonly address: string; readonly port: number },
-    files: CertificateFiles | undefined,
-  ): Promise<CertificateWatch | undefined> => {
-    if (files === undefined) return undefined
-    const observer = certificateObserver(`${bracketed(address)}:${port}`, metrics, log, clock)
-    const certificates = await CertificateWatch.start({ files, clock, observer })
-    started('certificate', () => certificates.stop())
-    return certificates
-  }
   const notifier = new Notifier(config.notifications, {
     outbox: store.outbox,
     surroundings: {
@@ -302,7 +222,10 @@ async function start(
 
   const listenerOptions = []
   for (const listen of config.listen) {
-    listenerOptions.push({ ...listen, certificates: await watched(listen, listen.tls) })
+    listenerOptions.push({
+      ...listen,
+      certificates: await watchCertificate(run, listen, listen.tls),
+    })
   }
   const registry = new SessionRegistry({ store, notices, onProblem: problem('sessions') })
   registry.start()
@@ -378,14 +301,14 @@ async function start(
   })
   const http = await serveApi(api, {
     ...config.http,
-    certificates: await watched(config.http, config.http.tls),
+    certificates: await watchCertificate(run, config.http, config.http.tls),
   })
   started('http', () => {
     stopping.abort()
     return http.close()
   })
 
-  log.info({ version, instance, ports, httpPort: http.port }, 'pgwarden is running')
+  log.info({ version, instance: run.instance, ports, httpPort: http.port }, 'pgwarden is running')
   return {
     proxy: config.listen
       .map(({ address }, at) => `${bracketed(address)}:${ports[at]}`)
@@ -404,6 +327,19 @@ async function snapshot(config: Config, name: string): Promise<string> {
   })
 }
 
+/** Reads them again when they change, for as long as it runs. */
+async function watchCertificate(
+  { metrics, log, clock, started }: Run,
+  { address, port }: { readonly address: string; readonly port: number },
+  files: CertificateFiles | undefined,
+): Promise<CertificateWatch | undefined> {
+  if (files === undefined) return undefined
+  const observer = certificateObserver(`${bracketed(address)}:${port}`, metrics, log, clock)
+  const certificates = await CertificateWatch.start({ files, clock, observer })
+  started('certificate', () => certificates.stop())
+  return certificates
+}
+
 /** On sessions and logins, here and in the other processes; a look at the store every few seconds is behind it. */
 function takeEffect(change: Change, listeners: Listeners, notices: Notices): void {
   switch (change.type) {
@@ -418,11 +354,6 @@ function takeEffect(change: Change, listeners: Listeners, notices: Notices): voi
     default:
       return
   }
-}
-
-/** After a failed write only another write can show that all is well, and traffic may stay away. */
-async function journalWorks(journal: Journal): Promise<void> {
-  if (!journal.healthy) await journal.record(journalCheckRecord())
 }
 
 function bracketed(address: string): string {

@@ -8,13 +8,13 @@ import type { Decision, Judgement } from './decision.ts'
 import { objectionTo, objectionToCarriers, parameterCarriers, runsUserCode } from './judge.ts'
 import type { Carrier, Objection } from './objection.ts'
 import type { Permissions } from './permissions.ts'
-import type { Standing } from './standing.ts'
+import type { Remit } from './remit.ts'
 import { objectionToParameters } from './unseen.ts'
 import { denial, unknownRole, unreadable, type WayToMore } from './wording.ts'
 
 /** `parameterTypes` are those of parameters that a message gives beside the text, by number. */
 export function decide(
-  standing: Standing,
+  remit: Remit,
   text: string,
   analysis: Analysis,
   catalog: Catalog,
@@ -26,7 +26,7 @@ export function decide(
     text,
     analysis,
     parameterTypes,
-    decision: decisionOn(standing, analysis, parameters, catalog),
+    decision: decisionOn(remit, analysis, parameters, catalog),
     tags: statements.map((statement) => statement.tag),
     class: heaviest(statements.map((statement) => statement.class)),
     executes: executesOf(statements),
@@ -38,12 +38,12 @@ export function decide(
 }
 
 function decisionOn(
-  standing: Standing,
+  remit: Remit,
   analysis: Analysis,
   parameters: readonly Carrier[],
   catalog: Catalog,
 ): Decision {
-  const { role, may } = standing
+  const { role, may } = remit
   if (may === undefined) return unknownRole(role)
   if (analysis.type === 'unparsable') return unreadable(role, analysis)
   const objectionOf = (to: Permissions): Objection | undefined =>
@@ -55,7 +55,7 @@ function decisionOn(
     return denial(
       role,
       objection,
-      wayToMore(standing, (other) => objectionOf(other) === undefined),
+      wayToMore(remit, (other) => objectionOf(other) === undefined),
     )
   }
   const commands = analysis.statements.flatMap((s) => s.actions.map((action) => action.command))
@@ -68,7 +68,7 @@ function decisionOn(
 
 /** The first role that would do, in the same place. */
 export function wayToMore(
-  { role, others }: Standing,
+  { role, others }: Remit,
   allows: (permissions: Permissions) => boolean,
 ): WayToMore {
   const own = others.get(role)

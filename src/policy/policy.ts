@@ -12,8 +12,8 @@ import type { Decision, Deny, Judgement } from './decision.ts'
 import { objectionToSetting } from './judge.ts'
 import { Memo } from './memo.ts'
 import { compileRoles, shortest } from './permissions.ts'
+import { type Remit, Remits, type Restriction, type Subject } from './remit.ts'
 import type { RoleDefinition, SessionLimits } from './roles.ts'
-import { type Restriction, type Standing, Standings, type Subject } from './standing.ts'
 import { guardsOf } from './unseen.ts'
 import {
   denial,
@@ -54,7 +54,7 @@ interface Known {
 }
 
 interface Remembered {
-  readonly standing: Standing
+  readonly remit: Remit
   readonly judgement: Judgement
 }
 
@@ -63,7 +63,7 @@ const anywhere = Catalog.unread()
 
 export class Policy {
   readonly #definitions: ReadonlyMap<string, RoleDefinition>
-  readonly #standings: Standings
+  readonly #remits: Remits
   readonly #memo: Memo<Known>
   readonly #limits: Limits
   readonly #analyseAside: PolicyOptions['analyseAside']
@@ -76,7 +76,7 @@ export class Policy {
    */
   constructor(roles: readonly RoleDefinition[], options: PolicyOptions) {
     this.#definitions = new Map(roles.map((role) => [role.name, role]))
-    this.#standings = new Standings(compileRoles(roles))
+    this.#remits = new Remits(compileRoles(roles))
     const bytes = options.cacheBytes ?? 64 * 1024 * 1024
     this.#memo = new Memo({ bytes, entries: mostRemembered })
     this.#limits = { maxBytes: options.maxBytes }
@@ -92,19 +92,19 @@ export class Policy {
   }
 
   /** What a session of the role may do where less is allowed than the role allows. */
-  restricted(role: string, restriction: Restriction): Standing {
-    return this.#standings.restricted(role, restriction)
+  restricted(role: string, restriction: Restriction): Remit {
+    return this.#remits.restricted(role, restriction)
   }
 
   /** The settings that a session of the role begins with: the lowest of its limits. */
   limits(role: string): ReadonlyMap<string, string> {
-    const ceilings = this.#standings.of(role).may?.ceilings ?? new Map<string, readonly string[]>()
+    const ceilings = this.#remits.of(role).may?.ceilings ?? new Map<string, readonly string[]>()
     return new Map([...ceilings].map(([setting, values]) => [setting, lowest(setting, values)]))
   }
 
   /** For how long a session of the role may do nothing, or one thing. */
   sessionLimits(role: string): SessionLimits {
-    return this.#standings.of(role).may?.sessions ?? shortest([])
+    return this.#remits.of(role).may?.sessions ?? shortest([])
   }
 
   /** How often a query string was judged before, for the metrics. */
@@ -119,16 +119,16 @@ export class Policy {
 
   /** Judges the bytes of a query string, without the NUL that ends it on the wire. */
   judge(subject: Subject, query: Buffer, catalog: Catalog): Judgement {
-    const standing = this.#standings.of(subject)
-    if (query.length > longestRemembered) return this.#judgeBytes(standing, query, catalog)
+    const remit = this.#remits.of(subject)
+    if (query.length > longestRemembered) return this.#judgeBytes(remit, query, catalog)
     // One character a byte: two different byte strings can never share a judgement.
     const key = query.toString('latin1')
     const known = this.#memo.get(key)
-    if (known !== undefined) return this.#judgeKnown(standing, known, catalog)
-    const judgement = this.#judgeBytes(standing, query, catalog)
+    if (known !== undefined) return this.#judgeKnown(remit, known, catalog)
+    const judgement = this.#judgeBytes(remit, query, catalog)
     if (isLasting(judgement) && this.#memo.comesAgain(key)) {
       const { text, analysis } = judgement
-      const judgements = [{ standing, judgement }]
+      const judgements = [{ remit, judgement }]
       const statements = analysis.type === 'parsed' ? analysis.statements.length : 0
       const bytes = 1024 + 8 * query.length + statementBytes * statements
       this.#memo.set(key, { text, analysis, judgements }, bytes)
@@ -146,12 +146,12 @@ export class Policy {
     catalog: () => Catalog,
     gone: AbortSignal,
   ): Promise<Judgement> {
-    const standing = this.#standings.of(subject)
+    const remit = this.#remits.of(subject)
     const text = this.#decode(query)
-    if (text === undefined) return this.#undecodable(standing, query, catalog())
+    if (text === undefined) return this.#undecodable(remit, query, catalog())
     const analysis =
       (await this.#analyseAside?.(text, this.#limits, gone)) ?? analyse(text, this.#limits)
-    return decide(standing, text, analysis, catalog())
+    return decide(remit, text, analysis, catalog())
   }
 
   /** What is judged already, by another state of the catalog. */
@@ -160,11 +160,11 @@ export class Policy {
     { text, analysis, parameterTypes }: Judgement,
     catalog: Catalog,
   ): Judgement {
-    return decide(this.#standings.of(subject), text, analysis, catalog, parameterTypes)
+    return decide(this.#remits.of(subject), text, analysis, catalog, parameterTypes)
   }
 
   judgeText(subject: Subject, text: string, catalog: Catalog = anywhere): Judgement {
-    return decide(this.#standings.of(subject), text, analyse(text, this.#limits), catalog)
+    return decide(this.#remits.of(subject), text, analyse(text, this.#limits), catalog)
   }
 
   /**
@@ -180,21 +180,21 @@ export class Policy {
     // Drivers name the server's own types with every statement.
     const telling = types.filter((oid) => oid >= firstUserOid || catalog.typesByOid(oid).length > 0)
     if (telling.length === 0) return judgement
-    const standing = this.#standings.of(subject)
-    return decide(standing, judgement.text, judgement.analysis, catalog, telling)
+    const remit = this.#remits.of(subject)
+    return decide(remit, judgement.text, judgement.analysis, catalog, telling)
   }
 
   /** The judgement of a query string of so many bytes, over the limit, that nobody has kept. */
   tooLarge(subject: Subject, bytes: number): Judgement {
     const analysis = tooLarge(bytes, this.#limits)
-    return decide(this.#standings.of(subject), '', analysis, anywhere)
+    return decide(this.#remits.of(subject), '', analysis, anywhere)
   }
 
   /** The judgement of a query string that its client canceled before it was read. */
   canceled(subject: Subject, query: Buffer): Judgement {
     const message = 'canceling statement due to user request'
     const analysis: Analysis = { type: 'unparsable', code: 'query_canceled', message }
-    return decide(this.#standings.of(subject), query.toString(), analysis, anywhere)
+    return decide(this.#remits.of(subject), query.toString(), analysis, anywhere)
   }
 
   /** The decision on a query string that is the first of a session: nothing was prepared before it. */
@@ -206,8 +206,8 @@ export class Policy {
 
   /** A setting in a startup packet, by the rules of SET. A denial ends the connection (FATAL). */
   judgeSetting(subject: Subject, name: string, value: string): Decision {
-    const standing = this.#standings.of(subject)
-    const { role, may } = standing
+    const remit = this.#remits.of(subject)
+    const { role, may } = remit
     if (may === undefined) return unknownRole(role)
     const change: SettingChange = {
       name: settingName(name),
@@ -217,7 +217,7 @@ export class Policy {
     }
     const objection = objectionToSetting(change, may)
     if (objection !== undefined) {
-      const way = wayToMore(standing, (other) => objectionToSetting(change, other) === undefined)
+      const way = wayToMore(remit, (other) => objectionToSetting(change, other) === undefined)
       return denial(role, objection, way, 'setting_denied')
     }
     return { outcome: 'allow', rule: `${role}/settings`, reason: `setting ${change.name}` }
@@ -229,7 +229,7 @@ export class Policy {
       text: '',
       analysis: { type: 'parsed', statements: [] },
       parameterTypes: [],
-      decision: functionCallMessage(this.#standings.of(subject).role, oid),
+      decision: functionCallMessage(this.#remits.of(subject).role, oid),
       tags: [],
       class: 'FUNCTION',
       executes: [],
@@ -241,7 +241,7 @@ export class Policy {
 
   /** The answer to a text that the server may read differently when user code has run before it. */
   behindUserCode(subject: Subject): Deny {
-    return textBehindUserCode(this.#standings.of(subject).role)
+    return textBehindUserCode(this.#remits.of(subject).role)
   }
 
   /**
@@ -249,32 +249,32 @@ export class Policy {
    * unseen code anyway: the server then says that there is no such statement.
    */
   unknownPrepared(subject: Subject, name: string): Deny | undefined {
-    const { role, may } = this.#standings.of(subject)
+    const { role, may } = this.#remits.of(subject)
     const unseen = may?.commands.has('DO') === true && guardsOf(may).length === 0
     return unseen ? undefined : unknownPreparedStatement(role, name)
   }
 
   /** The answer to an EXECUTE of an EXECUTE, and so on beyond what anybody needs. */
   namesTooDeep(subject: Subject): Deny {
-    return preparedTooDeep(this.#standings.of(subject).role)
+    return preparedTooDeep(this.#remits.of(subject).role)
   }
 
-  #judgeKnown(standing: Standing, known: Known, catalog: Catalog): Judgement {
+  #judgeKnown(remit: Remit, known: Known, catalog: Catalog): Judgement {
     const { judgements } = known
     for (const { judgement, ...of } of judgements) {
-      if (of.standing === standing && judgement.catalogVersion === catalog.version) return judgement
+      if (of.remit === remit && judgement.catalogVersion === catalog.version) return judgement
     }
-    const judgement = decide(standing, known.text, known.analysis, catalog)
+    const judgement = decide(remit, known.text, known.analysis, catalog)
     // The oldest goes: a catalog that was read again has left its judgements behind.
     if (judgements.length === mostJudgements) judgements.shift()
-    judgements.push({ standing, judgement })
+    judgements.push({ remit, judgement })
     return judgement
   }
 
-  #judgeBytes(standing: Standing, query: Buffer, catalog: Catalog): Judgement {
+  #judgeBytes(remit: Remit, query: Buffer, catalog: Catalog): Judgement {
     const text = this.#decode(query)
-    if (text === undefined) return this.#undecodable(standing, query, catalog)
-    return decide(standing, text, analyse(text, this.#limits), catalog)
+    if (text === undefined) return this.#undecodable(remit, query, catalog)
+    return decide(remit, text, analyse(text, this.#limits), catalog)
   }
 
   #decode(query: Buffer): string | undefined {
@@ -286,10 +286,10 @@ export class Policy {
   }
 
   /** Never replaced and judged: the server would read other characters than we did. */
-  #undecodable(standing: Standing, query: Buffer, catalog: Catalog): Judgement {
+  #undecodable(remit: Remit, query: Buffer, catalog: Catalog): Judgement {
     const message = 'invalid byte sequence for encoding "UTF8"'
     const analysis: Analysis = { type: 'unparsable', code: 'invalid_text', message }
-    return decide(standing, query.toString(), analysis, catalog)
+    return decide(remit, query.toString(), analysis, catalog)
   }
 }
 

@@ -17,7 +17,7 @@ import {
 } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
-import type { Standing } from '../policy/standing.ts'
+import type { Remit } from '../policy/remit.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import { decodeOptions } from '../wire/startup.ts'
 import { askedApplication, underName } from './application-name.ts'
@@ -64,7 +64,7 @@ export interface LoggedIn {
   readonly use: LeaseUse
   readonly application: string
   /** What its statements are judged as. */
-  readonly standing: Standing
+  readonly remit: Remit
   /** Settings that the upstream must go on reporting as they are now. */
   readonly pinned: Pins
 }
@@ -184,12 +184,12 @@ async function open(
   }
   // Behind the token: a stranger does not learn which targets there are, and what they ask for.
   if (target.clientCertificate === 'required' && certificate === undefined) throw noCertificate()
-  const standing = deps.policy.restricted(grant.role, {
+  const remit = deps.policy.restricted(grant.role, {
     sensitive: target.sensitive,
     context: [...target.sessionContext.keys()],
     relations: grant.relations,
   })
-  const settings = allowedSettings(deps.policy, standing, parameters)
+  const settings = allowedSettings(deps.policy, remit, parameters)
   const context = filledContext(target.sessionContext, grant)
   const required = requiredPins(role.readOnly === true)
 
@@ -216,8 +216,8 @@ async function open(
       upstream,
       use,
       application: askedApplication(settings),
-      standing,
-      pinned: pinsOf(required, upstream.reported, standing, deps.policy),
+      remit,
+      pinned: pinsOf(required, upstream.reported, remit, deps.policy),
     }
   } catch (error) {
     upstream.socket.destroy()
@@ -266,10 +266,10 @@ function limitsBeside(
  */
 function allowedSettings(
   policy: Policy,
-  standing: Standing,
+  remit: Remit,
   parameters: ReadonlyMap<string, string>,
 ): Map<string, string> {
-  const { role } = standing
+  const { role } = remit
   const asked = new Map<string, string>(decodeOptions(parameters.get('options') ?? ''))
   for (const name of asked.keys()) {
     // Inside `options` they are no settings, and in our packet they would choose another database.
@@ -284,7 +284,7 @@ function allowedSettings(
     if (!connectionParameters.has(name)) asked.set(name, value)
   }
   for (const [name, value] of asked) {
-    const decision = policy.judgeSetting(standing, name, value)
+    const decision = policy.judgeSetting(remit, name, value)
     if (decision.outcome === 'allow') continue
     throw new Failure('setting_denied', {
       message: `permission denied for role ${role}: startup parameter "${name}"`,

@@ -4,7 +4,7 @@
 
 import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
-import type { Subject } from '../policy/standing.ts'
+import type { Subject } from '../policy/remit.ts'
 
 /** Lower-case names, and the values in lower case that a report may have; what is written first is asked for. */
 export type Pins = ReadonlyMap<string, readonly string[]>

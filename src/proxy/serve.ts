@@ -225,7 +225,7 @@ function startRelay(
   { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, use, standing, pinned } = loggedIn
+  const { authorization, upstream, target, use, remit, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { id, role, target: targetName } = session
   const startedAt = clock.elapsed()
@@ -240,7 +240,7 @@ function startRelay(
       authorization,
       context,
       policy,
-      subject: standing,
+      subject: remit,
       catalog,
       journal,
       clock,

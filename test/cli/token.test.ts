@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Connection, Operations, TokenRequest } from '../../src/cli/operations.ts'
+import type { Connection } from '../../src/access/connection-lines.ts'
+import type { Operations, TokenRequest } from '../../src/cli/operations.ts'
 import { Secret } from '../../src/secret.ts'
 import { pgwarden } from '../support/command-line.ts'
 

@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest'
 import type { RelationRules } from '../../src/access/access.ts'
 import { Catalog, type CatalogSnapshot, type SnapshotFunction } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
+import type { Restriction } from '../../src/policy/remit.ts'
 import { predefinedRoles } from '../../src/policy/roles.ts'
-import type { Restriction } from '../../src/policy/standing.ts'
 import { emptySnapshot } from '../support/catalogs.ts'
 import './predefined.ts'
 
@@ -251,7 +251,7 @@ describe('what is remembered', () => {
     expect(outcomes).toEqual(['allow', 'deny', 'allow', 'deny', 'allow', 'deny'])
   })
 
-  it('is one standing for the same words, and never more than a thousand', () => {
+  it('is one remit for the same words, and never more than a thousand', () => {
     const small = new Policy(predefinedRoles, { maxBytes: 1024 })
     const made = (n: number) =>
       small.restricted('read_only', { ...none, relations: { read: [`shop.t${n}`] } })

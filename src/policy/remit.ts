@@ -15,7 +15,7 @@ export interface Restriction {
   readonly relations: RelationRules | undefined
 }
 
-export interface Standing {
+export interface Remit {
   /** The role by its own name: what people read. */
   readonly role: string
   /** Undefined for a role that does not exist, which may do nothing. */
@@ -25,23 +25,23 @@ export interface Standing {
 }
 
 /** A role by its name, as it is configured; or what a session of it may do. */
-export type Subject = string | Standing
+export type Subject = string | Remit
 
 /** Every grant may name relations of its own. What is dropped is made again when a session asks for it. */
 const mostKept = 1_000
 
-export class Standings {
+export class Remits {
   readonly #roles: PermissionsByRole
   readonly #places = new Map<string, PermissionsByRole>()
-  readonly #standings = new Map<string, Standing>()
+  readonly #remits = new Map<string, Remit>()
 
   constructor(roles: PermissionsByRole) {
     this.#roles = roles
   }
 
-  of(subject: Subject): Standing {
+  of(subject: Subject): Remit {
     if (typeof subject !== 'string') return subject
-    return kept(this.#standings, subject, () => ({
+    return kept(this.#remits, subject, () => ({
       role: subject,
       may: this.#roles.get(subject),
       others: this.#roles,
@@ -49,11 +49,11 @@ export class Standings {
   }
 
   /** The same object for the same words. */
-  restricted(role: string, { sensitive, context, relations }: Restriction): Standing {
+  restricted(role: string, { sensitive, context, relations }: Restriction): Remit {
     const place = JSON.stringify([sensitive, context])
     const others = kept(this.#places, place, () => inPlace(this.#roles, sensitive, context))
     const { deny, read, write } = relations ?? {}
-    return kept(this.#standings, JSON.stringify([place, role, deny, read, write]), () => {
+    return kept(this.#remits, JSON.stringify([place, role, deny, read, write]), () => {
       const all = others.get(role)
       const may = all && relations ? { ...all, relations: [...all.relations, relations] } : all
       return { role, may, others }

@@ -1,0 +1,40 @@
+// The part of the composition root that is about this process's own chain of the audit journal: opened before
+// anything can happen that has to be recorded, closed when nothing can any more. Decides nothing.
+
+import { Journal } from '../audit/journal.ts'
+import {
+  journalCheckRecord,
+  journalCloseRecord,
+  proxyStartRecord,
+  proxyStopRecord,
+} from '../audit/record.ts'
+import { JournalFiles } from '../journal/files.ts'
+import { journalObserver } from '../telemetry/observers.ts'
+import type { Run } from './run.ts'
+
+/** @throws Failure when the journal cannot be locked, read or written. */
+export async function openJournal(run: Run, version: string): Promise<Journal> {
+  const { config, log, clock, metrics, instance, started } = run
+  const files = JournalFiles.open({ ...config.journal, clock })
+  started('journal files', () => files.storage.close())
+  if (files.recovered !== undefined) {
+    log.warn(
+      { ...files.recovered },
+      'half a record was cut off the journal: the last run was killed',
+    )
+  }
+  const observer = journalObserver(metrics.journal, log)
+  const journal = new Journal(files.storage, files.tip, clock, observer)
+  await journal.record(proxyStartRecord(version, instance))
+  started('journal', () => {
+    journal.append(proxyStopRecord('shutdown'))
+    journal.append(journalCloseRecord())
+    journal.flush()
+  })
+  return journal
+}
+
+/** After a failed write only another write can show that all is well, and traffic may stay away. */
+export async function journalWorks(journal: Journal): Promise<void> {
+  if (!journal.healthy) await journal.record(journalCheckRecord())
+}

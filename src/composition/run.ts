@@ -1,0 +1,27 @@
+// What every part of one run of `serve` is given, and how the parts say that they run and what went wrong.
+// Decides nothing.
+
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config/config.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+
+export type Stop = () => void | Promise<void>
+
+export interface Run {
+  readonly config: Config
+  readonly log: Log
+  readonly clock: Clock
+  readonly metrics: Metrics
+  /** Names this run among all that share the store. */
+  readonly instance: string
+  /** To be called at once when a part runs: what was started is stopped whatever happens, the last one first. */
+  readonly started: (part: string, stop: Stop) => void
+  /** Who hears of failures that a part gets over by itself. */
+  readonly problem: (part: string) => (error: unknown) => void
+}
+
+export function problemsInto(log: Log): Run['problem'] {
+  return (part) => (error) =>
+    log.warn({ part, err: error }, 'a background task failed and will be tried again')
+}
