@@ -30,8 +30,8 @@ export function addDemo(program: Command, context: Context): void {
     .action(
       runs(async ({ data, port, httpPort, reset }: DemoFlags) => {
         const style = styleFor(terminal.stdout, terminal.env)
-        const work = (signal: AbortSignal) =>
-          operations.demo({
+        const work = async (signal: AbortSignal) =>
+          (await operations()).demo({
             ...(data === undefined ? {} : { directory: data }),
             ...{ port, httpPort, reset: reset === true, env: terminal.env, signal },
             onStep: (step) => terminal.stdout.write(`${style('dim', `${step} ...`)}\n`),

@@ -31,7 +31,7 @@ import { addToken } from './token-command.ts'
 /** `argv` is process.argv. Never rejects. */
 export async function run(
   argv: readonly string[],
-  operations: Operations,
+  operations: () => Promise<Operations>,
   outside: Outside,
   terminal: Terminal,
 ): Promise<number> {
