@@ -56,7 +56,9 @@ const longest = 200
 export function newApiKey(terms: ApiKeyTerms, now: number): NewApiKey {
   const { durationMs, ...others } = terms
   if (!isPlainName(terms.principal) || claimOf(terms.principal).tokenId !== undefined) {
-    refuse('a principal is a name of 1 to 128 characters without spaces, not ending in /<token id>')
+    refuse(
+      'a principal is a name of 1 to 128 characters, none a space or invisible, not ending in /<token id>',
+    )
   }
   if (terms.scopes.length === 0) refuse('a key needs at least one scope')
   if (terms.groups.some((group) => group === '')) refuse('a group needs a name')

@@ -51,12 +51,15 @@ export function isNeeded(
 
 /**
  * Identity providers and API keys may write the same name in different ways. Whoever could pass for two
- * would approve their own request, so that names which differ in case or width alone are one person's.
+ * would approve their own request, so that names which differ in case, width or what is not seen are one
+ * person's.
  */
 export function isSamePerson(one: string, other: string): boolean {
   return folded(one) === folded(other)
 }
 
 function folded(name: string): string {
-  return name.normalize('NFKC').toLowerCase()
+  const seen = name.normalize('NFKC').replace(/[\p{Cf}\p{Default_Ignorable_Code_Point}]/gu, '')
+  // By way of capitals: ß and SS, and the two small sigmas, are lower case of one.
+  return seen.toUpperCase().toLowerCase()
 }

@@ -38,7 +38,7 @@ export interface GrantView {
   readonly openLeases: number
 }
 
-export interface WantedRequests {
+interface WantedRequests {
   readonly state?: RequestState | undefined
   readonly principal?: string | undefined
   readonly target?: string | undefined
@@ -50,7 +50,7 @@ export interface WantedRequests {
   readonly after?: string | undefined
 }
 
-export interface WantedGrants {
+interface WantedGrants {
   readonly state?: GrantState | undefined
   readonly principal?: string | undefined
   readonly target?: string | undefined
@@ -77,7 +77,7 @@ export interface RequestableRole {
   readonly longestMs: number
 }
 
-export interface RequestableTarget {
+interface RequestableTarget {
   readonly name: string
   readonly production: boolean
   readonly roles: readonly RequestableRole[]

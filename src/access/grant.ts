@@ -66,7 +66,7 @@ export function newGrant(terms: GrantTerms, known: KnownNames): Grant {
 /** The name must survive a startup packet and a line of a log as it is. @throws Failure invalid_parameter */
 export function checkPrincipal(principal: string): void {
   if (!isPlainName(principal)) {
-    refuse('a principal is a name of 1 to 128 characters without spaces or control characters')
+    refuse('a principal is a name of 1 to 128 characters, none of them a space or invisible')
   }
   if (claimOf(principal).tokenId !== undefined) {
     refuse('a principal may not end like "/<token id>": that names a token at login')
@@ -83,9 +83,14 @@ export function standing(
   return now < grant.endsAt ? 'in_force' : 'expired'
 }
 
-/** Whether the name survives a startup packet and a line of a log as it is. */
+/**
+ * Whether the name survives a startup packet and a line of a log as it is, and an approver's eyes: one with a
+ * character that is not seen in it would pass for somebody else's. Half surrogates would all be one in the store.
+ */
 export function isPlainName(name: string): boolean {
-  return name.length <= 128 && /^[^\s\p{Cc}]+$/u.test(name)
+  return (
+    name.length <= 128 && /^[^\s\p{Cc}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}]+$/u.test(name)
+  )
 }
 
 function refuse(message: string, instead?: Names): never {

@@ -12,7 +12,7 @@ import type { AccessRules } from './rules.ts'
 import { checkScope, isAdministrator } from './sight.ts'
 
 /** Implemented by store/. */
-export interface SessionsStore {
+interface SessionsStore {
   listSessions(wanted: WantedSessions, limit: number): Promise<readonly LiveSession[]>
   /** Their process finds it when it looks the next time. */
   askToEnd(id: string): Promise<void>

@@ -75,6 +75,8 @@ export interface ApiLimits {
   readonly streams: number
   readonly streamsOfOne: number
   readonly heartbeatMs: number
+  /** Between two looks at whether the credential of an open stream is still good. */
+  readonly recheckMs: number
   /** How long a stream may be behind. */
   readonly slowReaderMs: number
 }
@@ -87,6 +89,7 @@ export const defaultLimits: ApiLimits = {
   streams: 64,
   streamsOfOne: 4,
   heartbeatMs: 15_000,
+  recheckMs: 10_000,
   slowReaderMs: 30_000,
 }
 

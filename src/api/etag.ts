@@ -6,7 +6,7 @@ import { hash } from 'node:crypto'
 import { Failure } from '../errors.ts'
 import type { ApiContext } from './context.ts'
 
-export function etagOf(object: unknown): string {
+function etagOf(object: unknown): string {
   return `"${hash('sha256', JSON.stringify(object), 'base64url').slice(0, 27)}"`
 }
 

@@ -4,6 +4,7 @@
 import type { Actor } from '../access/change.ts'
 import type { Identity } from '../access/identity.ts'
 import type { LiveSession, WantedSessions } from '../access/live-session.ts'
+import type { LockOut } from '../access/login-guard.ts'
 import type { AuditEvent, AuditFilter } from '../audit/filter.ts'
 
 export interface Authenticator {
@@ -26,14 +27,6 @@ export interface LockOuts {
   list(): Promise<readonly LockOut[]>
   /** Whether there was one of that id. */
   lift(by: Actor, id: string): Promise<boolean>
-}
-
-interface LockOut {
-  readonly id: string
-  readonly principal: string
-  readonly address: string
-  readonly failures: number
-  readonly until: number
 }
 
 export interface AuditReader {

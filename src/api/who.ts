@@ -1,5 +1,5 @@
-// What a caller is besides a principal: groups make administrators and auditors, and a credential's scopes
-// take away. The desk decides on requests and grants; here is decided on what has no desk.
+// Refuses what is for administrators or auditors alone, and says whom to ask. The desk decides on requests and
+// grants; here is decided on what has no desk.
 
 import type { Identity, Scope } from '../access/identity.ts'
 import type { AccessRules } from '../access/rules.ts'

@@ -16,7 +16,7 @@ import { Authenticator } from '../identity/authenticator.ts'
 import { JournalReader } from '../journal/reader.ts'
 import { Networks, networkOf } from '../proxy/networks.ts'
 import type { SessionRegistry } from '../proxy/session-registry.ts'
-import type { Notifications } from '../store/notifications.ts'
+import type { Notices } from '../store/notices.ts'
 import type { Store } from '../store/store.ts'
 
 export interface Surroundings {
@@ -26,7 +26,7 @@ export interface Surroundings {
   readonly ledger: LedgerPorts
   readonly registry: SessionRegistry
   readonly lockOuts: LockOuts
-  readonly notices: Notifications
+  readonly notices: Notices
   readonly clock: Clock
   readonly version: string
   readonly observer: ApiObserver

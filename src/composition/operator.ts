@@ -27,7 +27,7 @@ import type { Config } from '../config/config.ts'
 import { reachableProxy } from '../config/reachable.ts'
 import { Failure } from '../errors.ts'
 import { JournalFiles } from '../journal/files.ts'
-import { tellOnce } from '../store/notifications.ts'
+import { tellOnce } from '../store/notices.ts'
 import { Store } from '../store/store.ts'
 
 const clock: Clock = systemClock

@@ -48,7 +48,7 @@ import { predefinedRoles } from '../policy/roles.ts'
 import { Listeners } from '../proxy/listeners.ts'
 import { SessionRegistry } from '../proxy/session-registry.ts'
 import { loadParser } from '../sql/analyse.ts'
-import { Notifications } from '../store/notifications.ts'
+import { Notices } from '../store/notices.ts'
 import { Store } from '../store/store.ts'
 import { apiObserver } from '../telemetry/api-observer.ts'
 import { leaseObserver } from '../telemetry/lease-observer.ts'
@@ -227,14 +227,14 @@ async function start(
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
 
-  const notices = new Notifications({
+  const notices = new Notices({
     url: config.store.url,
     instance,
     clock,
-    onProblem: problem('notifications'),
+    onProblem: problem('notices'),
   })
   notices.start()
-  started('notifications', () => notices.stop())
+  started('notices', () => notices.stop())
 
   const connector = new Connector(config.targets, clock)
   const vault =
@@ -304,7 +304,7 @@ async function start(
   for (const listen of config.listen) {
     listenerOptions.push({ ...listen, certificates: await watched(listen, listen.tls) })
   }
-  const registry = new SessionRegistry({ ledger: store, notices, onProblem: problem('sessions') })
+  const registry = new SessionRegistry({ store, notices, onProblem: problem('sessions') })
   registry.start()
   started('sessions', () => registry.stop())
   const ledger: LedgerPorts = {
@@ -405,7 +405,7 @@ async function snapshot(config: Config, name: string): Promise<string> {
 }
 
 /** On sessions and logins, here and in the other processes; a look at the store every few seconds is behind it. */
-function takeEffect(change: Change, listeners: Listeners, notices: Notifications): void {
+function takeEffect(change: Change, listeners: Listeners, notices: Notices): void {
   switch (change.type) {
     case 'grant.revoked':
       void notices.tell('grant.revoked', { grant: change.grant.id })

@@ -69,6 +69,12 @@ function personName(payload: JWTPayload, { principalClaim, servicePrefix }: Clai
     })
   }
   assertName(name, principalClaim)
+  // Some providers let people write any address into their own profile (OpenID Connect Core 1.0, section 5.7).
+  if (principalClaim === 'email' && String(claimAt(payload, 'email_verified')) === 'false') {
+    throw unauthenticated('the address that the token calls its bearer by was never verified', {
+      hint: 'Have the identity provider verify it, or identity.oidc.principalClaim changed.',
+    })
+  }
   if (name.startsWith(servicePrefix)) {
     throw unauthenticated(`the claim ${principalClaim} begins like the name of a service`)
   }
@@ -80,17 +86,21 @@ function assertName(name: string, claim: string): void {
   if (isPlainName(name) && claimOf(name).tokenId === undefined) return
   throw unauthenticated(`the claim ${claim} cannot be the name of a principal`, {
     detail:
-      'Expected 1 to 128 characters without spaces and control characters, not ending like "/<token id>".',
+      'Expected 1 to 128 characters, none of them a space or invisible, not ending like "/<token id>".',
   })
 }
 
+/**
+ * A text is a list of one, as some providers write it. It is not cut at its spaces: whoever may found a group
+ * called "our dbas" would be in "dbas".
+ */
 function groupsOf(payload: JWTPayload, { groupsClaim }: ClaimRules): readonly string[] {
   const value = claimAt(payload, groupsClaim)
   const groups: readonly unknown[] | undefined =
     value === undefined
       ? []
       : typeof value === 'string'
-        ? value.split(' ').filter((name) => name !== '')
+        ? [value]
         : Array.isArray(value)
           ? value
           : undefined

@@ -92,10 +92,7 @@ function holdsDenied({ schema, name }: NameUse, { deny = [] }: RelationRules): b
   return name === '*' && deny.some((pattern) => ['*', schema].includes(pattern.split('.')[0]))
 }
 
-export function matchesAny(
-  patterns: readonly string[] | undefined,
-  { schema, name }: NameUse,
-): boolean {
+function matchesAny(patterns: readonly string[] | undefined, { schema, name }: NameUse): boolean {
   return (
     patterns?.some((pattern) => {
       const [schemas, names] = pattern.split('.')
@@ -111,13 +108,19 @@ export const statistics: ReadonlySet<string> = new Set([
   'pg_stats_ext_exprs',
 ])
 
-/** What shows the content of relations without naming them: large objects, collected statistics. */
-const roundAbout: ReadonlySet<string> = new Set(['lo_get', 'lo_open', 'loread', ...statistics])
+/** What shows the content of relations without naming them: collected statistics, large objects, sequences. */
+const roundAbout: ReadonlySet<string> = new Set([
+  ...statistics,
+  ...['pg_statistic', 'pg_statistic_ext_data', 'pg_largeobject', 'pg_sequences'],
+  ...['lo_get', 'lo_open', 'loread'],
+])
 
 /** For a role with relation rules: whether a name reads what no rule could see. */
 export function readsRoundRules(
   use: RelationUse | FunctionUse,
   rules: readonly RelationRules[],
 ): boolean {
-  return rules.length > 0 && roundAbout.has(use.name)
+  // Long values are kept in tables of their own, whose names say nothing to people.
+  const aside = use.name.startsWith('pg_toast_') || use.schema?.startsWith('pg_toast') === true
+  return rules.length > 0 && (aside || roundAbout.has(use.name))
 }

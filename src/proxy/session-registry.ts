@@ -9,7 +9,7 @@ import type { Failure } from '../errors.ts'
 import type { Notices } from './ports.ts'
 
 /** Implemented by store/. */
-export interface SessionLedger {
+export interface SessionsStore {
   writeSessions(batch: {
     readonly instance: string
     readonly opened: readonly LiveSession[]
@@ -18,7 +18,7 @@ export interface SessionLedger {
 }
 
 export interface SessionRegistryOptions {
-  readonly ledger: SessionLedger
+  readonly store: SessionsStore
   readonly notices: Pick<Notices, 'hear'>
   /** Hears when the store stops answering; not of every try. */
   readonly onProblem: (error: unknown) => void
@@ -134,14 +134,14 @@ export class SessionRegistry {
 
   /** Whether there is more to be written. */
   async #writeSome(): Promise<boolean> {
-    const { ledger } = this.#options
+    const { store } = this.#options
     const unwritten = [...this.#served.values()].filter(({ written }) => !written)
     const opened = unwritten.slice(0, mostAtOnce)
     const closed = [...this.#gone].slice(0, mostAtOnce)
     // Told from here on: one that ends in the meantime has to be taken back.
     for (const served of opened) served.written = true
     try {
-      const { fresh, toEnd } = await ledger.writeSessions({
+      const { fresh, toEnd } = await store.writeSessions({
         instance: this.#instance,
         opened: opened.map(({ session }) => session),
         closed,

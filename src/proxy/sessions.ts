@@ -6,7 +6,7 @@ import type { Authorization } from '../access/authorization.ts'
 import type { Clock } from '../clock.ts'
 import type { Failure } from '../errors.ts'
 
-export interface LiveSession {
+export interface ServedSession {
   readonly authorization: Authorization
   /** Resolves when the client's socket is closed. */
   readonly clientClosed: Promise<unknown>
@@ -22,9 +22,9 @@ const leavingMs = 2_000
 
 export class Sessions {
   readonly #clock: Clock
-  readonly #live = new Set<LiveSession>()
+  readonly #live = new Set<ServedSession>()
   /** Over, but their clients may not have gone yet: only those of grants that are over. */
-  readonly #leaving = new Set<LiveSession>()
+  readonly #leaving = new Set<ServedSession>()
   readonly #onGrantOver: (grantId: string, noticedAt: number) => void
   #timer: NodeJS.Timeout | undefined
 
@@ -48,11 +48,11 @@ export class Sessions {
     return [...this.#live].map(({ authorization }) => authorization.grant.id)
   }
 
-  opened(session: LiveSession): void {
+  opened(session: ServedSession): void {
     this.#live.add(session)
   }
 
-  closed(session: LiveSession): void {
+  closed(session: ServedSession): void {
     this.#live.delete(session)
     if (session.authorization.inForceAt(this.#clock.now())) return
     this.#leaving.add(session)

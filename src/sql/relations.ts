@@ -78,7 +78,8 @@ function isTarget(type: string | undefined, field: string, node: Node): boolean 
 
 /**
  * Whether what is written is shown as well, or could be afterwards under another name: by WHERE and
- * RETURNING, as a part of another table, as what a foreign key finds.
+ * RETURNING, as a part of another table, as what a foreign key finds, as OLD of a rule or a trigger; by
+ * the errors of an index that is built ("Key (a)=(b) is duplicated", and whatever its expressions say).
  */
 function shows(type: string | undefined, node: Node): boolean {
   switch (type) {
@@ -91,6 +92,9 @@ function shows(type: string | undefined, node: Node): boolean {
     case 'AlterTableStmt':
     case 'AlterTableCmd':
     case 'Constraint':
+    case 'IndexStmt':
+    case 'RuleStmt':
+    case 'CreateTrigStmt':
       return true
     case 'InsertStmt':
       return 'returningClause' in node || 'onConflictClause' in node

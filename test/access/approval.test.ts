@@ -66,6 +66,10 @@ describe('a name', () => {
   it.each([
     ['alice', 'Alice', true],
     ['alice', 'ａｌｉｃｅ', true],
+    ['alice', 'al\u200bi\u00adce', true],
+    ['strasse', 'Straße', true],
+    ['νίκος', 'ΝΊΚΟΣ', true],
+    ['νίκοσ', 'ΝΊΚΟΣ', true],
     ['alice', 'alicia', false],
   ])('%s and %s are the same person: %s', (one, other, same) => {
     expect(isSamePerson(one, other)).toBe(same)

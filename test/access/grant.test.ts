@@ -47,6 +47,10 @@ describe('a new grant', () => {
     ['to a name with a line break', { principal: 'alice\nadmin' }, /principal/],
     ['to a name that means a token', { principal: 'alice/abcdefghijklmn27' }, /principal/],
     ['to a name with a NUL', { principal: 'alice\0' }, /principal/],
+    ['to a name with what nobody sees', { principal: 'al\u200bice' }, /principal/],
+    ['to a name that seems to end', { principal: 'alice\u3164' }, /principal/],
+    ['to a name that is read backwards', { principal: '\u202eecila' }, /principal/],
+    ['to a name with half a character', { principal: 'alice\ud800' }, /principal/],
   ])('is refused %s', (_, change, sentence) => {
     const make = () => newGrant({ ...terms, ...change }, known)
     expect(make).toThrow(sentence)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Failure } from '../../src/errors.ts'
 import {
+  callerNamed,
   controlPlane,
   grant,
   grantId,
@@ -164,6 +165,31 @@ describe('the API', () => {
     const { call } = controlPlane({ record: () => Promise.reject(full) })
     expect((await call('GET', '/audit/events', { by: 'carol' })).status).toBe(503)
     expect((await call('GET', '/audit/stream', { by: 'carol' })).status).toBe(503)
+  })
+
+  it('ends a stream of the audit when its credential is revoked or its bearer no auditor any more', async () => {
+    const revoked = () =>
+      Promise.reject(new Failure('unauthenticated', { message: 'the API key has been revoked' }))
+    const away = () =>
+      Promise.reject(new Failure('cannot_connect_now', { message: 'the store is away' }))
+    const dismissed = () => Promise.resolve(callerNamed('alice'))
+    for (const last of [revoked, dismissed]) {
+      const answers = [() => Promise.resolve(callerNamed('carol')), away, last]
+      const { call } = controlPlane({
+        limits: { recheckMs: 5 },
+        authenticator: { identify: () => (answers.shift() ?? last)() },
+        audit: {
+          events: async () => ({ items: [], next: undefined }),
+          stream: async function* () {
+            await new Promise(() => {})
+            yield* []
+          },
+        },
+      })
+      const stream = await call('GET', '/audit/stream')
+      expect(await stream.text()).toContain('your credential is not good for this any more')
+      expect(answers).toEqual([])
+    }
   })
 
   it("shows nobody others' sessions but administrators and auditors", async () => {

@@ -35,6 +35,7 @@ function authenticator(
     readonly jwks?: string
     readonly issuer?: string
     readonly audience?: readonly string[]
+    readonly principalClaim?: string
     readonly serviceClaim?: { readonly name: string; readonly value: string | undefined }
   } = {},
 ): Authenticator {
@@ -44,7 +45,7 @@ function authenticator(
       audience: more.audience ?? [audience],
       jwks: more.jwks,
       ca: undefined,
-      principalClaim: 'preferred_username',
+      principalClaim: more.principalClaim ?? 'preferred_username',
       groupsClaim: 'groups',
       serviceClaim: more.serviceClaim,
       servicePrefix: 'service-',
@@ -126,10 +127,23 @@ describe('an access token', () => {
     expect(claims).toEqual({ uid: '7', 'tenant.id': 'acme', 'https://example.test/org': 'true' })
   })
 
-  it('takes groups from a text with spaces, too', async () => {
-    const token = await provider.sign(provider.payload({ groups: 'developers  managers' }))
+  it('takes a text for one group, and not for those that its words would name', async () => {
+    const token = await provider.sign(provider.payload({ groups: 'friends of dbas' }))
     const { groups } = await authenticator().identify(bearer(token))
-    expect(groups).toEqual(['developers', 'managers'])
+    expect(groups).toEqual(['friends of dbas'])
+  })
+
+  it('calls nobody by an address that was never verified', async () => {
+    const by = authenticator({ principalClaim: 'email' })
+    const named = (verified: unknown) =>
+      provider.sign(provider.payload({ email: 'alice@example.test', email_verified: verified }))
+    for (const verified of [false, 'false']) {
+      expect(await refused(await named(verified), by)).toEqual(unauthenticated(/never verified/))
+    }
+    for (const verified of [true, undefined]) {
+      const { principal } = await by.identify(bearer(await named(verified)))
+      expect(principal).toBe('alice@example.test')
+    }
   })
 
   it.each([
@@ -154,6 +168,9 @@ describe('an access token', () => {
     ['with a space', 'alice smith'],
     ['with a line break', 'alice\nbob'],
     ['with a NUL', 'alice\u0000'],
+    ['with a character that nobody sees', 'al\u200bice'],
+    ['that is read backwards', '\u202eecila'],
+    ['with half a character', 'alice\ud800'],
     ['that names a token', 'alice/abcdefghijklmnop'],
     ['that is empty', ''],
     ['that is too long', 'a'.repeat(129)],

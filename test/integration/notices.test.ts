@@ -2,14 +2,14 @@
 
 import { afterAll, afterEach, beforeAll, expect, inject, it } from 'vitest'
 import { Secret } from '../../src/secret.ts'
-import { Notifications, tellOnce } from '../../src/store/notifications.ts'
+import { Notices, tellOnce } from '../../src/store/notices.ts'
 import { Store } from '../../src/store/store.ts'
 import { connectedTo, type FreshDatabase, freshDatabase } from '../support/databases.ts'
 import { eventually } from '../support/eventually.ts'
 
 let database: FreshDatabase
 let url: Secret
-let listening: Notifications | undefined
+let listening: Notices | undefined
 
 beforeAll(async () => {
   database = await freshDatabase(inject('adminUrl'), 'notices')
@@ -26,7 +26,7 @@ afterAll(() => database.drop())
 
 it('is heard by those who listen, who do not take it for one of them', async () => {
   const clock = { now: () => Date.now(), elapsed: () => performance.now() }
-  listening = new Notifications({ url, instance: 'proxy', clock, onProblem: () => undefined })
+  listening = new Notices({ url, instance: 'proxy', clock, onProblem: () => undefined })
   const heard: unknown[] = []
   listening.hear('grant.revoked', (body) => heard.push(body))
   listening.start()

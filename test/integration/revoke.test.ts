@@ -245,7 +245,7 @@ describe('revoking a grant', () => {
     await expect(session(person)).rejects.toMatchObject({
       code: '28000',
       message: 'the grant of this token was revoked',
-      hint: expect.stringContaining('pgwarden request shop --role read_only'),
+      hint: expect.stringContaining('pgwarden request shop --role read_only') as unknown,
     })
   })
 

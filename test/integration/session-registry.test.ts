@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { Secret } from '../../src/secret.ts'
-import { tellOnce } from '../../src/store/notifications.ts'
+import { tellOnce } from '../../src/store/notices.ts'
 import { Store } from '../../src/store/store.ts'
 import { eventually } from '../support/eventually.ts'
 import { Warden } from '../support/warden.ts'
@@ -50,7 +50,7 @@ describe('the sessions of all proxies', () => {
       target: 'shop',
       role: 'read_only',
       application: 'a test',
-      client: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+      client: expect.stringMatching(/^127\.0\.0\.1:\d+$/) as unknown,
     })
     await tellOnce(new Secret(warden.storeUrl), 'session.end', { session: newest?.id ?? '' })
     expect(await there.ended).toMatchObject([{ code: '57P01', message: sentence }])

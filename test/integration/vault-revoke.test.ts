@@ -75,7 +75,7 @@ describeWithVault('the revoke of a grant', () => {
     console.info(`two sessions, roles and leases gone ${Math.round(tookMs)} ms after the revoke`)
     expect(await working).toMatchObject({ code: '57P01' })
     expect(await idle.ended).toMatchObject({ code: '57P01' })
-    expect(await refusal(login)).toMatchObject({ code: '28P01' })
+    expect(await refusal(login)).toMatchObject({ code: '28000' })
 
     const [record] = await warden.journal('lease.revoke')
     expect(record).toMatchObject({ reason: 'grant_over', result: 'confirmed' })

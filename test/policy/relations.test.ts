@@ -68,6 +68,7 @@ describe('relation rules', () => {
     // What the server has collected of their content.
     ['deny', 'SELECT most_common_vals FROM pg_stats'],
     ['deny', 'SELECT lo_get(1)'],
+    ['deny', 'SELECT last_value FROM pg_sequences'],
   ])('%s: %s', (outcome, sql) => expect(decider(rules, two)(sql)).toBe(outcome))
 
   it('ask for a schema where nobody knows what a name means', () => {

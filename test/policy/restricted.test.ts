@@ -56,6 +56,32 @@ function judged(role: string, restriction: Partial<Restriction>, sql: string, kn
 }
 
 describe('a grant for certain relations', () => {
+  it.each([
+    'SELECT stavalues1 FROM pg_statistic',
+    'SELECT stavalues1 FROM pg_catalog.pg_statistic',
+    'SELECT stxdmcv FROM pg_statistic_ext_data',
+    'SELECT data FROM pg_largeobject',
+    'SELECT chunk_data FROM pg_toast.pg_toast_16400',
+    'SET search_path = pg_toast; SELECT chunk_data FROM pg_toast_16400',
+  ])('is not gone round by admin, who may read such catalogs otherwise: %s', (sql) => {
+    expect(judged('admin', { relations: { deny: ['hr.*'] } }, sql).outcome).toBe('deny')
+    expect(judged('admin', {}, sql).outcome).toBe('allow')
+  })
+
+  it.each([
+    'CREATE INDEX ON shop.log ((note::int))',
+    'CREATE UNIQUE INDEX ON shop.log (note)',
+    'CREATE RULE r AS ON UPDATE TO shop.log DO ALSO INSERT INTO shop.orders VALUES (OLD.note)',
+    'CREATE TRIGGER t AFTER UPDATE ON shop.log FOR EACH ROW EXECUTE FUNCTION shop.price()',
+  ])('shows what may only be written in no error and no OLD: %s', (sql) => {
+    const relations = { read: ['shop.orders'], write: ['shop.orders', 'shop.log'] }
+    expect(judged('read_full_write', { relations }, sql).outcome).toBe('deny')
+    const both = { ...relations, read: relations.write }
+    expect(judged('read_full_write', { relations: both }, sql).outcome).toBe('allow')
+    const insert = judged('read_full_write', { relations }, 'INSERT INTO shop.log VALUES (1)')
+    expect(insert.outcome).toBe('allow')
+  })
+
   const relations: RelationRules = {
     read: ['shop.*'],
     write: ['shop.orders'],

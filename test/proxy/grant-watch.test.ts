@@ -8,7 +8,7 @@ import { GrantChanges } from '../../src/access/grant-changes.ts'
 import type { Failure } from '../../src/errors.ts'
 import { GrantWatch } from '../../src/proxy/grant-watch.ts'
 import type { GrantState, Notices } from '../../src/proxy/ports.ts'
-import { type LiveSession, Sessions } from '../../src/proxy/sessions.ts'
+import { type ServedSession, Sessions } from '../../src/proxy/sessions.ts'
 
 const hour = 3_600_000
 
@@ -108,7 +108,7 @@ function session(grantId: string): Client {
   }
   let failure: Failure | undefined
   let leave = (): void => undefined
-  const live: LiveSession = {
+  const live: ServedSession = {
     authorization: Authorization.mint(grant, 't1', '192.0.2.1', changes),
     clientClosed: new Promise<void>((resolve) => {
       leave = resolve

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LiveSession } from '../../src/access/live-session.ts'
 import type { Failure } from '../../src/errors.ts'
-import { SessionRegistry } from '../../src/proxy/session-registry.ts'
+import { SessionRegistry, type SessionsStore } from '../../src/proxy/session-registry.ts'
 
 class Ledger {
   readonly processes = new Map<string, Map<string, LiveSession>>()
@@ -29,7 +29,7 @@ class Ledger {
   }
 }
 
-type Write = import('../../src/proxy/session-registry.ts').SessionLedger['writeSessions']
+type Write = SessionsStore['writeSessions']
 
 let ledger: Ledger
 let registry: SessionRegistry
@@ -41,7 +41,7 @@ beforeEach(() => {
   ledger = new Ledger()
   problems = []
   registry = new SessionRegistry({
-    ledger,
+    store: ledger,
     notices: {
       hear: (topic, heard) => {
         expect(topic).toBe('session.end')

@@ -128,7 +128,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** `Bearer alice` is alice. */
-function callerNamed(principal: string): Identity {
+export function callerNamed(principal: string): Identity {
   return {
     principal,
     kind: 'person',

@@ -1,9 +1,12 @@
 // /audit: the journal of this process's machine, page by page or as it is written, for auditors. Who reads
-// it is in the journal, too. A stream ends with the credential that it was opened with.
+// it is in the journal, too. A stream ends with the credential that it was opened with: when its time is over,
+// and soon after it was revoked or its bearer is no auditor any more.
 
 import { createRoute, z } from '@hono/zod-openapi'
+import { isAuditor } from '../../access/sight.ts'
 import type { AuditFilter } from '../../audit/filter.ts'
 import { auditReadRecord } from '../../audit/read-record.ts'
+import { Failure } from '../../errors.ts'
 import { type Api, type ApiLimits, type ControlPlane, callerOf } from '../context.ts'
 import { eventStream } from '../event-stream.ts'
 import { tooMany } from '../guards.ts'
@@ -43,8 +46,15 @@ const stream = createRoute({
 })
 
 export function addAudit(api: Api, plane: ControlPlane, limits: ApiLimits): void {
-  const { audit, record, rules, clock, stopping, observer } = plane
+  const { audit, record, rules, clock, stopping, observer, authenticator } = plane
   const open = new Map<string, number>()
+
+  /** Asked again of a stream that is open. A store that does not answer now takes it from nobody. */
+  const isStillGood = (authorization: string | undefined): Promise<boolean> =>
+    authenticator.identify(authorization).then(
+      (by) => isAuditor(rules, by),
+      (error: unknown) => !(error instanceof Failure && error.code === 'unauthenticated'),
+    )
 
   api.openapi(list, async (c) => {
     const by = callerOf(c)
@@ -75,10 +85,17 @@ export function addAudit(api: Api, plane: ControlPlane, limits: ApiLimits): void
       () => over.abort('your credential has expired'),
       Math.min(Math.max(0, by.expiresAt - clock.now()), longestTimer),
     )
+    const authorization = c.req.header('authorization')
+    const recheck = setInterval(() => {
+      isStillGood(authorization).then((good) => {
+        if (!good) over.abort('your credential is not good for this any more')
+      }, observer.defect)
+    }, limits.recheckMs)
     const stop = (): void => over.abort('pgwarden stops')
     stopping.addEventListener('abort', stop, { once: true })
     const onEnd = (error?: unknown): void => {
       clearTimeout(expiry)
+      clearInterval(recheck)
       stopping.removeEventListener('abort', stop)
       over.abort()
       const left = (open.get(by.principal) ?? 1) - 1

@@ -26,7 +26,7 @@ export const loginOffer = z
   })
   .openapi('LoginOffer')
 
-export const role = z
+const role = z
   .object({
     name: z.string(),
     needs: z.array(need).openapi({ description: 'Who must approve it; each another person.' }),
@@ -37,7 +37,7 @@ export const role = z
     longestSeconds: z.number(),
   })
   .openapi('Role')
-export const target = z
+const target = z
   .object({ name: z.string(), production: z.boolean(), roles: z.array(role) })
   .openapi('Target')
 export const roles = z.object({ items: z.array(role) }).openapi('Roles')
@@ -61,7 +61,7 @@ export const wantedSessions = z.strictObject({
   target: name.optional(),
   grantId: foreignId.optional(),
 })
-export const session = z
+const session = z
   .object({
     id: z.string(),
     principal: z.string(),
@@ -79,7 +79,7 @@ export const sessionEnd = z
   .object({ id: z.string(), ended: z.boolean() })
   .openapi('SessionEnd', { example: { id: 'k3jx7qp2mz5vwa4t', ended: true } })
 
-export const lockOut = z
+const lockOut = z
   .object({
     id: z.string(),
     principal: z.string(),

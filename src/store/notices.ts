@@ -1,4 +1,4 @@
-// What the processes that share a store tell each other, by PostgreSQL's LISTEN and NOTIFY: one connection
+// Notices: what the processes that share a store tell each other, by PostgreSQL's LISTEN and NOTIFY: one connection
 // that listens and speaks, made again whenever it breaks, and a heartbeat by which each knows how many
 // others there are. What is told while the connection is away is lost. Ignorant of what it is about.
 // PostgreSQL documentation, "NOTIFY".
@@ -11,7 +11,7 @@ import type { Secret } from '../secret.ts'
 import { connectionString } from './database.ts'
 import { seal, sealKeyBytes, unseal } from './seal.ts'
 
-export interface NotificationsOptions {
+export interface NoticesOptions {
   /** `postgres://user:password@host:port/database` */
   readonly url: Secret
   /** Names this process among the others. */
@@ -46,8 +46,8 @@ const hello = 'hello'
 const here = 'here'
 const goodbye = 'goodbye'
 
-export class Notifications {
-  readonly #options: NotificationsOptions
+export class Notices {
+  readonly #options: NoticesOptions
   readonly #heard = new Map<string, Heard>()
   /** Other processes, and when they were last heard. */
   readonly #others = new Map<string, number>()
@@ -60,7 +60,7 @@ export class Notifications {
   #running: Promise<void> | undefined
   #heartbeat: NodeJS.Timeout | undefined
 
-  constructor(options: NotificationsOptions) {
+  constructor(options: NoticesOptions) {
     this.#options = options
   }
 
