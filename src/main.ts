@@ -4,7 +4,8 @@
 import { basename, isAbsolute, relative } from 'node:path'
 import { outside } from './cli/outside.ts'
 import { run } from './cli/run.ts'
-import { operations } from './composition/server.ts'
+
+const operations = async () => (await import('./composition/server.ts')).operations
 
 process.exitCode = await run(process.argv, operations, outside, {
   stdin: process.stdin,

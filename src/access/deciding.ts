@@ -2,7 +2,7 @@
 // by the caller, to what is to be stored. The rules are those of now: a request that they would not allow any
 // more is not approved. Whether the caller may see the request is asked before.
 
-import { Failure } from '../errors.ts'
+import { Failure, type FailureText } from '../errors.ts'
 import type { Grant } from './access.ts'
 import { couldFill, isSamePerson, unfilled } from './approval.ts'
 import { actorOf, byClock, type Change } from './change.ts'
@@ -125,7 +125,9 @@ function checkDecider(rules: AccessRules, stored: StoredRequest, by: Identity, n
   if (by.kind === 'service') forbid('a program decides on no request')
   if (!by.scopes.has('approve')) forbid('this credential is not for deciding on requests')
   if (isSamePerson(by.principal, request.principal)) {
-    forbid('nobody decides on a request of their own')
+    forbid('nobody decides on a request of their own', {
+      hint: `To take it back: pgwarden withdraw ${request.id}`,
+    })
   }
   checkPending(stored, now)
   const own = approvals.find(({ approver }) => isSamePerson(approver, by.principal))
@@ -136,10 +138,9 @@ function checkDecider(rules: AccessRules, stored: StoredRequest, by: Identity, n
   const needs = needsOfRequest(rules, request)
   if (!couldFill(needs, by)) {
     const groups = needs.flatMap((need) => need.groups)
-    forbid(
-      'you are in none of the groups that decide on this request',
-      `Those are ${[...new Set(groups)].join(', ')}.`,
-    )
+    forbid('you are in none of the groups that decide on this request', {
+      detail: `Those are ${[...new Set(groups)].join(', ')}.`,
+    })
   }
   const missing = unfilled(needs, approvers(stored)).map((need) => need.function)
   conflict(
@@ -229,11 +230,11 @@ function approvalOf(
   return { requestId, approver, groups: all.filter(isClean), decision, comment, at }
 }
 
-function forbid(message: string, detail?: string): never {
-  throw new Failure('forbidden', { message, ...(detail !== undefined && { detail }) })
+function forbid(message: string, more: Omit<FailureText, 'message'> = {}): never {
+  throw new Failure('forbidden', { message, ...more })
 }
 
 function conflict({ id }: AccessRequest, message: string, detail: string): never {
-  const hint = `Look at it again: request ${id}.`
+  const hint = `Look at it again with: pgwarden requests ${id}`
   throw new Failure('conflict', { message, detail, hint })
 }

@@ -77,7 +77,8 @@ export function grantDesk(ports: GrantDeskPorts): GrantDesk {
         if (pending !== undefined) {
           const message = 'more time was asked for already'
           const detail = `Request ${pending.id} is pending.`
-          throw new Failure('conflict', { message, detail, hint: 'Wait for it, or withdraw it.' })
+          const hint = `Wait for it, or take it back with: pgwarden withdraw ${pending.id}`
+          throw new Failure('conflict', { message, detail, hint })
         }
         const asked = askForMore(rules, by, grant, terms, now)
         if (asked.type === 'extended') {

@@ -24,7 +24,10 @@ export function addAudit(program: Command, context: Context): void {
     .argument('<directory>', 'the journal')
     .action(
       runs(async (directory: string) => {
-        const { ok, chains } = await operations.verifyJournal(directory, progress(terminal))
+        const { ok, chains } = await (await operations()).verifyJournal(
+          directory,
+          progress(terminal),
+        )
         if (terminal.stderr.isTTY === true) terminal.stderr.write(clearLine)
         for (const chain of chains) await print(terminal.stdout, verdict(chain, terminal))
         return ok ? 0 : 1
@@ -46,7 +49,7 @@ export function addAudit(program: Command, context: Context): void {
         const style = styleFor(stdout, env)
         await untilSignalled(terminal, async (signal) => {
           const options = { follow: follow === true, lines }
-          for await (const line of operations.tailJournal(directory, options, signal)) {
+          for await (const line of (await operations()).tailJournal(directory, options, signal)) {
             const text = raw ? line : auditLine(line, style)
             await print(stdout, `${text}\n`)
           }

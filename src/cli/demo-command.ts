@@ -30,8 +30,8 @@ export function addDemo(program: Command, context: Context): void {
     .action(
       runs(async ({ data, port, httpPort, reset }: DemoFlags) => {
         const style = styleFor(terminal.stdout, terminal.env)
-        const work = (signal: AbortSignal) =>
-          operations.demo({
+        const work = async (signal: AbortSignal) =>
+          (await operations()).demo({
             ...(data === undefined ? {} : { directory: data }),
             ...{ port, httpPort, reset: reset === true, env: terminal.env, signal },
             onStep: (step) => terminal.stdout.write(`${style('dim', `${step} ...`)}\n`),
@@ -80,12 +80,15 @@ function welcome(running: RunningDemo, { stdout, env, self }: Terminal): string 
     `  export PGWARDEN_URL=${http}`,
     ...keys,
     '',
-    `  ${style('dim', '# alice: reading needs nobody, writing needs her manager')}`,
-    `  ${self} psql shop --role read_only --for 2h --reason "a wrong total"`,
-    `  ${self} request shop --role read_limited_write --reason "correct an address"`,
-    `  ${style('dim', '# bob: what waits for his word, and his word')}`,
+    `  ${style('dim', '# alice asks for what needs her manager (read_only would need nobody)')}`,
+    `  ${self} request shop --role read_limited_write --for 1h --reason "correct an address"`,
+    `  ${style('dim', '# bob looks what waits for his word, and says yes')}`,
     `  ${self} requests --to-decide`,
     `  ${self} approve REQUEST`,
+    `  ${style('dim', '# alice works')}`,
+    `  ${self} psql shop --role read_limited_write`,
+    `  ${style('dim', '# bob takes it back, and her session ends')}`,
+    `  ${self} revoke GRANT --reason "that was all"`,
     '',
     style('bold', 'See what was run, and what was refused'),
     `  ${self} audit tail --follow ${shellQuote(journalDirectory)}`,

@@ -31,7 +31,12 @@ export function addDoctor(program: Command, context: Context): void {
         const ended = { early: false }
         await untilSignalled(terminal, async (signal) => {
           const onStep = progress.show
-          const findings = operations.doctor({ configFile: config, target, signal, onStep })
+          const findings = (await operations()).doctor({
+            configFile: config,
+            target,
+            signal,
+            onStep,
+          })
           for await (const finding of findings) {
             found[finding.result] += 1
             progress.clear()

@@ -33,7 +33,7 @@ export function addGrant(program: Command, context: Context): void {
     .option('--json', 'a JSON object a line')
     .action(
       runs(async ({ config, all, json }: ListOptions) => {
-        const { grants, more } = await operations.listGrants({
+        const { grants, more } = await (await operations()).listGrants({
           configFile: config,
           all: all === true,
         })
@@ -62,7 +62,7 @@ export function addGrant(program: Command, context: Context): void {
     .option('--json', 'a JSON object')
     .action(
       runs(async (grantId: string, { config, reason, wait, json }: RevokeOptions) => {
-        const revocation = await operations.revokeGrant({
+        const revocation = await (await operations()).revokeGrant({
           ...{ configFile: config, grantId, reason, waitMs: wait },
           onWaiting: waiting(terminal),
         })

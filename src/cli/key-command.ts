@@ -59,7 +59,12 @@ export function addKey(program: Command, context: Context): void {
     )
     .action(
       runs(async ({ config, for: forMs, claim: claims, ...terms }: CreateOptions) => {
-        const made = await operations.createKey({ configFile: config, forMs, claims, ...terms })
+        const made = await (await operations()).createKey({
+          configFile: config,
+          forMs,
+          claims,
+          ...terms,
+        })
         const { principal, kind, groups, scopes } = terms
         terminal.stderr.write(
           `API key ${made.id} for the ${kind} ${principal}, until ${instantText(made.expiresAt)}.\n` +
@@ -84,7 +89,10 @@ export function addKey(program: Command, context: Context): void {
     .option('--json', 'a JSON object a line')
     .action(
       runs(async ({ config, all, json }: ListOptions) => {
-        const { keys, more } = await operations.listKeys({ configFile: config, all: all === true })
+        const { keys, more } = await (await operations()).listKeys({
+          configFile: config,
+          all: all === true,
+        })
         for (const each of keys) {
           const line = json === true ? JSON.stringify(keyJson(each)) : keyLine(each)
           await print(terminal.stdout, `${line}\n`)
@@ -103,7 +111,7 @@ export function addKey(program: Command, context: Context): void {
     .requiredOption(...configOption)
     .action(
       runs(async (id: string, { config }: { readonly config: string }) => {
-        const { principal } = await operations.revokeKey({ configFile: config, id })
+        const { principal } = await (await operations()).revokeKey({ configFile: config, id })
         await print(
           terminal.stdout,
           `API key ${id} of ${printable(principal)} is revoked.` +

@@ -26,7 +26,7 @@ export function addLockOuts(program: Command, context: Context): void {
     .option('--json', 'a JSON object a line')
     .action(
       runs(async ({ config, json }: ListOptions) => {
-        const found = await operations.listLockOuts({ configFile: config })
+        const found = await (await operations()).listLockOuts({ configFile: config })
         if (found.length === 0) terminal.stderr.write('Nobody is locked out.\n')
         else if (json === true) {
           const lines = found.map((each) => `${JSON.stringify(lockOutJson(each))}\n`)
@@ -49,7 +49,7 @@ export function addLockOuts(program: Command, context: Context): void {
     .requiredOption(...configOption)
     .action(
       runs(async (id: string, { config }: { readonly config: string }) => {
-        await operations.liftLockOut({ configFile: config, id })
+        await (await operations()).liftLockOut({ configFile: config, id })
         await print(terminal.stdout, `Lock-out ${printable(id)} is lifted.\n`)
         return 0
       }),

@@ -82,7 +82,7 @@ export async function logInAtBrowser(
 function meText(me: Me, { origin }: URL): string {
   const { principal, kind, groups, scopes, via, expiresAt, administrator, auditor } = me
   const lines = [
-    `${principal} (${kind}) at ${origin}, by ${via} until ${instantText(expiresAt)}`,
+    `${principal} (${kind}) at ${origin}, ${via === 'oidc' ? 'by login' : `with API key ${via}`} until ${instantText(expiresAt)}`,
     `  groups  ${groups.length === 0 ? 'none' : groups.join(', ')}`,
     `  may     ${scopes.length === 0 ? 'nothing' : scopes.join(', ')}`,
     ...(administrator ? ['  is an administrator'] : []),

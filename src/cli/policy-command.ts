@@ -82,14 +82,15 @@ function judged<Options extends JudgeOptions>(
 ): (options: Options) => Promise<void> {
   return context.runs(async (options: Options) => {
     const { role, config, catalog: file } = options
-    const policy = await context.operations.policy(
+    const policy = await (await context.operations()).policy(
       config === undefined ? {} : { configFile: config },
     )
     if (!policy.roles().includes(role)) {
       context.report(unknownRole(role, policy.roles()))
       return 2
     }
-    const catalog = file === undefined ? Catalog.unread() : await context.operations.catalog(file)
+    const catalog =
+      file === undefined ? Catalog.unread() : await (await context.operations()).catalog(file)
     return action(policy, options, catalog)
   })
 }

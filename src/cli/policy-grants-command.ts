@@ -28,7 +28,12 @@ export function addPolicyGrants(policy: Command, { operations, runs, terminal }:
       runs(async (role: string, options: GrantsOptions) => {
         const { config: configFile, target, databaseRole } = options
         if (options.check !== true) {
-          const statements = await operations.grants({ configFile, target, role, databaseRole })
+          const statements = await (await operations()).grants({
+            configFile,
+            target,
+            role,
+            databaseRole,
+          })
           await print(terminal.stdout, statements.map((statement) => `${statement}\n`).join(''))
           return 0
         }
@@ -37,7 +42,7 @@ export function addPolicyGrants(policy: Command, { operations, runs, terminal }:
           return 2
         }
         const request = { configFile, target, role, databaseRole }
-        const { tooMuch, missing } = await operations.drift(request)
+        const { tooMuch, missing } = await (await operations()).drift(request)
         const lines = [
           ...tooMuch.map((line) => `too much: ${line}`),
           ...missing.map((line) => `missing:  ${line}`),

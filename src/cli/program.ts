@@ -7,7 +7,8 @@ import type { Outside } from './outside.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface Context {
-  readonly operations: Operations
+  /** Loaded when they are needed: who asks a server needs nothing of what makes one. */
+  readonly operations: () => Promise<Operations>
   readonly outside: Outside
   readonly terminal: Terminal
   /** Says on stderr what went wrong, for an action that gives a status of its own. */

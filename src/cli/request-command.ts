@@ -7,7 +7,7 @@ import { exitStatus } from './exit-status.ts'
 import { type Context, examples } from './program.ts'
 import { openClient, printOne, type RemoteOptions, remote } from './remote.ts'
 import { untilSignalled } from './signals.ts'
-import { styleFor } from './terminal.ts'
+import { printable, styleFor } from './terminal.ts'
 import { parseDuration } from './values.ts'
 import { awaitDecision } from './waiting.ts'
 import { requestText } from './wording.ts'
@@ -53,6 +53,7 @@ export function addRequest(program: Command, context: Context): void {
             )
           : asked
         await printRequest(context, options, request)
+        if (options.json !== true) context.terminal.stderr.write(nextSteps(context, request))
         return waits ? statusOfDecision(request) : exitStatus.done
       }),
     )
@@ -73,6 +74,21 @@ export function addRequest(program: Command, context: Context): void {
       }),
     )
   examples(withdraw, 'pgwarden withdraw 7h2k4m6n3p5q2r4t')
+}
+
+/** What comes after it, for both sides. */
+function nextSteps({ terminal: { self } }: Context, { id, state, target, role }: AccessRequest) {
+  const begin = printable(`${self} psql ${target} --role ${role}`)
+  switch (state) {
+    case 'pending':
+      return `An approver says yes with:  ${self} approve ${id}\nThen begin with:            ${begin}\n`
+    case 'approved':
+      return `Begin with: ${begin}\n`
+    case 'denied':
+    case 'withdrawn':
+    case 'expired':
+      return ''
+  }
 }
 
 export async function printRequest(

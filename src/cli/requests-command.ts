@@ -149,7 +149,11 @@ const columns: readonly Column<AccessRequest>[] = [
   { heading: 'WHO', text: ({ principal }) => principal },
   { heading: 'ROLE', text: ({ role }) => role },
   { heading: 'TARGET', text: ({ target }) => target },
-  { heading: 'FOR', text: ({ durationSeconds }) => durationText(durationSeconds) },
+  {
+    heading: 'FOR',
+    text: (request) =>
+      `${durationText(request.durationSeconds)}${request.extends === undefined ? '' : ' more'}`,
+  },
   {
     heading: 'NEEDS',
     text: ({ state, missing }) => (state === 'pending' ? needsText(missing) : ''),

@@ -31,7 +31,7 @@ import { addToken } from './token-command.ts'
 /** `argv` is process.argv. Never rejects. */
 export async function run(
   argv: readonly string[],
-  operations: Operations,
+  operations: () => Promise<Operations>,
   outside: Outside,
   terminal: Terminal,
 ): Promise<number> {
@@ -73,6 +73,7 @@ function buildProgram(context: Context): Command {
     .version(packageVersion())
     .option('--debug', 'show where an unexpected error came from')
     .exitOverride()
+    .showHelpAfterError('What to do: add --help to see how it is used.')
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
       writeErr: (text) => terminal.stderr.write(text),

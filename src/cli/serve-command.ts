@@ -12,8 +12,8 @@ export function addServe(program: Command, context: Context): void {
     .requiredOption('--config <file>', 'the configuration')
     .action(
       runs(async ({ config }: { config: string }) => {
-        const work = (signal: AbortSignal) =>
-          operations.serve({
+        const work = async (signal: AbortSignal) =>
+          (await operations()).serve({
             configFile: config,
             signal,
             onReady: ({ proxy, http, journalDirectory }) => {
@@ -34,7 +34,7 @@ export function addServe(program: Command, context: Context): void {
     .argument('<file>', 'the configuration')
     .action(
       runs(async (file: string) => {
-        await operations.checkConfig(file)
+        await (await operations()).checkConfig(file)
         terminal.stdout.write(`${file} is sound.\n`)
         return 0
       }),

@@ -18,7 +18,10 @@ export function addSnapshot(policy: Command, { operations, runs, terminal }: Con
     .requiredOption('--target <name>', 'the target to read, with its broker login')
     .action(
       runs(async ({ config, target }: SnapshotOptions) => {
-        await print(terminal.stdout, await operations.snapshot({ configFile: config, target }))
+        await print(
+          terminal.stdout,
+          await (await operations()).snapshot({ configFile: config, target }),
+        )
         return 0
       }),
     )

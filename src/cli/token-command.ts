@@ -59,7 +59,7 @@ export function addToken(program: Command, context: Context): void {
     .option('--claim <name=value>', 'what the session context needs of them; repeatable', addClaim)
     .action(
       runs(async ({ config, for: forMs, claim, ...request }: IssueOptions) => {
-        const issued = await operations.issueToken({
+        const issued = await (await operations()).issueToken({
           ...request,
           configFile: config,
           forMs,

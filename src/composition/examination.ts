@@ -77,18 +77,17 @@ function chosen({ targets }: Config, name: string | undefined): readonly TargetC
   })
 }
 
-function premisesOf({ journal: { directory }, listen, store }: Config): Premises {
+function premisesOf({ journal: { directory }, listen, http, store }: Config): Premises {
+  const listeners = [
+    ...listen.map(({ address, port, tls }) => ({ name: `${address} ${port}`, tls })),
+    { name: `http ${http.address} ${http.port}`, tls: http.tls },
+  ]
   return {
     journal: { directory, probe: () => probeDirectory(directory) },
-    listeners: listen.flatMap(({ address, port, tls }) =>
+    listeners: listeners.flatMap(({ name, tls }) =>
       tls === undefined
         ? []
-        : [
-            {
-              name: `${address} ${port}`,
-              certificate: async () => (await readCertificate(tls)).chain,
-            },
-          ],
+        : [{ name, certificate: async () => (await readCertificate(tls)).chain }],
     ),
     store: (signal) => lookAtStore(store.url, signal),
   }

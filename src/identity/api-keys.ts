@@ -16,7 +16,8 @@ export interface ApiKeyStore {
 
 /** Between two notes of a key's use: whether it is used still is for people to know, not each call. */
 const noteEveryMs = 60_000
-const makeAnother = 'Have another made: pgwarden key create.'
+const lookAtIt = 'Look whether all of it was copied, and whether it is a key for this server.'
+const makeAnother = 'Have an operator make another: pgwarden key create.'
 // Of what cannot be a key or is none. It is compared all the same.
 const noHash = Buffer.alloc(32)
 
@@ -38,7 +39,9 @@ export class ApiKeys {
     const key = id === undefined ? undefined : await this.#store.findApiKey(id)
     const genuine = sameHash(hashApiKey(text), key?.hash ?? noHash)
     // One answer for an id that nobody has and a secret that is wrong.
-    if (key === undefined || !genuine) throw unauthenticated('there is no such API key')
+    if (key === undefined || !genuine) {
+      throw unauthenticated('there is no such API key', { hint: lookAtIt })
+    }
     const now = this.#clock.now()
     // From here on it is the key's bearer who asks, and may know.
     if (key.revokedAt !== undefined) {

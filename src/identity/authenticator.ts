@@ -70,7 +70,7 @@ export class Authenticator {
     if (looksLikeApiKey(credential)) return this.#keys.identify(credential)
     if (this.#tokens === undefined) {
       throw unauthenticated('only API keys are taken here', {
-        hint: 'An identity provider is configured as identity.oidc.',
+        hint: 'Send a key that begins with pgk_; logins need an identity provider (identity.oidc).',
       })
     }
     return this.#tokens.identify(credential)

@@ -37,8 +37,14 @@ const words = {
 }
 
 describe('a request', () => {
-  it('is made as it was said, and says who must approve it', async () => {
-    const { status, stdout } = await at([...words.request, '--for', '2h', '--write', 'shop.orders'])
+  it('is made as it was said, and says who must approve it and what comes then', async () => {
+    const { status, stdout, stderr } = await at([
+      ...words.request,
+      '--for',
+      '2h',
+      '--write',
+      'shop.orders',
+    ])
     expect(status).toBe(0)
     expect(plane.asked.at(-1)?.body).toEqual({
       ...{ target: 'shop', role: 'read_full_write', reason: 'fix order 1234' },
@@ -52,6 +58,10 @@ describe('a request', () => {
         '  tables    write shop.orders\n' +
         '  needs     manager (group managers) and ciso (group security)\n' +
         '  expires   in 7 h 59 m\n',
+    )
+    expect(stderr).toBe(
+      'An approver says yes with:  pgwarden approve r1\n' +
+        'Then begin with:            pgwarden psql shop --role read_full_write\n',
     )
   })
 
@@ -81,7 +91,8 @@ describe('a request', () => {
     expect(status).toBe(0)
     expect(stderr).toBe(
       'request r1 waits for manager (group managers) and ciso (group security)\n' +
-        'request r1 waits for ciso (group security)\n',
+        'request r1 waits for ciso (group security)\n' +
+        'Begin with: pgwarden psql shop --role read_full_write\n',
     )
     expect(stdout).toMatch(/state {5}approved\n(.*\n)*.*grant {5}g2/)
   })
@@ -124,7 +135,8 @@ describe('a request', () => {
     plane.onLook = (request) => plane.decide(request, 'approved')
     const { stderr } = await at([...words.request, '--wait'], { tty: true, env: { NO_COLOR: '1' } })
     expect(stderr).toBe(
-      '\r\u001b[K[expires in 7 h 59 m] request r1 waits for manager (group managers) and ciso (g\r\u001b[K',
+      '\r\u001b[K[expires in 7 h 59 m] request r1 waits for manager (group managers) and ciso (g\r\u001b[K' +
+        'Begin with: pgwarden psql shop --role read_full_write\n',
     )
   })
 })

@@ -45,6 +45,9 @@ it('prints for each person a line to paste and a key, and how to see audit and m
   }
   expect(stdout).toContain('\n  export PGWARDEN_URL=http://127.0.0.1:8432\n')
   expect(stdout).toContain(`\n  pgwarden audit tail --follow '/d/my journal'\n`)
+  const path = stdout.slice(stdout.indexOf('\nAsk for access'))
+  const steps = [...path.matchAll(/^ {2}pgwarden (request|approve|psql|revoke) /gm)]
+  expect(steps.map(([, step]) => step)).toEqual(['request', 'approve', 'psql', 'revoke'])
   expect(stdout).toContain('\n  curl http://127.0.0.1:8432/metrics\n')
   expect(stdout).toContain('\n  pgwarden token issue --config /d/pgwarden.yaml ')
   expect(stdout).toMatch(/^Starting PostgreSQL/)

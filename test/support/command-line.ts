@@ -69,7 +69,7 @@ export async function pgwarden(
   const printed = [collected(stdout), collected(stderr)] as const
   const status = await run(
     ['node', 'pgwarden', ...words],
-    { ...none, ...operations },
+    () => Promise.resolve({ ...none, ...operations }),
     { ...nowhere, ...surroundings.outside },
     {
       stdin: Object.assign(Readable.from([Buffer.from(surroundings.stdin ?? '')]), { isTTY: tty }),

@@ -2,6 +2,7 @@
 
 import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,12 +11,33 @@ import { promisify } from 'node:util'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Brings dist/ up to date. Incremental: quick when it is already. */
+const settings = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json']
+/** Written last when a build has succeeded. */
+const mark = join(root, 'dist', '.built')
+
+/** Brings dist/ up to date. The compiler takes seconds to say that it is already, a look at the files none. */
 export async function build(): Promise<void> {
+  const builtAt = await stat(mark).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  )
+  if ((await lastChange()) < builtAt) return
+  const began = new Date()
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
   await promisify(execFile)(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
     cwd: root,
   })
+  await writeFile(mark, '')
+  // What was changed meanwhile is not in it.
+  await utimes(mark, began, began)
+}
+
+/** Of a source, or of a folder that lost one. */
+async function lastChange(): Promise<number> {
+  const below = await readdir(join(root, 'src'), { recursive: true })
+  const paths = [...settings, 'src', ...below.map((name) => join('src', name))]
+  const all = await Promise.all(paths.map((path) => stat(join(root, path))))
+  return Math.max(...all.map(({ mtimeMs }) => mtimeMs))
 }
 
 /** `node dist/main.js`, as it is or unable to make any file larger than `$0`. */

@@ -43,7 +43,7 @@ export const timeGiven = z.iso
 export const durationSeconds = z
   .int()
   .min(1)
-  .max(30 * 24 * 3600)
+  .max(30 * 24 * 3600, 'expected at most 2592000 seconds, which are 30 days')
   .openapi({ example: 7200 })
 
 /** A number as a query has it. */
