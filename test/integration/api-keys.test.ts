@@ -213,7 +213,7 @@ describe('an API key', () => {
 describe('a key that is not to be made', () => {
   it.each([
     ['for more than a year', ['--principal', 'service-a', '--for', '366d'], 'at most 365 days'],
-    ['for a name with a space', ['--principal', 'a b'], 'without spaces'],
+    ['for a name with a space', ['--principal', 'a b'], 'none a space'],
     ['for a name that is a token’s', ['--principal', 'a/abcdefghijklmnop'], 'token id'],
     ['with a claim that ends a packet', ['--principal', 'a', '--claim', 'uid=1\u00002'], 'claim'],
   ])('%s is refused', async (_, words, sentence) => {
