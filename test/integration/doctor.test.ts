@@ -173,10 +173,13 @@ describe('something that is broken', () => {
     const { certificate, key } = await certify('listener', terms)
     await writeFile(join(deployment.directory, 'tls.crt'), certificate)
     await writeFile(join(deployment.directory, 'tls.key'), key)
-    const listen = { tls: { certificate: 'tls.crt', key: 'tls.key' } }
-    const findings = await deployment.examined({}, { listen })
+    const tls = { certificate: 'tls.crt', key: 'tls.key' }
+    const findings = await deployment.examined({}, { listen: { tls }, http: { tls } })
     const found = lines(findings, result).filter((line) => line.startsWith('listener'))
-    expect(found).toEqual([expect.stringMatching(what)])
+    expect(found).toEqual([
+      expect.stringMatching(what),
+      expect.stringMatching(new RegExp(`^listener http .*${what.source}`)),
+    ])
   })
 
   it('is a key that is not its certificate’s', async () => {
