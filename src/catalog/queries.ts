@@ -195,6 +195,17 @@ WITH own AS (
   SELECT pg_catalog.lower(typname::text) FROM pg_catalog.pg_type
   WHERE oid >= ${firstUserOid} AND typtype = 'd'
 ),
+-- All texts at once: names are as many as functions, and looking each up for each takes quadratic time.
+mentioned AS (
+  SELECT p.oid, pg_catalog.array_agg(DISTINCT own.name) AS names
+  FROM pg_catalog.pg_proc AS p
+  JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang AND l.lanname IN ('sql', 'plpgsql')
+  CROSS JOIN LATERAL pg_catalog.regexp_split_to_table(
+    pg_catalog.lower(p.prosrc), '[^[:alnum:]_$]+') AS word
+  JOIN own ON own.name = word
+  WHERE p.oid >= ${firstUserOid} AND pg_catalog.octet_length(p.prosrc) <= ${longestBody}
+  GROUP BY p.oid
+),
 -- Names that are not one word of a text, and operators, are looked for anywhere in it.
 odd AS (
   SELECT name, pg_catalog.replace(name, '"', '""') AS written FROM own WHERE name !~ '^[a-z0-9_$]+$'
@@ -234,8 +245,7 @@ SELECT n.nspname AS schema, p.proname AS name,
     ORDER BY 1
   ) AS sets,
   ARRAY(
-    SELECT name FROM own WHERE name IN (
-      SELECT pg_catalog.regexp_split_to_table(pg_catalog.lower(body.text), '[^[:alnum:]_$]+'))
+    SELECT pg_catalog.unnest(m.names) AS name
     UNION
     SELECT name FROM odd WHERE pg_catalog.strpos(pg_catalog.lower(body.text), written) > 0
     UNION
@@ -264,7 +274,10 @@ CROSS JOIN LATERAL (
       THEN p.prosrc || E'\\n' || pg_catalog.regexp_replace(
         pg_catalog.regexp_replace(p.prosrc, '/\\*.*?\\*/', ' ', 'g'), '--[^\\n]*', ' ', 'g')
       ELSE '' END AS text
+  -- Once for all that is asked of it.
+  OFFSET 0
 ) AS body
+LEFT JOIN mentioned AS m ON m.oid = p.oid
 LEFT JOIN pg_catalog.pg_aggregate AS a ON a.aggfnoid = p.oid
 LEFT JOIN pg_catalog.pg_depend AS d
   ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
