@@ -71,7 +71,10 @@ export interface DeskTransaction {
   pendingExtension(grantId: string): Promise<AccessRequest | undefined>
   /** Who revoked the grant, as far as changes tell. */
   revokedBy(grantId: string): Promise<string | undefined>
-  /** Pending requests whose time is over, locked; those that others have locked are left to them. */
+  /**
+   * Pending requests whose time is over, or that would prolong a grant that was revoked; locked. Those that
+   * others have locked are left to them.
+   */
   lockOverdue(now: number, limit: number): Promise<readonly AccessRequest[]>
   /** Grants whose end was not told yet, locked, and noted as told. */
   lockEnded(now: number, limit: number): Promise<readonly Grant[]>

@@ -182,7 +182,10 @@ export async function lockOverdue(
 ): Promise<readonly AccessRequest[]> {
   const rows = await statements.rows<RequestRow>(
     `select ${requestColumns} from pgwarden.requests r
-      where r.state = 'pending' and r.expires_at <= $1
+      where r.state = 'pending'
+        and (r.expires_at <= $1
+             or exists (select from pgwarden.grants g
+                         where g.id = r.extends and g.revoked_at is not null))
       order by r.expires_at limit $2 for no key update skip locked`,
     [dateOf(now), limit],
   )

@@ -378,6 +378,18 @@ describe('lists', () => {
 })
 
 describe('the clock', () => {
+  it('asks nobody any more to prolong a grant that was revoked', async () => {
+    const grantId = await granted()
+    const more = await desk().extend(alice, grantId, { durationMs: 3 * day, reason: 'longer' })
+    if (more.type !== 'requested') throw new Error('it was prolonged at once')
+    await desk().revoke(root, grantId, 'laptop stolen')
+    for (const { ledger } of processes) {
+      await new Hours({ ...ledger, onProblem: () => undefined }).round()
+    }
+    const { request } = await desk().findRequest(root, more.view.request.id)
+    expect(request.state).toBe('expired')
+  })
+
   it('expires requests, warns of ends and ends grants, once, on however many processes', async () => {
     const requestId = await asked(person('frank'))
     const grantId = await granted()

@@ -162,7 +162,12 @@ function transactionOn(rows: Rows): DeskTransaction {
     revokedBy: async (id) =>
       rows.changes.find((change) => change.type === 'grant.revoked' && change.grant.id === id)?.by
         .principal,
-    lockOverdue: async (now) => pending().filter(({ expiresAt }) => expiresAt <= now),
+    lockOverdue: async (now) =>
+      pending().filter(
+        (request) =>
+          request.expiresAt <= now ||
+          rows.grants.get(request.extends ?? '')?.revokedAt !== undefined,
+      ),
     lockEnded: async (now) => take('ended', ({ endsAt }) => endsAt <= now),
     lockEnding: async (now, until) =>
       take('ending', ({ startsAt, endsAt }) => startsAt <= now && endsAt > now && endsAt <= until),
