@@ -121,7 +121,12 @@ class Model {
         return grant !== undefined && grant.by === step.by && !grant.revoked && now < grant.endsAt
       }
       case 'wait':
+        return true
       case 'round':
+        // Nobody is asked to prolong what was taken back.
+        for (const request of this.requests) {
+          if (request.state === 'pending' && request.extended?.revoked) request.state = 'expired'
+        }
         return true
     }
   }
