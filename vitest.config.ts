@@ -14,13 +14,19 @@ const waiting = [
   'vault-killed',
   'vault-sessions',
   'cancel',
+  'access-path',
+  'demo-process',
   'revoke',
   'vault-outage',
   'vault-revoke',
   'stale-catalog',
   'upstream-servers',
   'asynchronous',
+  'lost-store',
+  'grant-end',
+  'access-decisions',
   'upstream-session',
+  'session-registry',
 ].map((name) => `test/integration/${name}.test.ts`)
 
 /** vitest's own order, but for those: the longest of them is as long as all together are to take. */

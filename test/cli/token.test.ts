@@ -70,6 +70,16 @@ describe('token issue', () => {
     },
   )
 
+  it.each(['single-use', 'reusable'] as const)(
+    'issues a %s token when asked for one',
+    async (kind) => {
+      const requests: TokenRequest[] = []
+      const { status } = await pgwarden(words(['--kind', kind]), issuing(requests))
+      expect(status).toBe(0)
+      expect(requests).toMatchObject([{ kind }])
+    },
+  )
+
   it('refuses a kind of token that does not exist', async () => {
     const { status, stderr } = await pgwarden(words(['--kind', 'eternal']))
     expect(status).toBe(2)
