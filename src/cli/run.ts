@@ -73,6 +73,8 @@ function buildProgram(context: Context): Command {
     .version(packageVersion())
     .option('--debug', 'show where an unexpected error came from')
     .exitOverride()
+    // Options belong to the command that they stand behind: `token` and `token issue` both know --kind.
+    .enablePositionalOptions()
     .showHelpAfterError('What to do: add --help to see how it is used.')
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),

@@ -29,7 +29,6 @@ export function addToken(program: Command, context: Context): void {
   const { operations, terminal, runs } = context
   const token = remote(program.command('token'))
     .description('Get an access token on a grant of yours, and print the psql line with it.')
-    // What stands behind `issue` is its own: both know --kind.
     .enablePositionalOptions()
     .argument('<grant>', 'its id, as grants shows it')
     .addOption(kindOption())
