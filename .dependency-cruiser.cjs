@@ -8,7 +8,7 @@ const room = (name, may) => ({
   from: { path: `^src/${name}/` },
   to: {
     path: '^src/',
-    pathNot: `^src/(errors|secret|clock|version)[.]ts$|^src/(${[name, ...may].join('|')})/`,
+    pathNot: `^src/(errors|secret|clock|loopback|version)[.]ts$|^src/(${[name, ...may].join('|')})/`,
   },
 })
 
@@ -60,8 +60,8 @@ module.exports = {
     {
       name: 'ground-imports-nothing',
       severity: 'error',
-      from: { path: '^src/(errors|secret|clock|version)[.]ts$' },
-      to: { path: '^src/', pathNot: '^src/(errors|secret|clock|version)[.]ts$' },
+      from: { path: '^src/(errors|secret|clock|loopback|version)[.]ts$' },
+      to: { path: '^src/', pathNot: '^src/(errors|secret|clock|loopback|version)[.]ts$' },
     },
     {
       name: 'nobody-imports-the-roots',

@@ -1,15 +1,12 @@
 // API keys: `pgk_<id>_<secret>`, what services (and people without an identity provider) call the control
 // plane with. Made here, shown once, and known afterwards by their SHA-256 only. Ignorant of where they
 // are kept and of what they open.
-// A fast hash is the right one, as for tokens (token.ts): there is nothing to guess in 256 random bits.
 
-import { createHash, randomBytes } from 'node:crypto'
 import { Failure } from '../errors.ts'
 import { Secret } from '../secret.ts'
 import type { Claims } from './access.ts'
-import { claimOf } from './claim.ts'
-import { isPlainName } from './grant.ts'
-import { randomId } from './id.ts'
+import { hashBearer, newBearer } from './bearer.ts'
+import { isPrincipal } from './grant.ts'
 import { isClaimText, type PrincipalKind, type Scope } from './identity.ts'
 
 const day = 24 * 60 * 60 * 1000
@@ -46,16 +43,13 @@ export interface NewApiKey {
   readonly text: Secret
 }
 
-const form = /^pgk_([a-z2-7]{16})_[A-Za-z0-9_-]{43}$/
-const longest = 200
-
 /**
  * A key with these terms. The record is to be stored before the text is handed out.
  * @throws Failure invalid_parameter that says which term is wrong and what is right.
  */
 export function newApiKey(terms: ApiKeyTerms, now: number): NewApiKey {
   const { durationMs, ...others } = terms
-  if (!isPlainName(terms.principal) || claimOf(terms.principal).tokenId !== undefined) {
+  if (!isPrincipal(terms.principal)) {
     refuse(
       'a principal is a name of 1 to 128 characters, none a space or invisible, not ending in /<token id>',
     )
@@ -68,13 +62,12 @@ export function newApiKey(terms: ApiKeyTerms, now: number): NewApiKey {
   if (!Number.isSafeInteger(durationMs) || durationMs <= 0 || durationMs > longestKeyMs) {
     refuse('a key lasts longer than nothing and at most 365 days')
   }
-  const id = randomId()
-  const text = `pgk_${id}_${randomBytes(32).toString('base64url')}`
+  const { id, text } = newBearer('pgk')
   return {
     record: {
       ...others,
       id,
-      hash: hashApiKey(text),
+      hash: hashBearer(text),
       createdAt: now,
       expiresAt: now + durationMs,
       revokedAt: undefined,
@@ -87,16 +80,6 @@ export function newApiKey(terms: ApiKeyTerms, now: number): NewApiKey {
 /** Whether somebody means this to be a key, good or not. */
 export function looksLikeApiKey(text: string): boolean {
   return text.startsWith('pgk_')
-}
-
-/** The id in a key's text; undefined when the text cannot be a key at all. */
-export function apiKeyId(text: string): string | undefined {
-  return text.length > longest ? undefined : form.exec(text)?.[1]
-}
-
-/** SHA-256 over the whole text, so that neither half can be exchanged. */
-export function hashApiKey(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }
 
 function refuse(message: string): never {

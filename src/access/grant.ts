@@ -73,6 +73,11 @@ export function checkPrincipal(principal: string): void {
   }
 }
 
+/** Whether it can be the name of one. */
+export function isPrincipal(name: string): boolean {
+  return isPlainName(name) && claimOf(name).tokenId === undefined
+}
+
 /** Why the grant gives no access at `now`, or that it does. */
 export function standing(
   grant: Grant,
@@ -87,7 +92,7 @@ export function standing(
  * Whether the name survives a startup packet and a line of a log as it is, and an approver's eyes: one with a
  * character that is not seen in it would pass for somebody else's. Half surrogates would all be one in the store.
  */
-export function isPlainName(name: string): boolean {
+function isPlainName(name: string): boolean {
   return (
     name.length <= 128 && /^[^\s\p{Cc}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}]+$/u.test(name)
   )

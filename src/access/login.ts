@@ -10,10 +10,11 @@ import type { Secret } from '../secret.ts'
 import { proves, type ScramProof, serverFinal } from '../wire/scram-server.ts'
 import type { Grant } from './access.ts'
 import { Authorization } from './authorization.ts'
+import { bearerId, hashBearer, noHash, sameHash } from './bearer.ts'
 import type { Claim } from './claim.ts'
 import { standing } from './grant.ts'
 import type { GrantChanges } from './grant-changes.ts'
-import { hashToken, sameHash, type TokenRules, tokenId } from './token.ts'
+import type { TokenRules } from './token.ts'
 import type { StoredToken, TokenStore } from './token-store.ts'
 
 /** What a client has shown. */
@@ -81,9 +82,8 @@ type Found =
       readonly tokenId: string | undefined
     }
 
-// No token has this id; no input hashes to this value, and no key to that of the verifier.
+// No token has this id, and no key hashes to that of the verifier.
 const nobody = ''
-const noHash = Buffer.alloc(32)
 const nobodysVerifier = { storedKey: noHash }
 
 /** How many tokens of a principal one exchange is held against. */
@@ -155,9 +155,9 @@ export class TokenLogin {
 
   async #findSent(claim: Claim, secret: Secret): Promise<Found> {
     const text = secret.reveal()
-    const written = tokenId(text)
+    const written = bearerId('pgw', text)
     const id = claim.tokenId ?? written
-    const hash = hashToken(text)
+    const hash = hashBearer(text)
     const token = await this.#tokens.findToken(id ?? nobody)
     const genuine = sameHash(hash, token?.hash ?? noHash)
     if (written === undefined) return { type: 'unproven', reason: 'malformed', tokenId: id }

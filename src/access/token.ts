@@ -1,13 +1,11 @@
 // Access tokens: `pgw_<id>_<secret>`, sent in the place of a PostgreSQL password. Made here, shown
 // once, and known afterwards by their SHA-256 and their SCRAM verifier only. Ignorant of who may use one
 // (login.ts) and of where they are kept.
-// A fast hash is the right one here: the secret has 256 random bits, so there is nothing to guess.
 
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { Secret } from '../secret.ts'
 import type { ScramVerifier } from '../wire/scram.ts'
 import type { Grant, TokenKind } from './access.ts'
-import { randomId } from './id.ts'
+import { hashBearer, newBearer } from './bearer.ts'
 import { verifierOf } from './verifier.ts'
 
 /** How long and how often a token is good. */
@@ -39,11 +37,6 @@ export interface IssuedToken {
   readonly text: Secret
 }
 
-// No quote, space, semicolon or brace, and far below what drivers and .pgpass lines truncate.
-// Bounded repetitions only, so that a hostile 64 KiB password costs nothing to refuse.
-const form = /^pgw_([a-z2-7]{16})_[A-Za-z0-9_-]{43}$/
-const longest = 200
-
 /** Makes a token of `grant`. The record is to be stored before the text is handed out. */
 export async function issueToken(
   grant: Grant,
@@ -51,8 +44,7 @@ export async function issueToken(
   now: number,
   rules: Pick<TokenRules, 'redeemWithinMs'>,
 ): Promise<IssuedToken> {
-  const id = randomId()
-  const text = `pgw_${id}_${randomBytes(32).toString('base64url')}`
+  const { id, text } = newBearer('pgw')
   const secret = new Secret(text)
   // A BI tool's token may wait for the first report; the others are meant for somebody at a keyboard.
   const redeemBy =
@@ -63,25 +55,10 @@ export async function issueToken(
     id,
     grantId: grant.id,
     kind,
-    hash: hashToken(text),
+    hash: hashBearer(text),
     verifier: await verifierOf(grant.principal, secret),
     issuedAt: now,
     redeemBy,
   }
   return { record, text: secret }
-}
-
-/** The id in a token's text; undefined when the text cannot be a token at all. */
-export function tokenId(text: string): string | undefined {
-  return text.length > longest ? undefined : form.exec(text)?.[1]
-}
-
-/** SHA-256 over the whole text, so that neither half can be exchanged. */
-export function hashToken(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
-}
-
-/** In constant time: how much of a guess was right must not be measurable. */
-export function sameHash(a: Buffer, b: Buffer): boolean {
-  return a.length === b.length && timingSafeEqual(a, b)
 }

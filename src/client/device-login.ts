@@ -15,10 +15,10 @@ import {
 } from 'openid-client'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
+import { isLoopback } from '../loopback.ts'
 import { Secret } from '../secret.ts'
 import type { Login } from './credentials-file.ts'
 import type { Fetch } from './exchange.ts'
-import { isLoopback } from './server-url.ts'
 
 export interface Provider {
   readonly issuer: string
@@ -111,7 +111,7 @@ async function discovered({ issuer, clientId }: Provider, tools: Tools): Promise
   const url = new URL(issuer)
   return discovery(url, clientId, undefined, None(), {
     // A provider on this machine is one for trying things out; any other is spoken to by https.
-    execute: isLoopback(url) ? [allowInsecureRequests] : [],
+    execute: isLoopback(url.hostname) ? [allowInsecureRequests] : [],
     timeout: limitSeconds,
     [customFetch]: (resource, { body, ...options }) =>
       tools.fetch(resource, { ...options, ...(body === undefined ? {} : { body }) }),

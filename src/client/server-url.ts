@@ -2,6 +2,7 @@
 // this machine alone: anywhere else the credential could be read on the way.
 
 import { Failure } from '../errors.ts'
+import { isLoopback } from '../loopback.ts'
 
 /** Throws a Failure when it cannot be used. */
 export function serverUrl(text: string): URL {
@@ -12,17 +13,13 @@ export function serverUrl(text: string): URL {
   if (url.username !== '' || url.password !== '') {
     throw unusable('the URL of a server holds no user name and no password', undefined)
   }
-  if (url.protocol === 'http:' && !isLoopback(url)) {
+  if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     throw unusable(
       `${url.origin} would be spoken to in the clear`,
       'Use https://; plain http is for a pgwarden on this machine only.',
     )
   }
   return new URL(url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`, url.origin)
-}
-
-export function isLoopback({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
 }
 
 function unusable(message: string, hint: string | undefined): Failure {

@@ -4,18 +4,10 @@
 import { X509Certificate } from 'node:crypto'
 import { z } from 'zod'
 import type { Change } from '../access/change.ts'
+import { isLoopback } from '../loopback.ts'
 import type { Secret } from '../secret.ts'
 import type { Problem } from './problems.ts'
-import {
-  fileText,
-  isLoopback,
-  keys,
-  list,
-  name,
-  oneOrMore,
-  type Surroundings,
-  secret,
-} from './values.ts'
+import { fileText, keys, list, name, oneOrMore, type Surroundings, secret } from './values.ts'
 
 type ChangeType = Change['type']
 

@@ -1,10 +1,10 @@
 // The servers of a target: where they are, and what TLS is demanded of each. Here is decided what holds
 // where nothing is written: TLS with a verified certificate, except on this machine itself.
 
+import { isLoopback } from '../loopback.ts'
 import type { Secret } from '../secret.ts'
 import type { Problem } from './problems.ts'
 import type { RawConfig } from './schema.ts'
-import { isLoopback } from './values.ts'
 
 export type RawTarget = RawConfig['targets'][string]
 type RawTls = NonNullable<RawTarget['tls']>

@@ -1,8 +1,9 @@
 // The small values of a configuration and how they are written: mappings, durations, sizes, networks,
 // names, secrets. Ignorant of where in the file they stand.
 
-import { isIP, isIPv4 } from 'node:net'
+import { isIP } from 'node:net'
 import { z } from 'zod'
+import { isLoopback } from '../loopback.ts'
 import { Secret } from '../secret.ts'
 
 const durationUnits: ReadonlyMap<string, number> = new Map([
@@ -133,12 +134,6 @@ export const host = text.refine((value) => isIP(value) === 6 || !/[\s:/[\],]/.te
 
 /** The networks of this machine. */
 export const loopback = ['127.0.0.0/8', '::1/128']
-
-/** Whether a host, by its name or as in a URL, is this machine. */
-export function isLoopback(host: string): boolean {
-  const bare = host.replace(/^\[(.*)\]$/, '$1')
-  return bare === 'localhost' || bare === '::1' || (isIPv4(bare) && bare.startsWith('127.'))
-}
 
 /**
  * A URL without user, query and fragment. By http to this machine only: keys and tokens go there, and what is

@@ -2,9 +2,10 @@
 // is. Here is decided that tokens travel in the clear to this machine alone, unless it is written down.
 
 import { z } from 'zod'
+import { isLoopback } from '../loopback.ts'
 import { Secret } from '../secret.ts'
 import type { Problem } from './problems.ts'
-import { duration, fileText, isLoopback, keys, type Surroundings, secret, text } from './values.ts'
+import { duration, fileText, keys, type Surroundings, secret, text } from './values.ts'
 
 export interface VaultConfig {
   /** Scheme, host and port, in the order in which they are tried. */

@@ -1,9 +1,9 @@
 // Who calls with an API key. The store is asked each time, so that a key that was revoked is none at the
 // next call, on every replica. Ignorant of SQL and of headers.
 
-import { apiKeyId, hashApiKey, type StoredApiKey } from '../access/api-key.ts'
+import type { StoredApiKey } from '../access/api-key.ts'
+import { bearerId, hashBearer, noHash, sameHash } from '../access/bearer.ts'
 import type { Identity } from '../access/identity.ts'
-import { sameHash } from '../access/token.ts'
 import type { Clock } from '../clock.ts'
 import { unauthenticated } from './refusal.ts'
 
@@ -18,8 +18,6 @@ export interface ApiKeyStore {
 const noteEveryMs = 60_000
 const lookAtIt = 'Look whether all of it was copied, and whether it is a key for this server.'
 const makeAnother = 'Have an operator make another: pgwarden key create.'
-// Of what cannot be a key or is none. It is compared all the same.
-const noHash = Buffer.alloc(32)
 
 export class ApiKeys {
   readonly #store: ApiKeyStore
@@ -35,9 +33,9 @@ export class ApiKeys {
 
   /** @throws Failure unauthenticated; cannot_connect_now when the store does not answer. */
   async identify(text: string): Promise<Identity> {
-    const id = apiKeyId(text)
+    const id = bearerId('pgk', text)
     const key = id === undefined ? undefined : await this.#store.findApiKey(id)
-    const genuine = sameHash(hashApiKey(text), key?.hash ?? noHash)
+    const genuine = sameHash(hashBearer(text), key?.hash ?? noHash)
     // One answer for an id that nobody has and a secret that is wrong.
     if (key === undefined || !genuine) {
       throw unauthenticated('there is no such API key', { hint: lookAtIt })

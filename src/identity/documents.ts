@@ -4,7 +4,7 @@
 
 import { get as httpGet, type IncomingMessage } from 'node:http'
 import { get as httpsGet } from 'node:https'
-import { isIPv4 } from 'node:net'
+import { isLoopback } from '../loopback.ts'
 
 export interface DocumentOptions {
   /** PEM; the authorities that Node trusts when absent. */
@@ -58,12 +58,4 @@ async function textOf(answer: IncomingMessage): Promise<string> {
     chunks.push(piece)
   }
   return Buffer.concat(chunks).toString('utf8')
-}
-
-function isLoopback(hostname: string): boolean {
-  return (
-    hostname === 'localhost' ||
-    hostname === '[::1]' ||
-    (isIPv4(hostname) && hostname.startsWith('127.'))
-  )
 }

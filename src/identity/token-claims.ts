@@ -4,8 +4,7 @@
 
 import type { JWTPayload } from 'jose'
 import type { Claims } from '../access/access.ts'
-import { claimOf } from '../access/claim.ts'
-import { isPlainName } from '../access/grant.ts'
+import { isPrincipal } from '../access/grant.ts'
 import { type Identity, isClaimText } from '../access/identity.ts'
 import { unauthenticated } from './refusal.ts'
 
@@ -83,7 +82,7 @@ function personName(payload: JWTPayload, { principalClaim, servicePrefix }: Clai
 
 /** As a grant's principal must be, and the user name of a login. */
 function assertName(name: string, claim: string): void {
-  if (isPlainName(name) && claimOf(name).tokenId === undefined) return
+  if (isPrincipal(name)) return
   throw unauthenticated(`the claim ${claim} cannot be the name of a principal`, {
     detail:
       'Expected 1 to 128 characters, none of them a space or invisible, not ending like "/<token id>".',

@@ -1,8 +1,9 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import type { TokenKind } from '../../src/access/access.ts'
+import { bearerId, hashBearer, sameHash } from '../../src/access/bearer.ts'
 import { newGrant } from '../../src/access/grant.ts'
-import { hashToken, issueToken, sameHash, tokenId } from '../../src/access/token.ts'
+import { issueToken } from '../../src/access/token.ts'
 import { saltOf } from '../../src/access/verifier.ts'
 import { deriveVerifier } from '../../src/wire/scram.ts'
 
@@ -31,8 +32,8 @@ describe('an access token', () => {
 
   it('is known by its hash and its verifier only, and never printed', async () => {
     const { record, text } = await issueToken(grant, 'one-time', now, rules)
-    expect(sameHash(record.hash, hashToken(text.reveal()))).toBe(true)
-    expect(tokenId(text.reveal())).toBe(record.id)
+    expect(sameHash(record.hash, hashBearer(text.reveal()))).toBe(true)
+    expect(bearerId('pgw', text.reveal())).toBe(record.id)
     const printed = inspect({ record, text }, { depth: 9 }) + JSON.stringify({ record, text })
     expect(printed).not.toContain(text.reveal().slice(-43))
     const { salt, iterations } = saltOf('alice')
@@ -72,13 +73,13 @@ describe('an access token', () => {
     `pgw_${'a'.repeat(16)}_${'b'.repeat(42)}'`,
     'x'.repeat(65_536),
   ])('is not found in %j', (text) => {
-    expect(tokenId(text)).toBeUndefined()
+    expect(bearerId('pgw', text)).toBeUndefined()
   })
 })
 
 describe('comparing hashes', () => {
   it('tells one changed bit, and another length', () => {
-    const hash = hashToken('a')
+    const hash = hashBearer('a')
     const other = Buffer.from(hash)
     other.writeUInt8(other.readUInt8(31) ^ 1, 31)
     expect(sameHash(hash, Buffer.from(hash))).toBe(true)

@@ -3,13 +3,13 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { bearerId } from '../../src/access/bearer.ts'
 import type { Change } from '../../src/access/change.ts'
 import type { Desk } from '../../src/access/desk.ts'
 import { Hours } from '../../src/access/hours.ts'
 import type { Identity } from '../../src/access/identity.ts'
 import type { LedgerPorts } from '../../src/access/ledger.ts'
 import { openDesk } from '../../src/access/open-desk.ts'
-import { tokenId } from '../../src/access/token.ts'
 import { changesIn } from '../../src/audit/change-journal.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { Failure } from '../../src/errors.ts'
@@ -267,7 +267,7 @@ describe('fifty people at one grant', () => {
       expect(types.filter((type) => type === 'token.issued')).toHaveLength(issued.length)
       for (const { token } of issued) {
         const redeemed = await next().store.redeem({
-          tokenId: tokenId(token.text.reveal()) ?? '',
+          tokenId: bearerId('pgw', token.text.reveal()) ?? '',
           address: '127.0.0.1',
           now: clock.now(),
           sittingUntil: clock.now() + hour,
