@@ -35,6 +35,20 @@ export interface JournalWaiter {
   refused(failure: Failure): void
 }
 
+/** A text that is too long for its record: it goes, whole, into a file beside the segment. */
+export interface OverflowText {
+  readonly text: string
+  /** Of its UTF-8, in lower-case hexadecimal: what the record names it by. */
+  readonly sha256: string
+}
+
+/** What else goes with a record. */
+export interface Beside {
+  /** Nobody is told that the record is stored before it survives the loss of power. */
+  readonly durable?: boolean
+  readonly overflow?: readonly OverflowText[]
+}
+
 /** Is told of every write, for metrics and the log. */
 export interface JournalObserver {
   wrote(records: number, bytes: number, ms: number): void
@@ -118,7 +132,7 @@ export class Journal {
    * behind. Returns its sequence number. `waiter`, when given, is told at the end of the turn, in the
    * order of first append, once however many records it appended.
    */
-  append(fields: string, waiter?: JournalWaiter): number {
+  append(fields: string, waiter?: JournalWaiter, _beside?: Beside): number {
     if (this.#length > spillBytes) this.#write()
     if (this.#length === 0) this.#openSegment()
     this.#add(fields)

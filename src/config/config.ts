@@ -13,9 +13,11 @@ import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import { type AccessTarget, accessOf, accessProblems } from './access.ts'
 import type { NamePart } from './application-name.ts'
+import { type AuditConfig, auditOf, auditProblems } from './audit.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
 import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
+import { asksVault, type JournalConfig, journalOf } from './journal.ts'
 import { loginsOf } from './logins.ts'
 import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
@@ -31,7 +33,8 @@ export interface Config {
   readonly identity: IdentityConfig
   readonly logins: LoginRules
   readonly store: { readonly url: Secret }
-  readonly journal: { readonly directory: string; readonly segmentBytes: number }
+  readonly journal: JournalConfig
+  readonly audit: AuditConfig
   readonly log: { readonly level: RawConfig['log']['level'] }
   readonly limits: { readonly statementBytes: number }
   readonly tokens: {
@@ -152,17 +155,15 @@ export function parseConfig(
   if (!parsed.success) throw invalid(source, problemsOf(parsed.error.issues, source))
 
   const roles = Object.entries(parsed.data.roles).map(([name, role]) => ({ name, ...role }))
+  const roleNames = new Set([...predefinedRoles, ...roles].map(({ name }) => name))
   const problems = [
     ...disagreements(parsed.data),
     ...nameClashes(parsed.data.targets),
     ...(parsed.data.vault === undefined ? [] : vaultProblems(parsed.data.vault)),
     ...channelProblems(parsed.data.notifications),
     ...roleProblems(roles),
-    ...accessProblems(
-      parsed.data.access,
-      new Set([...predefinedRoles, ...roles].map(({ name }) => name)),
-      accessTargets(parsed.data),
-    ),
+    ...accessProblems(parsed.data.access, roleNames, accessTargets(parsed.data)),
+    ...auditProblems(parsed.data.audit, roleNames),
   ]
   if (problems.length > 0) throw invalid(source, problems)
   return configOf(parsed.data, [...predefinedRoles, ...roles])
@@ -179,8 +180,13 @@ function plain(source: Source): unknown {
 }
 
 /** What is right by itself and wrong beside the rest. */
-function disagreements({ listen, http, vault, roles, targets }: RawConfig): Problem[] {
+function disagreements(raw: RawConfig): Problem[] {
+  const { listen, http, vault, roles, targets, journal } = raw
   const problems: Problem[] = []
+  if (asksVault(journal) && vault === undefined) {
+    const message = 'there is no section vault to say where it is'
+    problems.push({ path: ['journal', 'checkpoints', 'key'], message })
+  }
   const places = listen.map(({ address, port }) => `${address} ${port}`)
   if (places.includes(`${http.address} ${http.port}`)) {
     problems.push({ path: ['http', 'port'], message: 'the same address and port as listen' })
@@ -260,7 +266,7 @@ function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
 }
 
 function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
-  const { journal, tokens } = raw
+  const { tokens } = raw
   const [first, ...more] = raw.listen
   const targets = new Map(
     Object.entries(raw.targets).map(([name, target]) => [name, targetOf(name, target, raw)]),
@@ -272,7 +278,8 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
     identity: identityOf(raw.identity),
     logins: loginsOf(raw.logins),
     store: raw.store,
-    journal: { directory: journal.directory, segmentBytes: journal.segmentSize },
+    journal: journalOf(raw.journal),
+    audit: auditOf(raw.audit),
     log: raw.log,
     limits: { statementBytes: raw.limits.statementBytes },
     tokens: {

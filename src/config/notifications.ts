@@ -61,7 +61,7 @@ const events = z
 
 export function notificationsSchema(surroundings: Surroundings) {
   const secretText = secret(surroundings)
-  const url = secretText.refine(isSafe, {
+  const url = secretText.refine(isSafeUrl, {
     error: 'expected a URL that begins with https://; http:// does for this machine only',
   })
   const webhook = keys({
@@ -114,23 +114,23 @@ export function channelProblems(raw: RawChannels): Problem[] {
   )
 }
 
-function isSafe(url: Secret): boolean {
+export function isSafeUrl(url: Secret): boolean {
   if (!URL.canParse(url.reveal())) return false
   const { protocol, hostname } = new URL(url.reveal())
   return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
 }
 
-const signingSecret =
+export const signingSecret =
   'expected whsec_ and 24 to 64 random bytes in base64; openssl rand -base64 32 makes such'
 
 /** Standard Webhooks' form. A short one could be guessed from a single letter, offline. */
-function isSigningSecret(secret: Secret): boolean {
+export function isSigningSecret(secret: Secret): boolean {
   const [, base64] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(secret.reveal()) ?? []
   const { length } = Buffer.from(base64 ?? '', 'base64')
   return length >= 24 && length <= 64
 }
 
-function isCertificate(pem: string): boolean {
+export function isCertificate(pem: string): boolean {
   try {
     return new X509Certificate(pem).serialNumber !== ''
   } catch {

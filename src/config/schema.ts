@@ -6,9 +6,11 @@ import { relationPatternProblem } from '../policy/relations.ts'
 import { Secret } from '../secret.ts'
 import { accessSchema, targetAccess } from './access.ts'
 import { nameTemplate } from './application-name.ts'
+import { auditSchema } from './audit.ts'
 import { credentialsSchema } from './credentials.ts'
 import { httpSchema } from './http.ts'
 import { identitySchema } from './identity.ts'
+import { journalSchema } from './journal.ts'
 import { loginsSchema } from './logins.ts'
 import { notificationsSchema } from './notifications.ts'
 import { sessionContextSchema } from './session-context.ts'
@@ -203,7 +205,8 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     identity: identitySchema(surroundings).prefault({}),
     logins: loginsSchema.prefault({}),
     store: keys({ url: secretText }),
-    journal: keys({ directory: path, segmentSize: size('64KiB', '4GiB').prefault('64MiB') }),
+    journal: journalSchema(surroundings, resolvePath),
+    audit: auditSchema(surroundings, resolvePath).prefault({}),
     log: keys({
       level: z
         .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')

@@ -1,0 +1,319 @@
+// The section `audit`: what of a role's statements is recorded, and where records are sent besides the
+// journal. Here is decided that nothing leaves this machine in the clear. Ignorant of how it is sent.
+
+import { z } from 'zod'
+import { type Recording, usualRecording } from '../audit/recording.ts'
+import { isLoopback } from '../loopback.ts'
+import { Secret } from '../secret.ts'
+import { isCertificate, isSafeUrl, isSigningSecret, signingSecret } from './notifications.ts'
+import type { Problem } from './problems.ts'
+import {
+  fileText,
+  hostAndPort,
+  keys,
+  list,
+  name,
+  oneOrMore,
+  type Surroundings,
+  secret,
+  text,
+} from './values.ts'
+
+/** PEM. */
+interface TlsConfig {
+  /** The authorities that Node trusts when absent. */
+  readonly ca: string | undefined
+  readonly client: { readonly certificate: string; readonly key: Secret } | undefined
+}
+
+interface Place {
+  readonly name: string
+}
+
+export type SinkConfig =
+  | (Place & { readonly type: 'stdout' })
+  | (Place & { readonly type: 'file'; readonly path: string })
+  | (Place & {
+      readonly type: 'syslog'
+      readonly host: string
+      readonly port: number
+      /** Undefined on this machine only. */
+      readonly tls: TlsConfig | undefined
+    })
+  | (Place & {
+      readonly type: 'webhook'
+      readonly url: Secret
+      readonly secrets: readonly Secret[]
+      readonly ca: string | undefined
+    })
+  | (Place & {
+      readonly type: 'nats'
+      readonly servers: readonly string[]
+      readonly stream: string
+      /** Records go to `<subject>.<chain>.<type>`. */
+      readonly subject: string
+      /** The content of a .creds file, a token, or a name and a password. */
+      readonly login:
+        | { readonly type: 'credentials'; readonly content: Secret }
+        | { readonly type: 'token'; readonly token: Secret }
+        | { readonly type: 'password'; readonly user: string; readonly password: Secret }
+        | undefined
+      readonly tls: TlsConfig | undefined
+    })
+  | (Place & {
+      readonly type: 'kafka'
+      /** `host:port` each. */
+      readonly brokers: readonly string[]
+      readonly topic: string
+      readonly login:
+        | {
+            readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+            readonly user: string
+            readonly password: Secret
+          }
+        | undefined
+      readonly tls: TlsConfig | undefined
+    })
+  | (Place & {
+      readonly type: 'postgresql'
+      readonly url: Secret
+      /** `schema.table`; made when it is not there. */
+      readonly table: string
+    })
+
+export interface AuditConfig {
+  /** How a role's statements are recorded. */
+  readonly recording: (role: string) => Recording
+  readonly sinks: readonly SinkConfig[]
+}
+
+const recording = keys({
+  text: z
+    .enum(['full', 'normalized', 'fingerprint'], 'expected full, normalized or fingerprint')
+    .optional(),
+  parameters: z.enum(['none', 'full'], 'expected none or full').optional(),
+  fsync: z.enum(['os', 'batch'], 'expected os or batch').optional(),
+})
+
+export function auditSchema(surroundings: Surroundings, resolvePath: (path: string) => string) {
+  const secretText = secret(surroundings)
+  const pem = fileText(surroundings)
+  const certificates = pem.refine(isCertificate, {
+    error: 'expected a file with a certificate in PEM',
+  })
+  const tls = keys({
+    ca: certificates.optional(),
+    client: keys({ certificate: certificates, key: pem }).optional(),
+  })
+  const remote = {
+    tls: z.union([z.literal('off'), tls], 'expected a mapping, or off').prefault({}),
+  }
+  const sinks = {
+    stdout: keys({}),
+    file: keys({ path: text.transform(resolvePath) }),
+    syslog: keys({ host: hostAndPort, ...remote }).superRefine((sink, context) => {
+      if (sink.tls === 'off') onlyHere([sink.host.host], context)
+    }),
+    webhook: keys({
+      url: secretText.refine(isSafeUrl, {
+        error: 'expected a URL that begins with https://; http:// does for this machine only',
+      }),
+      secret: oneOrMore(secretText.refine(isSigningSecret, { error: signingSecret })),
+      ca: certificates.optional(),
+    }),
+    nats: keys({
+      servers: oneOrMore(hostAndPort),
+      stream: z
+        .string()
+        .regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected a name of letters, digits, and _ -')
+        .default('pgwarden'),
+      subject: z
+        .string()
+        .regex(
+          /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
+          'expected a subject like pgwarden.audit: names of letters, digits, and _ -, without wildcards',
+        )
+        .default('pgwarden.audit'),
+      credentials: secretText.optional(),
+      token: secretText.optional(),
+      user: text.optional(),
+      password: secretText.optional(),
+      ...remote,
+    }).superRefine((sink, context) => {
+      if (sink.tls === 'off') {
+        onlyHere(
+          sink.servers.map(({ host }) => host),
+          context,
+        )
+      }
+      const { credentials, token, user, password } = sink
+      const ways = [credentials, token, user ?? password].filter((way) => way !== undefined)
+      if (ways.length > 1 || (user === undefined) !== (password === undefined)) {
+        context.addIssue('expected one of: credentials; token; user and password')
+      }
+    }),
+    kafka: keys({
+      brokers: oneOrMore(hostAndPort),
+      topic: z
+        .string()
+        .regex(/^[A-Za-z0-9._-]{1,249}$/, 'expected a name of letters, digits, and . _ -')
+        .default('pgwarden-audit'),
+      sasl: keys({
+        mechanism: z.enum(
+          ['plain', 'scram-sha-256', 'scram-sha-512'],
+          'expected plain, scram-sha-256 or scram-sha-512',
+        ),
+        user: text,
+        password: secretText,
+      }).optional(),
+      ...remote,
+    }).superRefine((sink, context) => {
+      if (sink.tls === 'off') {
+        onlyHere(
+          sink.brokers.map(({ host }) => host),
+          context,
+        )
+      }
+    }),
+    postgresql: keys({
+      url: secretText,
+      table: z
+        .string()
+        .regex(
+          /^[a-z_][a-z0-9_]{0,47}(\.[a-z_][a-z0-9_]{0,47})?$/,
+          'expected a table like audit.events, in lower case',
+        )
+        .default('pgwarden_audit.events'),
+    }),
+  }
+  const optional = {
+    name: name.optional(),
+    stdout: sinks.stdout.optional(),
+    file: sinks.file.optional(),
+    syslog: sinks.syslog.optional(),
+    webhook: sinks.webhook.optional(),
+    nats: sinks.nats.optional(),
+    kafka: sinks.kafka.optional(),
+    postgresql: sinks.postgresql.optional(),
+  }
+  const expected =
+    'expected one sink: stdout, file, syslog, webhook, nats, kafka or postgresql, with a name where there are several'
+  return keys({
+    statements: recording.prefault({}),
+    roles: z.record(text, recording, 'expected a mapping').default({}),
+    sinks: z
+      .array(
+        keys(optional).refine(
+          ({ name: _, ...kinds }) =>
+            Object.values(kinds).filter((kind) => kind !== undefined).length === 1,
+          { error: expected },
+        ),
+        list,
+      )
+      .default([]),
+  })
+}
+
+type RawAudit = z.output<ReturnType<typeof auditSchema>>
+type RawTls = 'off' | { readonly ca?: string | undefined; readonly client?: RawClient | undefined }
+interface RawClient {
+  readonly certificate: string
+  readonly key: string
+}
+
+export function auditOf(raw: RawAudit): AuditConfig {
+  const usual = laidOver(usualRecording, raw.statements)
+  const roles = new Map(
+    Object.entries(raw.roles).map(([role, own]) => [role, laidOver(usual, own)]),
+  )
+  return { recording: (role) => roles.get(role) ?? usual, sinks: raw.sinks.map(sinkOf) }
+}
+
+/** What has been sent to a sink is kept under its name. */
+export function auditProblems(raw: RawAudit, roles: ReadonlySet<string>): Problem[] {
+  const names = raw.sinks.map((sink) => sinkOf(sink).name)
+  return [
+    ...Object.keys(raw.roles)
+      .filter((role) => !roles.has(role))
+      .map((role) => ({
+        path: ['audit', 'roles', role],
+        message: `there is no role "${role}"`,
+        atKey: true,
+      })),
+    ...names.flatMap((own, at) =>
+      names.indexOf(own) === at
+        ? []
+        : [
+            {
+              path: ['audit', 'sinks', at],
+              message: `another sink is called "${own}" already: give this one a name`,
+            },
+          ],
+    ),
+  ]
+}
+
+function laidOver(below: Recording, above: Partial<RawAudit['statements']>): Recording {
+  return {
+    text: above.text ?? below.text,
+    parameters: above.parameters ?? below.parameters,
+    fsync: above.fsync ?? below.fsync,
+  }
+}
+
+function sinkOf(raw: RawAudit['sinks'][number]): SinkConfig {
+  const { stdout, file, syslog, webhook, nats, kafka, postgresql } = raw
+  const named = <Type extends SinkConfig['type']>(type: Type) => ({ type, name: raw.name ?? type })
+  if (stdout !== undefined) return named('stdout')
+  if (file !== undefined) return { ...named('file'), path: file.path }
+  if (syslog !== undefined) {
+    const { host, port } = syslog.host
+    return { ...named('syslog'), host, port: port ?? 6514, tls: tlsOf(syslog.tls) }
+  }
+  if (webhook !== undefined) {
+    return { ...named('webhook'), url: webhook.url, secrets: webhook.secret, ca: webhook.ca }
+  }
+  if (nats !== undefined) {
+    const { servers, stream, subject, tls } = nats
+    const at = servers.map((server) => addressOf(server, 4222))
+    return { ...named('nats'), servers: at, stream, subject, login: loginOf(nats), tls: tlsOf(tls) }
+  }
+  if (kafka !== undefined) {
+    const { brokers, topic, sasl, tls } = kafka
+    const at = brokers.map((broker) => addressOf(broker, 9092))
+    return { ...named('kafka'), brokers: at, topic, login: sasl, tls: tlsOf(tls) }
+  }
+  if (postgresql !== undefined) return { ...named('postgresql'), ...postgresql }
+  throw new Error('a sink without a kind')
+}
+
+function loginOf({
+  credentials,
+  token,
+  user,
+  password,
+}: NonNullable<RawAudit['sinks'][number]['nats']>): Extract<SinkConfig, { type: 'nats' }>['login'] {
+  if (credentials !== undefined) return { type: 'credentials', content: credentials }
+  if (token !== undefined) return { type: 'token', token }
+  if (user === undefined || password === undefined) return undefined
+  return { type: 'password', user, password }
+}
+
+function tlsOf(raw: RawTls): TlsConfig | undefined {
+  if (raw === 'off') return undefined
+  const { ca, client } = raw
+  return { ca, client: client && { certificate: client.certificate, key: new Secret(client.key) } }
+}
+
+function addressOf({ host, port }: z.output<typeof hostAndPort>, usual: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port ?? usual}`
+}
+
+function onlyHere(hosts: readonly string[], context: z.RefinementCtx): void {
+  if (hosts.every(isLoopback)) return
+  context.addIssue({
+    code: 'custom',
+    path: ['tls'],
+    message: 'only on this machine may records travel without TLS',
+  })
+}
