@@ -9,6 +9,7 @@ import type { TokenKind } from '../../src/access/access.ts'
 import { operations } from '../../src/composition/server.ts'
 import { connectedTo, type FreshDatabase, freshDatabase } from './databases.ts'
 import { Run } from './executable.ts'
+import { checkJournal } from './journal-schema.ts'
 import { freePorts } from './ports.ts'
 
 export interface WardenOptions {
@@ -138,13 +139,18 @@ export class Warden {
     }
   }
 
-  async stop(): Promise<void> {
+  /** `damaged`: the test has laid hands on the journal; any other must be as it is promised. */
+  async stop(journal: 'sound' | 'damaged' = 'sound'): Promise<void> {
     await this.halt()
-    if (this.#alone) {
-      await this.target.drop()
-      await this.#store.drop()
+    try {
+      if (journal === 'sound') await checkJournal(this.journalDirectory)
+    } finally {
+      if (this.#alone) {
+        await this.target.drop()
+        await this.#store.drop()
+      }
+      await rm(this.directory, { recursive: true, force: true })
     }
-    await rm(this.directory, { recursive: true, force: true })
   }
 
   /** Connection settings for the pg driver, with a new token. */
