@@ -2,19 +2,18 @@
 // schema and is no longer than it may be, and the chain is whole. Warden.stop() asks for it, so that a
 // record that no test looks at is looked at here.
 
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { gunzipSync } from 'node:zlib'
 import { Ajv2020, type AnySchemaObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import { verifyDirectory } from '../../src/journal/verify.ts'
+import { segmentsOf } from './journal-files.ts'
 
 export const schemaFile = fileURLToPath(
   new URL('../../docs/audit-event.v1.schema.json', import.meta.url),
 )
 
 /** With its line feed. */
-const longestLine = 65_536
+const longestLine = 2 * 1024 * 1024
 /** Of a huge journal both ends are looked at, and a sample of the middle. */
 const wholeEnds = 2_000
 const sampled = 50
@@ -34,8 +33,8 @@ export function lineProblem(line: Buffer): string | undefined {
 
 /** @throws Error that names the first line that is not as promised, or what verify says. */
 export async function checkJournal(directory: string): Promise<void> {
-  for (const file of readdirSync(directory).filter(isSegment)) {
-    for (const [number, line] of looked(linesOf(join(directory, file)))) {
+  for (const { file, lines } of segmentsOf(directory)) {
+    for (const [number, line] of looked(lines)) {
       const problem = lineProblem(line)
       if (problem === undefined) continue
       throw new Error(`line ${number} of ${file}: ${problem}\n${line.toString('utf8', 0, 2_000)}`)
@@ -73,22 +72,6 @@ export function readSchema(): AnySchemaObject {
 export function eventTypes(schema: AnySchemaObject): readonly string[] {
   const refs = schema['oneOf'] as readonly { readonly $ref: string }[]
   return refs.map(({ $ref }) => $ref.replace('#/$defs/', ''))
-}
-
-function isSegment(file: string): boolean {
-  return /^[a-z0-9-]+-\d{12}\.jsonl(\.gz)?$/.test(file)
-}
-
-function linesOf(path: string): readonly Buffer[] {
-  const stored = readFileSync(path)
-  const bytes = path.endsWith('.gz') ? gunzipSync(stored) : stored
-  const lines: Buffer[] = []
-  // What a killed process left behind the last line feed is no line.
-  for (let start = 0, end = 0; ; start = end + 1) {
-    end = bytes.indexOf(0x0a, start)
-    if (end === -1) return lines
-    lines.push(bytes.subarray(start, end))
-  }
 }
 
 function* looked(lines: readonly Buffer[]): Generator<readonly [number, Buffer]> {
