@@ -21,9 +21,12 @@ export function seal(previousHash: string, head: string): string {
   return hash('sha256', previousHash + head, 'hex')
 }
 
-/** The part of a line that is sealed. `fields` is the inside of a JSON object, without braces. */
-export function lineHead(sequence: number, time: string, fields: string): string {
-  return `{"seq":${sequence},"time":"${time}",${fields}`
+/**
+ * The part of a line that is sealed. `fields` is the inside of a JSON object, without braces. Sequence
+ * numbers begin at 1 in every chain; with the chain's id before it, `event` is no other record's anywhere.
+ */
+export function lineHead(chainId: string, sequence: number, time: string, fields: string): string {
+  return `{"seq":${sequence},"v":1,"event":"${chainId}-${sequence}","time":"${time}",${fields}`
 }
 
 /** A whole line, line feed included. */
@@ -48,6 +51,11 @@ export function readSeal(
   const end = /^,"hash":"([0-9a-f]{64})"\}$/.exec(line.toString('latin1', line.length - sealLength))
   if (start?.[1] === undefined || end?.[1] === undefined) return undefined
   return { sequence: Number(start[1]), hash: end[1] }
+}
+
+/** The id of the chain that a line belongs to; undefined in lines from before there were ids. */
+export function readChainId(line: Buffer): string | undefined {
+  return /^\{"seq":[0-9]+,"v":1,"event":"([0-9a-f]{16})-/.exec(line.toString('latin1', 0, 64))?.[1]
 }
 
 /**

@@ -14,7 +14,7 @@ import { waitUntilGone } from '../access/revocation.ts'
 import { issueToken } from '../access/token.ts'
 import { changeRecord, changeUndoneRecord } from '../audit/change-record.ts'
 import { Journal } from '../audit/journal.ts'
-import { journalCloseRecord } from '../audit/record.ts'
+import { journalCloseRecord } from '../audit/journal-record.ts'
 import type {
   IssuedToken,
   ListedGrants,

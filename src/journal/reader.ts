@@ -179,7 +179,7 @@ async function advance(head: Head): Promise<void> {
   const { line, at } = value
   head.line = line
   head.at = at
-  head.time = /"time":"([^"]*)"/.exec(line.toString('latin1', 0, 80))?.[1] ?? ''
+  head.time = /"time":"([^"]*)"/.exec(line.toString('latin1', 0, 160))?.[1] ?? ''
 }
 
 /** Times of one form and length: the later one is the greater text. */

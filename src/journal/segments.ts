@@ -20,6 +20,11 @@ export function segmentPath(directory: string, chain: string, first: number): st
   return join(directory, `${chain}-${String(first).padStart(12, '0')}.jsonl`)
 }
 
+/** Beside a segment: the texts that were too long for its records. */
+export function overflowPath(directory: string, chain: string, first: number): string {
+  return join(directory, `${chain}-${String(first).padStart(12, '0')}.overflow.jsonl`)
+}
+
 /** All segments in the directory, by chain and then in order. Other files are passed over. */
 export function listSegments(directory: string): readonly Segment[] {
   const segments: Segment[] = []
