@@ -9,7 +9,8 @@ import type { Finding } from './verdict.ts'
 const mostKept = 1_000_000
 const digits = 15
 
-const checkpointLine = /^\{"seq":[0-9]{1,15},"v":1,"event":"[^"]*","time":"[^"]*","type":"journal[.]checkpoint",/
+const checkpointLine =
+  /^\{"seq":[0-9]{1,15},"v":1,"event":"[^"]*","time":"[^"]*","type":"journal[.]checkpoint",/
 
 export class KeptCheckpoints {
   readonly #byChain = new Map<string, Set<string>>()
