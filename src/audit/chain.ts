@@ -21,17 +21,9 @@ export function seal(previousHash: string, head: string): string {
   return hash('sha256', previousHash + head, 'hex')
 }
 
-/**
- * The part of a line that is sealed. `fields` is the inside of a JSON object, without braces. Sequence
- * numbers begin at 1 in every chain; with the chain's id before it, `event` is no other record's anywhere.
- */
-export function lineHead(
-  chainId: string,
-  sequence: number,
-  time: string,
-  fields: string,
-): string {
-  return `{"seq":${sequence},"v":1,"event":"${chainId}-${sequence}","time":"${time}",${fields}`
+/** The part of a line that is sealed. `fields` is the inside of a JSON object, without braces. */
+export function lineHead(sequence: number, time: string, fields: string): string {
+  return `{"seq":${sequence},"time":"${time}",${fields}`
 }
 
 /** A whole line, line feed included. */
@@ -112,9 +104,8 @@ export class ChainCheck {
     return this.#problem
   }
 
-  /** The next line, without its line feed. Returns the chain's first problem once there is one. */
-  line(line: Buffer): ChainProblem | undefined {
-    const said = readSeal(line)
+  /** The next line, without its line feed, and its seal. Returns the chain's first problem once there is one. */
+  line(line: Buffer, said = readSeal(line)): ChainProblem | undefined {
     if (this.#problem !== undefined) {
       if (this.#problem.kind === 'removed' && said?.sequence === this.#sequence + 1) {
         this.#problem = moved(said.sequence)

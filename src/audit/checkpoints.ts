@@ -22,7 +22,9 @@ export interface CheckpointSigner {
 /** Of the Journal. */
 export interface SignedJournal {
   readonly tip: ChainPlace & { readonly chainId: string }
-  append(fields: string, waiter?: JournalWaiter): number
+  /** How often something has been appended. */
+  readonly appended: number
+  append(fields: string, waiter: JournalWaiter): void
 }
 
 /** Hears of each checkpoint, for metrics and the log. */
@@ -57,8 +59,8 @@ export function signerOf(pem: Secret): CheckpointSigner {
 
 export class Checkpoints {
   readonly #options: CheckpointOptions
-  /** The number of the last checkpoint's record. */
-  #last = 0
+  /** What had been appended with the last checkpoint. */
+  #covered: number | undefined
   #round: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   readonly #stopping = new AbortController()
@@ -94,10 +96,10 @@ export class Checkpoints {
   /** Whether the chain is signed as far as it was when this was called. Never rejects. */
   async #attempt(signal: AbortSignal): Promise<boolean> {
     const { journal, clock, observer } = this.#options
-    if (journal.tip.sequence === this.#last) return true
+    if (journal.appended === this.#covered) return true
     try {
       const at = clock.now()
-      this.#last = await this.#store(await this.#signed(at, signal))
+      await this.#store(await this.#signed(at, signal))
       observer.made(at)
       return true
     } catch (error) {
@@ -124,12 +126,13 @@ export class Checkpoints {
     return checkpointRecord({ of, at, key: keyId, signature })
   }
 
-  #store(fields: string): Promise<number> {
+  #store(fields: string): Promise<unknown> {
+    const { journal } = this.#options
     return new Promise((resolve, reject) => {
-      const sequence = this.#options.journal.append(fields, {
-        stored: () => resolve(sequence),
-        refused: reject,
-      })
+      const before = journal.appended
+      journal.append(fields, { stored: resolve, refused: reject })
+      // What came while it was signed is for the next one.
+      this.#covered = before === this.#asked ? journal.appended : undefined
     })
   }
 }
