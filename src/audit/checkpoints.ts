@@ -99,7 +99,10 @@ export class Checkpoints {
     if (journal.appended === this.#covered) return true
     try {
       const at = clock.now()
+      // What comes while it is signed is for the next one.
+      const covers = journal.appended + 1
       await this.#store(await this.#signed(at, signal))
+      this.#covered = covers
       observer.made(at)
       return true
     } catch (error) {
@@ -127,12 +130,8 @@ export class Checkpoints {
   }
 
   #store(fields: string): Promise<unknown> {
-    const { journal } = this.#options
     return new Promise((resolve, reject) => {
-      const before = journal.appended
-      journal.append(fields, { stored: resolve, refused: reject })
-      // What came while it was signed is for the next one.
-      this.#covered = before === this.#asked ? journal.appended : undefined
+      this.#options.journal.append(fields, { stored: resolve, refused: reject })
     })
   }
 }

@@ -32,6 +32,7 @@ const none: Operations = {
   verifyJournal: unexpected,
   publicKeys: unexpected,
   tailJournal: unexpected,
+  queryJournal: unexpected,
   demo: unexpected,
 }
 
