@@ -1,11 +1,11 @@
-// `pgwarden audit verify` and `pgwarden audit tail`: the journal, checked and read. Ignorant of files.
+// `pgwarden audit tail`: the journal, read. Ignorant of files.
 
 import type { Command } from 'commander'
 import { auditLine } from './audit-line.ts'
-import type { ChainReport, Operations } from './operations.ts'
+import { addVerify } from './audit-verify.ts'
 import { type Context, examples } from './program.ts'
 import { untilSignalled } from './signals.ts'
-import { print, printable, styleFor, type Terminal } from './terminal.ts'
+import { print, styleFor } from './terminal.ts'
 import { parseCount } from './values.ts'
 
 interface TailOptions {
@@ -18,22 +18,7 @@ export function addAudit(program: Command, context: Context): void {
   const { operations, terminal, runs } = context
   const audit = program.command('audit').description('The audit journal.')
 
-  const verify = audit
-    .command('verify')
-    .description('Check that no record was changed, removed or moved. Status 1 when one was.')
-    .argument('<directory>', 'the journal')
-    .action(
-      runs(async (directory: string) => {
-        const { ok, chains } = await (await operations()).verifyJournal(
-          directory,
-          progress(terminal),
-        )
-        if (terminal.stderr.isTTY === true) terminal.stderr.write(clearLine)
-        for (const chain of chains) await print(terminal.stdout, verdict(chain, terminal))
-        return ok ? 0 : 1
-      }),
-    )
-  examples(verify, 'pgwarden audit verify /var/lib/pgwarden/journal')
+  addVerify(audit, context)
 
   const tail = audit
     .command('tail')
@@ -62,26 +47,4 @@ export function addAudit(program: Command, context: Context): void {
     'pgwarden audit tail --follow /var/lib/pgwarden/journal',
     `pgwarden audit tail -n 1000 --json /var/lib/pgwarden/journal | jq 'select(.decision == "deny")'`,
   )
-}
-
-const clearLine = '\r\u001b[K'
-
-function progress({ stderr }: Terminal): Parameters<Operations['verifyJournal']>[1] {
-  return ({ index, of }) => {
-    if (stderr.isTTY === true) stderr.write(`${clearLine}file ${index + 1} of ${of}`)
-  }
-}
-
-function verdict(report: ChainReport, { stdout, env }: Terminal): string {
-  const style = styleFor(stdout, env)
-  const { chain, records, tip, problem, notes } = report
-  const judged =
-    problem === undefined
-      ? `${style('green', 'ok')},`
-      : `${style('red', 'BROKEN')} ${printable(problem.file)}:${problem.line}: ${printable(problem.message)};`
-  const lines = [
-    `${printable(chain)}: ${judged} ${records} records are good, the last is ${tip.sequence} with hash ${tip.hash}`,
-    ...notes.map((note) => `  ${printable(note)}`),
-  ]
-  return `${lines.join('\n')}\n`
 }
