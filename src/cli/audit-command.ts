@@ -1,18 +1,10 @@
-// `pgwarden audit verify` and `pgwarden audit tail`: the journal, checked and read. Ignorant of files.
+// `pgwarden audit` and its `verify`: the journal, checked. Reading it is in audit-read-command.ts. Ignorant of files.
 
 import type { Command } from 'commander'
-import { auditLine } from './audit-line.ts'
+import { addQuery, addTail } from './audit-read-command.ts'
 import type { ChainReport, Operations } from './operations.ts'
 import { type Context, examples } from './program.ts'
-import { untilSignalled } from './signals.ts'
 import { print, printable, styleFor, type Terminal } from './terminal.ts'
-import { parseCount } from './values.ts'
-
-interface TailOptions {
-  readonly follow?: boolean
-  readonly lines: number
-  readonly json?: boolean
-}
 
 export function addAudit(program: Command, context: Context): void {
   const { operations, terminal, runs } = context
@@ -35,33 +27,8 @@ export function addAudit(program: Command, context: Context): void {
     )
   examples(verify, 'pgwarden audit verify /var/lib/pgwarden/journal')
 
-  const tail = audit
-    .command('tail')
-    .description('Show the last records: a line each at a terminal, JSON elsewhere.')
-    .argument('<directory>', 'the journal')
-    .option('-f, --follow', 'go on with what comes, until Ctrl-C')
-    .option('-n, --lines <number>', 'how many to begin with', parseCount, 10)
-    .option('--json', 'the records as they are stored, at a terminal too')
-    .action(
-      runs(async (directory: string, { follow, lines, json }: TailOptions) => {
-        const { stdout, env } = terminal
-        const raw = json === true || stdout.isTTY !== true
-        const style = styleFor(stdout, env)
-        await untilSignalled(terminal, async (signal) => {
-          const options = { follow: follow === true, lines }
-          for await (const line of (await operations()).tailJournal(directory, options, signal)) {
-            const text = raw ? line : auditLine(line, style)
-            await print(stdout, `${text}\n`)
-          }
-        })
-        return 0
-      }),
-    )
-  examples(
-    tail,
-    'pgwarden audit tail --follow /var/lib/pgwarden/journal',
-    `pgwarden audit tail -n 1000 --json /var/lib/pgwarden/journal | jq 'select(.decision == "deny")'`,
-  )
+  addTail(audit, context)
+  addQuery(audit, context)
 }
 
 const clearLine = '\r\u001b[K'
