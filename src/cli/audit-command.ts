@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { auditLine } from './audit-line.ts'
-import { addVerify } from './audit-verify.ts'
+import { addVerify } from './audit-verify-command.ts'
 import { type Context, examples } from './program.ts'
 import { untilSignalled } from './signals.ts'
 import { print, styleFor } from './terminal.ts'
