@@ -5,6 +5,7 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { type ApiMeter, createApiMeter } from './api-observer.ts'
+import { type CheckpointMeter, createCheckpointMeter } from './checkpoint-observer.ts'
 import { createJournalMeter, type JournalMeter } from './journal-metrics.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
@@ -40,6 +41,8 @@ export interface Metrics {
   vault(): VaultMeter
   /** Shown from this call on, as Vault's. */
   notifications(): NotificationMeter
+  /** Shown from this call on, as Vault's. */
+  checkpoints(): CheckpointMeter
   /** For the API's observer. */
   api(): ApiMeter
   readonly journal: JournalMeter
@@ -188,6 +191,7 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     },
     vault: () => createVaultMeter(registry),
     notifications: () => createNotificationMeter(registry),
+    checkpoints: () => createCheckpointMeter(registry),
     api: () => createApiMeter(registry),
     journal: createJournalMeter(registry),
     leases: createLeaseMetrics(registry),
