@@ -143,9 +143,9 @@ export class Journal {
   }
 
   /** Appends one record and waits for the end of the turn. Rejects with the journal_unavailable Failure. */
-  record(fields: string): Promise<Receipt> {
+  record(fields: string, beside?: Beside): Promise<Receipt> {
     return new Promise((resolve, reject) => {
-      this.append(fields, { stored: resolve, refused: reject })
+      this.append(fields, { stored: resolve, refused: reject }, beside)
     })
   }
 

@@ -268,6 +268,7 @@ async function start(
       changes,
       grants: store,
       registry,
+      recording: config.audit.recording,
       clock,
       meter: metrics,
       log,

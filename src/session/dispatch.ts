@@ -2,11 +2,11 @@
 // that fails goes in its place. Notes the answer that each will have. Ignorant of why.
 
 import type { JournalWaiter, Receipt } from '../audit/journal.ts'
-import type { StatementProtocol } from '../audit/record.ts'
 import type { Failure } from '../errors.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
 import type { Deniable } from './denial.ts'
 import { failingSubstitute } from './denial.ts'
+import type { Arrival } from './events.ts'
 import type { Execution } from './execution.ts'
 import { Outbox } from './outbox.ts'
 import type { Expectation } from './pipeline.ts'
@@ -27,6 +27,8 @@ export function wholeFrame(bytes: Buffer): Frame {
 export class Dispatch implements JournalWaiter {
   readonly #state: SessionState
   readonly #outbox = new Outbox()
+  /** Runs whose frames are in it. */
+  #unstored: Execution[] = []
   /** Whether the rest of the frame last begun is dropped. */
   #dropping = false
 
@@ -56,8 +58,8 @@ export class Dispatch implements JournalWaiter {
   }
 
   /** Appends the record of a run. `runs` is what its EXECUTE and FETCH run. */
-  accept(judgement: Judgement, protocol: StatementProtocol, runs: readonly Judgement[]): Execution {
-    return this.#state.events.accepted(judgement, protocol, runs, this)
+  accept(judgement: Judgement, arrival: Arrival, runs: readonly Judgement[]): Execution {
+    return this.#state.events.accepted(judgement, arrival, runs, this)
   }
 
   /** A frame that runs SQL: it goes when the record of `execution` is stored. */
@@ -69,6 +71,7 @@ export class Dispatch implements JournalWaiter {
     { bytes, start, end }: Frame,
   ): void {
     expectation.execution = execution
+    this.#unstored.push(execution)
     this.#outbox.add(bytes, start, end, { kind, name, expectation })
     this.#state.pipeline.sent(expectation)
   }
@@ -80,9 +83,9 @@ export class Dispatch implements JournalWaiter {
     name: string,
     judgement: Judgement,
     decision: Deny,
-    protocol: StatementProtocol,
+    arrival: Arrival,
   ): void {
-    this.#state.events.denied(judgement, decision, protocol, this)
+    this.#state.events.denied(judgement, decision, arrival, this)
     this.#substitute(expectation, kind, name, decision.failure, true)
   }
 
@@ -100,10 +103,14 @@ export class Dispatch implements JournalWaiter {
 
   /** The journal has stored everything that the outbox waits for. */
   stored(receipt: Receipt): void {
+    const at = this.#state.options.clock.elapsed()
+    for (const execution of this.#unstored) execution.storedAt = at
+    this.#unstored = []
     this.#state.options.port.toUpstream(this.#outbox.take(), receipt)
   }
 
   refused(failure: Failure): void {
+    this.#unstored = []
     const { buffers, replacedLast } = this.#outbox.takeRefused(failure)
     if (replacedLast) this.#dropping = true
     this.#state.options.port.toUpstream(buffers, nothingToRecord)

@@ -7,6 +7,7 @@ import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal, type JournalStorage } from '../../src/audit/journal.ts'
 import { sessionContext, type Tripwire } from '../../src/audit/record.ts'
+import { type Recording, usualRecording } from '../../src/audit/recording.ts'
 import type { Clock } from '../../src/clock.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy, type PolicyOptions } from '../../src/policy/policy.ts'
@@ -21,6 +22,7 @@ import { decodeFrontend, encodeFrontend, type FrontendMessage } from '../../src/
 export interface ScriptOptions {
   readonly role?: string
   readonly storage?: JournalStorage
+  readonly recording?: Partial<Recording>
   readonly pinned?: ReadonlyMap<string, readonly string[]>
   /** Answers for long texts; without one they are analysed at once. */
   readonly analyseAside?: PolicyOptions['analyseAside']
@@ -48,7 +50,13 @@ export class Script {
   /** What the session throws when it goes on by itself. */
   ending: unknown
 
-  constructor({ role = 'read_limited_write', storage, pinned, analyseAside }: ScriptOptions = {}) {
+  constructor({
+    role = 'read_limited_write',
+    storage,
+    recording,
+    pinned,
+    analyseAside,
+  }: ScriptOptions = {}) {
     const clock: Clock = { now: () => this.now, elapsed: () => this.now }
     const stored: JournalStorage = storage ?? {
       write: (lines, length) => {
@@ -97,14 +105,17 @@ export class Script {
       context: sessionContext({
         session: 's1',
         principal: 'alice',
+        groups: undefined,
         grant: 'g1',
         requestId: undefined,
+        requestReason: 'test',
         role,
         target: 'shop',
         databaseRole: 'pgw_g1',
         lease: 'l1',
         client: '127.0.0.1:5000',
         application: 'test',
+        tls: false,
       }),
       policy: new Policy(predefinedRoles, {
         maxBytes: 1024 * 1024,
@@ -116,6 +127,7 @@ export class Script {
       clock,
       port,
       maxStatementBytes: 1024 * 1024,
+      recording: { ...usualRecording, ...recording },
       pinned: pinned ?? new Map(),
     })
   }
