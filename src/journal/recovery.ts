@@ -3,7 +3,7 @@
 
 import { hash, randomBytes } from 'node:crypto'
 import { existsSync, rmSync, truncateSync, unlinkSync } from 'node:fs'
-import { genesisHash, readChainId, readSeal } from '../audit/chain.ts'
+import { genesisHash, readSeal } from '../audit/chain.ts'
 import type { JournalOpen } from '../audit/journal-record.ts'
 import type { Tip } from '../audit/storage.ts'
 import { Failure } from '../errors.ts'
@@ -37,7 +37,7 @@ export function recoverTip(
     if (existsSync(beside)) truncateSync(beside, lastLines(beside, 1).end)
     const said = readSeal(line)
     if (said === undefined) throw damaged(segment.path, directory)
-    return { tip: { chainId: readChainId(line) ?? newChainId(), ...said }, recovered }
+    return { tip: { ...said, chainId: said.chainId ?? newChainId() }, recovered }
   }
   return { tip: { chainId: newChainId(), sequence: 0, hash: genesisHash }, recovered }
 }
