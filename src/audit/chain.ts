@@ -21,9 +21,12 @@ export function seal(previousHash: string, head: string): string {
   return hash('sha256', previousHash + head, 'hex')
 }
 
-/** The part of a line that is sealed. `fields` is the inside of a JSON object, without braces. */
-export function lineHead(sequence: number, time: string, fields: string): string {
-  return `{"seq":${sequence},"time":"${time}",${fields}`
+/**
+ * The part of a line that is sealed. `fields` is the inside of a JSON object, without braces. Sequence
+ * numbers begin at 1 in every chain; with the chain's id before it, `event` is no other record's anywhere.
+ */
+export function lineHead(chainId: string, sequence: number, time: string, fields: string): string {
+  return `{"seq":${sequence},"v":1,"event":"${chainId}-${sequence}","time":"${time}",${fields}`
 }
 
 /** A whole line, line feed included. */
@@ -58,8 +61,7 @@ export function readSeal(line: Buffer): Seal | undefined {
   return { sequence: Number(start[1]), hash: end[1], chainId: start[2] }
 }
 
-const lineStart =
-  /^\{"seq":([1-9][0-9]{0,14}),(?:"v":1,"event":"([0-9a-f]{16})-([0-9]{1,15})",)?"/
+const lineStart = /^\{"seq":([1-9][0-9]{0,14}),(?:"v":1,"event":"([0-9a-f]{16})-([0-9]{1,15})",)?"/
 const lineEnd = /^,"hash":"([0-9a-f]{64})"\}$/
 
 /** A record's place in its chain. */
