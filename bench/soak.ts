@@ -109,7 +109,7 @@ async function prepare(
       scratch,
       started,
     },
-    { maxConnections: connections },
+    { listen: { maxConnections: connections } },
   )
   return { proxy, admin }
 }

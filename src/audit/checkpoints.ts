@@ -6,7 +6,13 @@ import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import type { Secret } from '../secret.ts'
 import type { ChainPlace } from './chain.ts'
-import { checkpointRecord, checkpointText, keyIdOf, mostBetween, mostWaitingMs } from './checkpoint.ts'
+import {
+  checkpointRecord,
+  checkpointText,
+  keyIdOf,
+  mostBetween,
+  mostWaitingMs,
+} from './checkpoint.ts'
 import type { JournalWaiter } from './journal.ts'
 
 export interface KeySignature {

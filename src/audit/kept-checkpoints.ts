@@ -2,15 +2,16 @@
 // record. A chain that was rewritten, or cut off, since then does not have it any more. Ignorant of where
 // they were kept.
 
+import { Failure } from '../errors.ts'
 import { type ChainPlace, readSeal } from './chain.ts'
 import type { Finding } from './verdict.ts'
-import { Failure } from '../errors.ts'
 
 /** Two years of one a minute. As texts of one length they are small, and sort themselves. */
 const mostKept = 1_000_000
 const digits = 15
 
-const checkpointLine = /^\{"seq":[0-9]{1,15},"v":1,"event":"[^"]*","time":"[^"]*","type":"journal[.]checkpoint",/
+const checkpointLine =
+  /^\{"seq":[0-9]{1,15},"v":1,"event":"[^"]*","time":"[^"]*","type":"journal[.]checkpoint",/
 
 export class KeptCheckpoints {
   readonly #byChain = new Map<string, Set<string>>()

@@ -61,8 +61,14 @@ export class SegmentCheck {
 
   get notes(): readonly string[] {
     const notes: readonly (readonly [number, string])[] = [
-      [this.#deaths, 'time(s) a process ended without journal.close: it was killed, or lost its power'],
-      [this.#lost, 'record(s) were lost while the journal could not be written: outcomes and the like'],
+      [
+        this.#deaths,
+        'time(s) a process ended without journal.close: it was killed, or lost its power',
+      ],
+      [
+        this.#lost,
+        'record(s) were lost while the journal could not be written: outcomes and the like',
+      ],
       [this.#unsealed, 'segment(s) have no seal: writing failed at their ends'],
     ]
     return notes.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
@@ -116,7 +122,9 @@ export class SegmentCheck {
       case 'journal.seal': {
         const { records } = fieldsOf(line)
         if (records === this.#lines) return undefined
-        return misplaced(`the seal is of ${String(records)} records, and stands behind ${this.#lines}`)
+        return misplaced(
+          `the seal is of ${String(records)} records, and stands behind ${this.#lines}`,
+        )
       }
       case 'journal.retired':
         this.#retired(line)

@@ -25,7 +25,10 @@ export function addVerify(audit: Command, { operations, terminal, runs }: Contex
     .description('Check that no record was changed, removed or moved. Status 1 when one was.')
     .argument('<directory>', 'the journal')
     .option('--public-key <file>', 'who may have signed its checkpoints; repeatable', oneMore, [])
-    .option('--checkpoints <file>', 'JSON lines that a sink received: their checkpoints must be in it')
+    .option(
+      '--checkpoints <file>',
+      'JSON lines that a sink received: their checkpoints must be in it',
+    )
     .option('--strict', 'status 1 for statements without an outcome, too')
     .option('--json', 'all that was found, at a terminal too')
     .action(
@@ -51,7 +54,9 @@ export function addVerify(audit: Command, { operations, terminal, runs }: Contex
 
   const publicKey = audit
     .command('public-key')
-    .description('Print the public key of the checkpoints, for whoever verifies: all versions in Vault.')
+    .description(
+      'Print the public key of the checkpoints, for whoever verifies: all versions in Vault.',
+    )
     .requiredOption('--config <file>', 'the configuration')
     .action(
       runs(async ({ config }: { readonly config: string }) => {

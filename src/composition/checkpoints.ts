@@ -5,8 +5,8 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import { keyIdOf } from '../audit/checkpoint.ts'
 import {
   type CheckpointObserver,
-  Checkpoints,
   type CheckpointSigner,
+  Checkpoints,
   type SignedJournal,
   signerOf,
 } from '../audit/checkpoints.ts'

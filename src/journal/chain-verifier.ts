@@ -128,11 +128,7 @@ export class ChainVerifier {
     return this.#stopped || (problem !== undefined && problem.kind !== 'removed')
   }
 
-  async #lines(
-    segment: Segment,
-    lines: readonly Buffer[],
-    overflow: OverflowCheck,
-  ): Promise<void> {
+  async #lines(segment: Segment, lines: readonly Buffer[], overflow: OverflowCheck): Promise<void> {
     for (const bytes of lines) {
       const { file, fileNumber, line } = this.#end
       this.#end = { file, fileNumber, line: line + 1 }
@@ -241,7 +237,12 @@ export class ChainVerifier {
     }
     return this.#found
       .toSorted((a, b) => a.place.fileNumber - b.place.fileNumber || a.place.line - b.place.line)
-      .map(({ place: { file, line }, finding: { kind, message } }) => ({ file, line, kind, message }))
+      .map(({ place: { file, line }, finding: { kind, message } }) => ({
+        file,
+        line,
+        kind,
+        message,
+      }))
   }
 
   #breach(): Finding | undefined {

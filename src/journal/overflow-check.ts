@@ -50,10 +50,7 @@ export class OverflowCheck {
   }
 
   /** Records are asked for in their order. Undefined when the texts are there, and true. */
-  async problem(
-    sequence: number,
-    hashes: readonly string[],
-  ): Promise<OverflowProblem | undefined> {
+  async problem(sequence: number, hashes: readonly string[]): Promise<OverflowProblem | undefined> {
     const wanted = new Set(hashes)
     for (let entry = await this.#peek(); entry; entry = await this.#peek()) {
       if (entry.sequence > sequence) break

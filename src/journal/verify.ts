@@ -3,8 +3,8 @@
 // died. Ignorant of what is wrong with a line: audit/ judges.
 
 import type { Finding, Verdict } from '../audit/verdict.ts'
-import { ChainVerifier, type Evidence } from './chain-verifier.ts'
 import { isGone } from './chain-reader.ts'
+import { ChainVerifier, type Evidence } from './chain-verifier.ts'
 import { findSegments, listSegments, type Segment } from './segments.ts'
 
 /** Called before each segment. */

@@ -3,8 +3,8 @@
 // Vault documentation: "Transit secrets engine".
 
 import { createPublicKey, type KeyObject, verify } from 'node:crypto'
-import type { Vault } from './vault.ts'
 import { VaultProblem } from './problem.ts'
+import type { Vault } from './vault.ts'
 
 export interface TransitKey {
   /** Of the engine. */
