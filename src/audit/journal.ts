@@ -116,6 +116,11 @@ export class Journal {
     this.#base = tip
   }
 
+  /** The end of what is stored. */
+  get tip(): Tip {
+    return this.#length > 0 ? this.#base : { sequence: this.#sequence, hash: this.#hash }
+  }
+
   /** False from a failed write until the next one that succeeds. */
   get healthy(): boolean {
     return this.#healthy

@@ -7,6 +7,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { type ApiMeter, createApiMeter } from './api-observer.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
+import { createSinkMeter, type SinkMeter } from './sink-metrics.ts'
 import { Tally } from './tally.ts'
 import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 
@@ -39,6 +40,8 @@ export interface Metrics {
   vault(): VaultMeter
   /** Shown from this call on, as Vault's. */
   notifications(): NotificationMeter
+  /** Shown from this call on, as Vault's. `now`: milliseconds since the epoch. */
+  sinks(now: () => number): SinkMeter
   /** For the API's observer. */
   api(): ApiMeter
   /** Fits the Journal's observer. */
@@ -217,6 +220,7 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     },
     vault: () => createVaultMeter(registry),
     notifications: () => createNotificationMeter(registry),
+    sinks: (now) => createSinkMeter(registry, now),
     api: () => createApiMeter(registry),
     journal: {
       wrote: (records, length, ms) => {
