@@ -3,11 +3,11 @@
 // somebody reads them. Memory does not grow with the journal. Ignorant of records.
 
 import { readSeal } from '../audit/chain.ts'
-import { readLines } from './lines.ts'
+import { lastLines, readLines } from './lines.ts'
 import { listSegments, type Segment } from './segments.ts'
 
 /** A file that goes away as often in one look is no segment that is being compressed. */
-const mostVanished = 5
+export const mostVanished = 5
 
 /** A byte of a segment at which a line begins. */
 export interface Place {
@@ -96,4 +96,17 @@ export async function placeBehind(
     }
   }
   return { segment, offset }
+}
+
+/** Behind the last record of a chain. */
+export function endOf(
+  segments: readonly Segment[],
+): (Place & { readonly sequence: number }) | undefined {
+  const segment = segments.at(-1)
+  if (segment === undefined) return undefined
+  const { lines, end } = lastLines(segment.path, 1)
+  const [line] = lines
+  // A segment that has just been made is empty.
+  const sequence = line === undefined ? segment.first - 1 : (readSeal(line)?.sequence ?? 0)
+  return { segment, offset: end, sequence }
 }

@@ -73,6 +73,30 @@ export function findSegments(directory: string): readonly Segment[] {
   )
 }
 
+export type Chains = ReadonlyMap<string, readonly Segment[]>
+
+/** Segments that are in order, chain by chain; of all chains, or of one. */
+export function chainsOf(
+  segments: readonly Segment[],
+  wanted: { readonly chain?: string },
+): Chains {
+  const chains = new Map<string, Segment[]>()
+  for (const segment of segments) {
+    if (!isWanted(segment, wanted)) continue
+    const others = chains.get(segment.chain)
+    if (others === undefined) chains.set(segment.chain, [segment])
+    else others.push(segment)
+  }
+  return chains
+}
+
+export function isWanted(
+  { chain }: Pick<Segment, 'chain'>,
+  wanted: { readonly chain?: string },
+): boolean {
+  return wanted.chain === undefined || wanted.chain === chain
+}
+
 function order(a: Segment, b: Segment): number {
   return a.chain < b.chain ? -1 : 1
 }
