@@ -37,7 +37,7 @@ import { loadParser } from '../sql/analyse.ts'
 import { Notices } from '../store/notices.ts'
 import { Store } from '../store/store.ts'
 import { apiObserver } from '../telemetry/api-observer.ts'
-import { createLog, type Log } from '../telemetry/log.ts'
+import { createLog, type Log, standardError } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
 import { certificateObserver } from '../telemetry/observers.ts'
@@ -65,7 +65,7 @@ const demoMs = 24 * 60 * 60 * 1000
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {
     const config = await loadConfig(configFile)
-    await serve(config, createLog(config.log.level), signal, onReady)
+    await serve(config, createLog(config.log.level, logDestination(config)), signal, onReady)
   },
 
   checkConfig: async (file) => {
@@ -145,6 +145,11 @@ export const operations: Operations = {
       await prepared.stop()
     }
   },
+}
+
+/** Where standard output is a sink, nothing but records is written there. */
+function logDestination({ audit }: Config): 1 | typeof standardError {
+  return audit.sinks.some(({ type }) => type === 'stdout') ? standardError : 1
 }
 
 /** Runs everything until `signal`. What was started is stopped whatever happens, last started first. */
