@@ -12,7 +12,8 @@ import type { Sink } from '../../src/sinks/sink.ts'
 import { connectedTo, freshDatabase } from '../support/databases.ts'
 import { listenWith } from '../support/forwarder.ts'
 import { findKafka, KafkaServer, kafkaLogin } from '../support/kafka-server.ts'
-import { findNatsServer, NatsServer } from '../support/nats-server.ts'
+import { NatsServer } from '../support/nats-server.ts'
+import { findNatsServer } from '../support/psql.ts'
 import { sendUntilTaken, shipment, shipments, withoutDoubles } from '../support/shipments.ts'
 
 interface Receiver {
@@ -205,7 +206,7 @@ function freshPlace(): string {
 }
 
 async function natsReceiver(): Promise<Receiver | undefined> {
-  const program = await findNatsServer()
+  const program = findNatsServer()
   if (program === undefined) {
     console.warn('NOT RUN: there is no nats-server, so the sink NATS is not tested')
     return undefined
