@@ -269,9 +269,12 @@ export function journalCheckRecord(): string {
   return '"type":"journal.check"'
 }
 
-/** `instance` names the process to others that share its store. */
-export function proxyStartRecord(version: string, instance: string): string {
-  return `"type":"proxy.start","version":${quote(version)},"instance":${quote(instance)}`
+/** `instance` names the process to others that share its store; `configuration`: SHA-256 of the file. */
+export function proxyStartRecord(version: string, instance: string, configuration: string): string {
+  return (
+    `"type":"proxy.start","version":${quote(version)},"instance":${quote(instance)}` +
+    `,"configuration":"${configuration}"`
+  )
 }
 
 export function proxyStopRecord(reason: string): string {

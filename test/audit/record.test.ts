@@ -163,7 +163,7 @@ describe('a record', () => {
         cancelRecord({ result: 'unknown', client: '127.0.0.1:1', session: undefined }),
         journalOpenRecord({ chain: 'main', reason: 'start', recovered }),
         journalCloseRecord(),
-        proxyStartRecord('0.1.0', 'here'),
+        proxyStartRecord('0.1.0', 'here', 'cf'),
         proxyStopRecord('SIGTERM'),
       ].map(parse),
     ).toMatchObject([
@@ -176,7 +176,7 @@ describe('a record', () => {
       { type: 'cancel', result: 'unknown' },
       { type: 'journal.open', chain: 'main', bytesCut: 5, cutSha256: 'ab' },
       { type: 'journal.close' },
-      { type: 'proxy.start', version: '0.1.0' },
+      { type: 'proxy.start', version: '0.1.0', configuration: 'cf' },
       { type: 'proxy.stop', reason: 'SIGTERM' },
     ])
   })
