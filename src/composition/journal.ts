@@ -25,7 +25,7 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
   started('sinks', () => shipping.stop())
   const observer = journalObserver(metrics.journal, log)
   const journal = new Journal(files.storage, files.tip, clock, observer)
-  await journal.record(proxyStartRecord(version, instance))
+  await journal.record(proxyStartRecord(version, instance, config.sha256))
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
     journal.append(journalCloseRecord())

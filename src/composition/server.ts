@@ -15,10 +15,12 @@ import { needsOf } from '../access/rules.ts'
 import { SittingKeeper } from '../access/sittings.ts'
 import { createApi } from '../api/api.ts'
 import { serveApi } from '../api/serve.ts'
+import { certificateLoadedRecord } from '../audit/certificate-record.ts'
 import { changesIn } from '../audit/change-journal.ts'
+import type { Journal } from '../audit/journal.ts'
 import { SnapshotReader } from '../catalog/reader.ts'
 import { readSnapshotFile, snapshotText } from '../catalog/snapshot-file.ts'
-import { type CertificateFiles, readCertificate } from '../certificates/files.ts'
+import { type Certificate, type CertificateFiles, readCertificate } from '../certificates/files.ts'
 import { CertificateWatch } from '../certificates/watch.ts'
 import type { Operations, Running } from '../cli/operations.ts'
 import { type Clock, systemClock } from '../clock.ts'
@@ -234,7 +236,7 @@ async function start(
   for (const listen of config.listen) {
     listenerOptions.push({
       ...listen,
-      certificates: await watchCertificate(run, listen, listen.tls),
+      certificates: await watchCertificate(run, journal, listen, listen.tls),
     })
   }
   const registry = new SessionRegistry({ store, notices, onProblem: problem('sessions') })
@@ -312,7 +314,7 @@ async function start(
   })
   const http = await serveApi(api, {
     ...config.http,
-    certificates: await watchCertificate(run, config.http, config.http.tls),
+    certificates: await watchCertificate(run, journal, config.http, config.http.tls),
   })
   started('http', () => {
     stopping.abort()
@@ -341,12 +343,22 @@ async function snapshot(config: Config, name: string): Promise<string> {
 /** Reads them again when they change, for as long as it runs. */
 async function watchCertificate(
   { metrics, log, clock, started }: Run,
+  journal: Journal,
   { address, port }: { readonly address: string; readonly port: number },
   files: CertificateFiles | undefined,
 ): Promise<CertificateWatch | undefined> {
   if (files === undefined) return undefined
-  const observer = certificateObserver(`${bracketed(address)}:${port}`, metrics, log, clock)
-  const certificates = await CertificateWatch.start({ files, clock, observer })
+  const listener = `${bracketed(address)}:${port}`
+  const observer = certificateObserver(listener, metrics, log, clock)
+  const loaded = (certificate: Certificate): void => {
+    journal.append(certificateLoadedRecord(listener, certificate))
+    observer.loaded(certificate)
+  }
+  const certificates = await CertificateWatch.start({
+    files,
+    clock,
+    observer: { ...observer, loaded },
+  })
   started('certificate', () => certificates.stop())
   return certificates
 }
