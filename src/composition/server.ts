@@ -26,7 +26,6 @@ import { type Config, loadConfig } from '../config/config.ts'
 import { unobserved } from '../credentials/vault/observer.ts'
 import { openVault } from '../credentials/vault/vault.ts'
 import { prepareDemo } from '../demo/demo.ts'
-import { verifyDirectory } from '../journal/verify.ts'
 import { Notifier } from '../notifications/notifier.ts'
 import { Aside } from '../parsing/aside.ts'
 import { Catalog } from '../policy/catalog.ts'
@@ -44,6 +43,7 @@ import { notificationObserver } from '../telemetry/notification-observer.ts'
 import { certificateObserver } from '../telemetry/observers.ts'
 import { Connector } from '../upstream/connector.ts'
 import { packageVersion } from '../version.ts'
+import { publicKeysOf } from './checkpoints.ts'
 import { openControlPlane } from './control-plane.ts'
 import { examination } from './examination.ts'
 import { journalWorks, openJournal } from './journal.ts'
@@ -54,6 +54,7 @@ import { queryJournal, tailJournal } from './operator-reading.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { problemsInto, type Run, type Stop } from './run.ts'
 import { openUpstreams } from './upstreams.ts'
+import { verifyJournal } from './verify.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
@@ -110,7 +111,9 @@ export const operations: Operations = {
 
   drift,
 
-  verifyJournal: verifyDirectory,
+  verifyJournal,
+
+  publicKeys: async ({ configFile }) => publicKeysOf(await loadConfig(configFile)),
 
   tailJournal,
 
