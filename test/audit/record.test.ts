@@ -36,7 +36,7 @@ const context = sessionContext(facts)
 function judgement(text: string, tags: readonly string[] = ['SELECT']): Judgement {
   return {
     text,
-    analysis: { type: 'parsed', statements: [] },
+    analysis: { type: 'parsed', statements: [], secrets: [] },
     decision: { outcome: 'allow', rule: 'read_only/commands', reason: 'SELECT is allowed' },
     tags,
     class: 'READ',
