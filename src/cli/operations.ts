@@ -7,6 +7,8 @@ import type { Connection } from '../access/connection-lines.ts'
 import type { PrincipalKind, Scope } from '../access/identity.ts'
 import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
 import type { LockOut } from '../access/login-guard.ts'
+import type { AuditFilter } from '../audit/filter.ts'
+import type { Verdict } from '../audit/verdict.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Drift } from '../policy/grants.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -83,17 +85,38 @@ export interface Operations {
   }): Promise<Drift>
 
   /** Reads every chain to its end. `onProgress` hears of each file before it is read. */
-  verifyJournal(
-    directory: string,
-    onProgress: (progress: { readonly index: number; readonly of: number }) => void,
-  ): Promise<{ readonly ok: boolean; readonly chains: readonly ChainReport[] }>
+  verifyJournal(directory: string, options: VerifyRequest): Promise<Verdict>
 
-  /** The last `lines` lines of the journal, and with `follow` what comes after, until `signal`. */
+  /** The public keys of those that sign the checkpoints of a configuration, as PEM with a line end. */
+  publicKeys(options: { readonly configFile: string }): Promise<readonly string[]>
+
+  /**
+   * The last `lines` records of the journal that the filter lets through, oldest first, and with `follow` what
+   * comes after, until `signal`. That a journal in use is read is recorded in it.
+   */
   tailJournal(
     directory: string,
-    options: { readonly follow: boolean; readonly lines: number },
+    options: {
+      readonly filter: AuditFilter
+      readonly follow: boolean
+      readonly lines: number
+    },
     signal: AbortSignal,
-  ): AsyncIterable<string>
+  ): AsyncIterable<FoundRecord>
+
+  /** The newest records that the filter lets through, newest first. Recorded in the same way. */
+  queryJournal(
+    directory: string,
+    options: {
+      readonly filter: AuditFilter
+      readonly limit: number
+      /** Texts that were cut, as a whole, where they are kept beside the journal. */
+      readonly whole: boolean
+      /** Hears now and then how far back the search has come. */
+      readonly onProgress: (at: { readonly time: string; readonly records: number }) => void
+    },
+    signal: AbortSignal,
+  ): AsyncIterable<FoundRecord>
 
   /** `serve` on a PostgreSQL and a configuration made for the occasion, with tokens to try. */
   demo(options: {
@@ -107,6 +130,12 @@ export interface Operations {
     readonly onStep: (step: string) => void
     readonly onReady: (running: RunningDemo) => void
   }): Promise<void>
+}
+
+/** A record of the journal, as its line has it. */
+export interface FoundRecord {
+  readonly chain: string
+  readonly line: string
 }
 
 /** What the doctor says of one thing that it has looked at. */
@@ -228,22 +257,10 @@ export interface ListedKeys {
   readonly more: boolean
 }
 
-/** One worker's chain of records. */
-export interface ChainReport {
-  readonly chain: string
-  /** Records found good, from the first on. */
-  readonly records: number
-  /** The last record found good. Kept elsewhere, it shows later whether the end was cut off. */
-  readonly tip: { readonly sequence: number; readonly hash: string }
-  /** The first line that cannot be trusted. */
-  readonly problem: ChainFault | undefined
-  /** What is no problem by itself but worth knowing. */
-  readonly notes: readonly string[]
-}
-
-interface ChainFault {
-  readonly file: string
-  readonly line: number
-  /** Lower-case start, no full stop. */
-  readonly message: string
+export interface VerifyRequest {
+  /** Files of public keys in PEM; without any, signatures are not checked. */
+  readonly publicKeyFiles: readonly string[]
+  /** A file of records as a sink delivered them, with checkpoints among them. */
+  readonly checkpointsFile: string | undefined
+  readonly onProgress: (progress: { readonly index: number; readonly of: number }) => void
 }

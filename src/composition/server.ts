@@ -26,8 +26,6 @@ import { type Config, loadConfig } from '../config/config.ts'
 import { unobserved } from '../credentials/vault/observer.ts'
 import { openVault } from '../credentials/vault/vault.ts'
 import { prepareDemo } from '../demo/demo.ts'
-import { tailDirectory } from '../journal/follow.ts'
-import { verifyDirectory } from '../journal/verify.ts'
 import { Notifier } from '../notifications/notifier.ts'
 import { Aside } from '../parsing/aside.ts'
 import { Catalog } from '../policy/catalog.ts'
@@ -45,15 +43,18 @@ import { notificationObserver } from '../telemetry/notification-observer.ts'
 import { certificateObserver } from '../telemetry/observers.ts'
 import { Connector } from '../upstream/connector.ts'
 import { packageVersion } from '../version.ts'
+import { publicKeysOf } from './checkpoints.ts'
 import { openControlPlane } from './control-plane.ts'
 import { examination } from './examination.ts'
 import { journalWorks, openJournal } from './journal.ts'
 import { issue, listGrants, revoke } from './operator.ts'
 import { createKey, listKeys, revokeKey } from './operator-keys.ts'
 import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
+import { queryJournal, tailJournal } from './operator-reading.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { problemsInto, type Run, type Stop } from './run.ts'
 import { openUpstreams } from './upstreams.ts'
+import { verifyJournal } from './verify.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
@@ -110,9 +111,13 @@ export const operations: Operations = {
 
   drift,
 
-  verifyJournal: verifyDirectory,
+  verifyJournal,
 
-  tailJournal: tailDirectory,
+  publicKeys: async ({ configFile }) => publicKeysOf(await loadConfig(configFile)),
+
+  tailJournal,
+
+  queryJournal,
 
   demo: async ({ signal, onReady, ...options }) => {
     const prepared = await prepareDemo(options)

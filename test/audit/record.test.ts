@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { journalCloseRecord, journalOpenRecord } from '../../src/audit/journal-record.ts'
 import { clip, quote, textLimit } from '../../src/audit/json.ts'
 import {
   cancelRecord,
-  journalCloseRecord,
-  journalOpenRecord,
   loginRecord,
   outcomeRecord,
   proxyStartRecord,
@@ -161,7 +160,7 @@ describe('a record', () => {
         sessionEndRecord(context, { ...end, bytesFromClient: 1, bytesToClient: 2 }),
         tripwireRecord(context, { setting: 'x', expected: 'on', got: 'y'.repeat(9_000) }, 7),
         cancelRecord({ result: 'unknown', client: '127.0.0.1:1', session: undefined }),
-        journalOpenRecord({ chain: 'main', reason: 'start', recovered }),
+        journalOpenRecord({ chain: 'main', reason: 'start', previous: 'cd', recovered }),
         journalCloseRecord(),
         proxyStartRecord('0.1.0', 'here'),
         proxyStopRecord('SIGTERM'),
@@ -174,7 +173,7 @@ describe('a record', () => {
         ...{ setting: 'x', expected: 'on', got: 'y'.repeat(256) },
       },
       { type: 'cancel', result: 'unknown' },
-      { type: 'journal.open', chain: 'main', bytesCut: 5, cutSha256: 'ab' },
+      { type: 'journal.open', chain: 'main', previous: 'cd', bytesCut: 5, cutSha256: 'ab' },
       { type: 'journal.close' },
       { type: 'proxy.start', version: '0.1.0' },
       { type: 'proxy.stop', reason: 'SIGTERM' },

@@ -30,7 +30,9 @@ const none: Operations = {
   grants: unexpected,
   drift: unexpected,
   verifyJournal: unexpected,
+  publicKeys: unexpected,
   tailJournal: unexpected,
+  queryJournal: unexpected,
   demo: unexpected,
 }
 
