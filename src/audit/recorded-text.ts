@@ -12,7 +12,10 @@ export interface RecordedText {
   readonly text: string | undefined
   /** 16 hexadecimal digits; undefined where the text cannot be parsed, or is very long. */
   readonly fingerprint: string | undefined
-  /** Something was left out of the text because it is a secret. */
+  /**
+   * There is a secret in it, or in the values that belong to it: none of those may be recorded, nor what
+   * the server says of an error, since servers quote what they were given.
+   */
   readonly redacted: boolean
 }
 
@@ -38,15 +41,17 @@ export function recordedText(judgement: Judgement, mode: Mode): RecordedText {
 
 function record({ text, analysis }: Judgement, mode: Mode): RecordedText {
   if (analysis.type === 'unparsable') {
-    if (mode !== 'full') return { text: undefined, fingerprint: undefined, redacted: false }
     const guarded = withoutGuessed(text)
-    return { text: guarded, fingerprint: undefined, redacted: guarded !== text }
+    const redacted = guarded !== text
+    return { text: mode === 'full' ? guarded : undefined, fingerprint: undefined, redacted }
   }
   const clean = withoutSecrets(text, analysis.secrets)
   return {
     text: shown(clean, mode),
     fingerprint: text.length > longestFingerprinted ? undefined : fingerprint(clean),
-    redacted: mode === 'full' && analysis.secrets.length > 0,
+    redacted:
+      analysis.secrets.length > 0 ||
+      analysis.statements.some(({ secretParameters }) => secretParameters),
   }
 }
 
@@ -67,25 +72,4 @@ export function recordedReason(judgement: Judgement, { reason }: Decision, mode:
   // The parser quotes a word of the text, a setting's value stands in quotes; names are no constants.
   const quoted = judgement.analysis.type === 'unparsable' ? /".*"/s : /'.*'/s
   return reason.replace(quoted, (found) => `${found.charAt(0)}[redacted]${found.charAt(0)}`)
-}
-
-/**
- * What the server said of an error, without what the text may not show; undefined: nothing of it. Servers
- * quote what they were given, and what the text does not show they show.
- */
-export function recordedMessage(
-  judgement: Judgement,
-  message: string,
-  mode: Mode,
-): string | undefined {
-  if (mode !== 'full' || recordedText(judgement, mode).redacted) return undefined
-  return takesSecretParameters(judgement) ? undefined : message
-}
-
-/** Whether values that are given beside the text stand where secrets do: then none of them is recorded. */
-export function takesSecretParameters({ analysis }: Judgement): boolean {
-  return (
-    analysis.type === 'parsed' &&
-    analysis.statements.some(({ secretParameters }) => secretParameters)
-  )
 }
