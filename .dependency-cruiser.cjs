@@ -8,7 +8,7 @@ const room = (name, may) => ({
   from: { path: `^src/${name}/` },
   to: {
     path: '^src/',
-    pathNot: `^src/(errors|secret|clock|loopback|version)[.]ts$|^src/(${[name, ...may].join('|')})/`,
+    pathNot: `^src/(errors|secret|clock|loopback|version|post|standard-webhook)[.]ts$|^src/(${[name, ...may].join('|')})/`,
   },
 })
 
@@ -61,8 +61,8 @@ module.exports = {
     {
       name: 'ground-imports-nothing',
       severity: 'error',
-      from: { path: '^src/(errors|secret|clock|loopback|version)[.]ts$' },
-      to: { path: '^src/', pathNot: '^src/(errors|secret|clock|loopback|version)[.]ts$' },
+      from: { path: '^src/(errors|secret|clock|loopback|version|post|standard-webhook)[.]ts$' },
+      to: { path: '^src/', pathNot: '^src/(errors|secret|clock|loopback|version|post|standard-webhook)[.]ts$' },
     },
     {
       name: 'nobody-imports-the-roots',

@@ -4,7 +4,8 @@
 
 export interface StreamedEvent {
   readonly id: string
-  readonly event: unknown
+  /** Without one the id alone is told: where to go on, should the connection break before anything comes. */
+  readonly event?: unknown
 }
 
 export interface EventStreamOptions {
@@ -63,7 +64,8 @@ class EventSource {
       this.#next = undefined
       if (result.done === true) return this.#close('end', 'there is no more')
       const { id, event } = result.value
-      this.#send(`id: ${id}\ndata: ${JSON.stringify(event)}\n\n`)
+      const data = event === undefined ? '' : `data: ${JSON.stringify(event)}\n`
+      this.#send(`id: ${id}\n${data}\n`)
     } catch (error) {
       this.#close('end', 'the audit cannot be read now', error)
     } finally {

@@ -34,12 +34,15 @@ export interface AuditReader {
     filter: AuditFilter,
     page: { readonly limit: number; readonly cursor: string | undefined },
   ): Promise<{ readonly items: readonly AuditEvent[]; readonly next: string | undefined }>
-  /** What comes from now on, or behind the event whose id is `from`; until the signal. */
+  /**
+   * What comes from now on, or behind the event whose id is `from`; until the signal. The first one may have
+   * no event: its id says where the stream begins.
+   */
   stream(
     filter: AuditFilter,
     from: string | undefined,
     signal: AbortSignal,
-  ): AsyncIterator<{ readonly id: string; readonly event: AuditEvent }>
+  ): AsyncIterator<{ readonly id: string; readonly event?: AuditEvent }>
 }
 
 /** Writes a record into the journal. Rejects with the journal_unavailable Failure. */

@@ -2,7 +2,7 @@
 // and in constant memory, that nothing was changed, removed, added or moved since.
 // Ignorant of files and of what records mean. Hash: SHA-256 (FIPS 180-4).
 
-import { createHash, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** What the first record of a chain is sealed to. */
 export const genesisHash = '0'.repeat(64)
@@ -21,9 +21,12 @@ export function seal(previousHash: string, head: string): string {
   return hash('sha256', previousHash + head, 'hex')
 }
 
-/** The part of a line that is sealed. `fields` is the inside of a JSON object, without braces. */
-export function lineHead(sequence: number, time: string, fields: string): string {
-  return `{"seq":${sequence},"time":"${time}",${fields}`
+/**
+ * The part of a line that is sealed. `fields` is the inside of a JSON object, without braces. Sequence
+ * numbers begin at 1 in every chain; with the chain's id before it, `event` is no other record's anywhere.
+ */
+export function lineHead(chainId: string, sequence: number, time: string, fields: string): string {
+  return `{"seq":${sequence},"v":1,"event":"${chainId}-${sequence}","time":"${time}",${fields}`
 }
 
 /** A whole line, line feed included. */
@@ -40,29 +43,62 @@ export interface ChainProblem {
   readonly message: string
 }
 
-/** The sequence number and the hash that a line says it has; undefined when it is no line of ours. */
-export function readSeal(
-  line: Buffer,
-): { readonly sequence: number; readonly hash: string } | undefined {
-  const start = /^\{"seq":([1-9][0-9]{0,14}),"/.exec(line.toString('latin1', 0, 32))
-  const end = /^,"hash":"([0-9a-f]{64})"\}$/.exec(line.toString('latin1', line.length - sealLength))
-  if (start?.[1] === undefined || end?.[1] === undefined) return undefined
-  return { sequence: Number(start[1]), hash: end[1] }
+/** What a line says of itself. */
+export interface Seal {
+  readonly sequence: number
+  readonly hash: string
+  /** Which chain its event's id says it is of; undefined in a line of the first format. */
+  readonly chainId: string | undefined
 }
 
+/** Undefined when it is no line of ours. */
+export function readSeal(line: Buffer): Seal | undefined {
+  const start = lineStart.exec(line.toString('latin1', 0, 96))
+  const end = lineEnd.exec(line.toString('latin1', line.length - sealLength))
+  if (start?.[1] === undefined || end?.[1] === undefined) return undefined
+  // An event's id ends with the number of its record.
+  if (start[2] !== undefined && start[3] !== start[1]) return undefined
+  return { sequence: Number(start[1]), hash: end[1], chainId: start[2] }
+}
+
+const lineStart = /^\{"seq":([1-9][0-9]{0,14}),(?:"v":1,"event":"([0-9a-f]{16})-([0-9]{1,15})",)?"/
+const lineEnd = /^,"hash":"([0-9a-f]{64})"\}$/
+
+/** A record's place in its chain. */
+export interface ChainPlace {
+  readonly sequence: number
+  readonly hash: string
+}
+
+/** Before the first record. */
+export const chainStart: ChainPlace = { sequence: 0, hash: genesisHash }
+
 /**
- * Checks a chain from its first record on. Feed it every line in order; it answers with the first
+ * Checks a chain from the record behind `base` on. Feed it every line in order; it answers with the first
  * problem and keeps to it. Nothing behind the first problem can be vouched for, but when records
  * are missing it still watches whether they turn up later, which tells moved lines from removed ones.
  */
 export class ChainCheck {
-  #sequence = 0
-  #hash = genesisHash
+  #sequence: number
+  #hash: string
+  #chainId: string | undefined
   #problem: ChainProblem | undefined
+  /** The hash before, and the line: hashed in one piece, which is a third faster than in two. */
+  #scratch = Buffer.allocUnsafeSlow(128 * 1024)
+
+  constructor(base: ChainPlace = chainStart) {
+    this.#sequence = base.sequence
+    this.#hash = base.hash
+  }
 
   /** The last record that was found good. */
-  get tip(): { readonly sequence: number; readonly hash: string } {
+  get tip(): ChainPlace {
     return { sequence: this.#sequence, hash: this.#hash }
+  }
+
+  /** Which the events' ids begin with; undefined as long as there is none. */
+  get chainId(): string | undefined {
+    return this.#chainId
   }
 
   /** The first problem, by what is known so far. */
@@ -88,11 +124,14 @@ export class ChainCheck {
       }
     } else if (said.sequence !== expected) {
       this.#problem = this.#misplaced(said.sequence, said.hash, head)
-    } else if (sealBytes(this.#hash, head) !== said.hash) {
+    } else if (this.#sealOf(head) !== said.hash) {
       this.#problem = changed(expected)
+    } else if (this.#chainId !== undefined && said.chainId !== this.#chainId) {
+      this.#problem = foreign(expected, said.chainId, this.#chainId)
     } else {
       this.#sequence = expected
       this.#hash = said.hash
+      this.#chainId = said.chainId
     }
     return this.#problem
   }
@@ -104,7 +143,7 @@ export class ChainCheck {
       Buffer.from(`{"seq":${expected}`),
       head.subarray(head.indexOf(',')),
     ])
-    if (sealBytes(this.#hash, mended) === hashSaid) return changed(expected)
+    if (this.#sealOf(mended) === hashSaid) return changed(expected)
     if (sequence < expected) {
       return {
         kind: 'reordered',
@@ -119,10 +158,22 @@ export class ChainCheck {
           : `records ${expected} to ${sequence - 1} are missing before this line`,
     }
   }
+
+  #sealOf(head: Buffer): string {
+    const length = genesisHash.length + head.length
+    if (length > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(length * 2)
+    this.#scratch.write(this.#hash, 'latin1')
+    head.copy(this.#scratch, genesisHash.length)
+    return hash('sha256', this.#scratch.subarray(0, length), 'hex')
+  }
 }
 
-function sealBytes(previousHash: string, head: Buffer): string {
-  return createHash('sha256').update(previousHash).update(head).digest('hex')
+function foreign(sequence: number, said: string | undefined, chainId: string): ChainProblem {
+  const whose = said === undefined ? 'names no chain' : `is of the chain ${said}`
+  return {
+    kind: 'malformed',
+    message: `the event of record ${sequence} ${whose}, not of ${chainId} like those before it`,
+  }
 }
 
 function changed(sequence: number): ChainProblem {

@@ -16,6 +16,11 @@ export function quote(text: string): string {
   return JSON.stringify(text.replace(loneSurrogate, '\ufffd')).replace(unseen, escaped)
 }
 
+/** The same for any value: JSON, a line of it, that plays no tricks either. */
+export function jsonLine(value: object): string {
+  return JSON.stringify(value).replace(unseen, escaped)
+}
+
 /** The start of `text`, at most `limit` bytes of UTF-8 and never half a character. */
 export function clip(text: string, limit: number): string {
   if (fits(text, limit)) return text

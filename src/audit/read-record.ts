@@ -1,5 +1,5 @@
-// The record of somebody reading the audit through the control plane: who watches the watchers is
-// answered by the journal too. Ignorant of what was found.
+// The record of somebody reading the audit, through the control plane or on the command line: who watches the
+// watchers is answered by the journal too. Ignorant of what was found.
 
 import type { Actor } from '../access/change.ts'
 import type { AuditFilter } from './filter.ts'
@@ -10,8 +10,8 @@ const filterLimit = 4096
 
 export interface AuditRead {
   readonly by: Actor
-  /** A page of what there is, or all that comes. */
-  readonly how: 'events' | 'stream'
+  /** Through the control plane a page of what there is, or all that comes; on the command line the same. */
+  readonly how: 'events' | 'stream' | 'query' | 'tail'
   readonly filter: AuditFilter
 }
 

@@ -170,33 +170,6 @@ export function cancelRecord(cancel: Cancel): string {
   )
 }
 
-export interface JournalOpen {
-  readonly chain: string
-  /** `start`: a process began to write. `rotation`: the segment before it was full. */
-  readonly reason: 'start' | 'rotation'
-  /** Half a line that a process left when it died, cut off the segment before this one. */
-  readonly recovered: { readonly bytesCut: number; readonly sha256: string } | undefined
-}
-
-/** The first record of a segment. */
-export function journalOpenRecord(open: JournalOpen): string {
-  const cut =
-    open.recovered === undefined
-      ? ''
-      : `,"bytesCut":${open.recovered.bytesCut},"cutSha256":"${open.recovered.sha256}"`
-  return `"type":"journal.open","chain":${quoteWithin(open.chain, nameLimit)},"reason":"${open.reason}"${cut}`
-}
-
-/** The last record of an orderly stop. A chain that ends otherwise was killed, or cut. */
-export function journalCloseRecord(): string {
-  return '"type":"journal.close"'
-}
-
-/** Written after a failed write, to see whether the journal can be written again. */
-export function journalCheckRecord(): string {
-  return '"type":"journal.check"'
-}
-
 /** `instance` names the process to others that share its store. */
 export function proxyStartRecord(version: string, instance: string): string {
   return `"type":"proxy.start","version":${quoteWithin(version, nameLimit)},"instance":${quoteWithin(instance, nameLimit)}`

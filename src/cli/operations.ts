@@ -7,6 +7,7 @@ import type { Connection } from '../access/connection-lines.ts'
 import type { PrincipalKind, Scope } from '../access/identity.ts'
 import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
 import type { LockOut } from '../access/login-guard.ts'
+import type { AuditFilter } from '../audit/filter.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Drift } from '../policy/grants.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -88,12 +89,33 @@ export interface Operations {
     onProgress: (progress: { readonly index: number; readonly of: number }) => void,
   ): Promise<{ readonly ok: boolean; readonly chains: readonly ChainReport[] }>
 
-  /** The last `lines` lines of the journal, and with `follow` what comes after, until `signal`. */
+  /**
+   * The last `lines` records of the journal that the filter lets through, oldest first, and with `follow` what
+   * comes after, until `signal`. That a journal in use is read is recorded in it.
+   */
   tailJournal(
     directory: string,
-    options: { readonly follow: boolean; readonly lines: number },
+    options: {
+      readonly filter: AuditFilter
+      readonly follow: boolean
+      readonly lines: number
+    },
     signal: AbortSignal,
-  ): AsyncIterable<string>
+  ): AsyncIterable<FoundRecord>
+
+  /** The newest records that the filter lets through, newest first. Recorded in the same way. */
+  queryJournal(
+    directory: string,
+    options: {
+      readonly filter: AuditFilter
+      readonly limit: number
+      /** Texts that were cut, as a whole, where they are kept beside the journal. */
+      readonly whole: boolean
+      /** Hears now and then how far back the search has come. */
+      readonly onProgress: (at: { readonly time: string; readonly records: number }) => void
+    },
+    signal: AbortSignal,
+  ): AsyncIterable<FoundRecord>
 
   /** `serve` on a PostgreSQL and a configuration made for the occasion, with tokens to try. */
   demo(options: {
@@ -107,6 +129,12 @@ export interface Operations {
     readonly onStep: (step: string) => void
     readonly onReady: (running: RunningDemo) => void
   }): Promise<void>
+}
+
+/** A record of the journal, as its line has it. */
+export interface FoundRecord {
+  readonly chain: string
+  readonly line: string
 }
 
 /** What the doctor says of one thing that it has looked at. */

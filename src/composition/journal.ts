@@ -2,12 +2,8 @@
 // anything can happen that has to be recorded, closed when nothing can any more. Decides nothing.
 
 import { Journal } from '../audit/journal.ts'
-import {
-  journalCheckRecord,
-  journalCloseRecord,
-  proxyStartRecord,
-  proxyStopRecord,
-} from '../audit/record.ts'
+import { journalCheckRecord, journalCloseRecord } from '../audit/journal-record.ts'
+import { proxyStartRecord, proxyStopRecord } from '../audit/record.ts'
 import { JournalFiles } from '../journal/files.ts'
 import { journalObserver } from '../telemetry/observers.ts'
 import type { Run } from './run.ts'
@@ -29,12 +25,16 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
     journal.append(journalCloseRecord())
-    journal.flush()
+    journal.close()
+    if (journal.unwritten > 0) {
+      log.error({ records: journal.unwritten }, 'audit records could not be written and are lost')
+    }
   })
   return journal
 }
 
 /** After a failed write only another write can show that all is well, and traffic may stay away. */
 export async function journalWorks(journal: Journal): Promise<void> {
-  if (!journal.healthy) await journal.record(journalCheckRecord())
+  // Durable: it may be the disk that failed, which a write alone does not ask.
+  if (!journal.healthy) await journal.record(journalCheckRecord(), { durable: true })
 }

@@ -7,7 +7,8 @@ import type { KeyRequest, ListedKeys, NewKey } from '../cli/operations.ts'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import { Failure } from '../errors.ts'
-import { ledger, operator, withStore } from './operator.ts'
+import { ledger, withStore } from './operator.ts'
+import { operator } from './operator-journal.ts'
 
 const clock = systemClock
 /** More than a person reads. */

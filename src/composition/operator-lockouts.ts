@@ -8,7 +8,8 @@ import { systemClock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import { Failure } from '../errors.ts'
 import type { Store } from '../store/store.ts'
-import { ledger, operator, withStore } from './operator.ts'
+import { ledger, withStore } from './operator.ts'
+import { operator } from './operator-journal.ts'
 
 export function listLockOuts(config: Config): Promise<readonly LockOut[]> {
   return withStore(config, (store) => guard(config, store).list())

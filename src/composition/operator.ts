@@ -2,10 +2,8 @@
 // of its own beside the proxies: it writes into the store they share, and into a chain of its own in the journal.
 // A second composition root, besides server.ts: ignorant of the proxies but for one notice to them.
 
-import { userInfo } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant } from '../access/access.ts'
-import type { Actor } from '../access/change.ts'
 import { newGrant, standing } from '../access/grant.ts'
 import { revocation } from '../access/granting.ts'
 import type { LeaseStanding } from '../access/lease.ts'
@@ -13,8 +11,6 @@ import { type LedgerPorts, transact } from '../access/ledger.ts'
 import { waitUntilGone } from '../access/revocation.ts'
 import { issueToken } from '../access/token.ts'
 import { changeRecord, changeUndoneRecord } from '../audit/change-record.ts'
-import { Journal } from '../audit/journal.ts'
-import { journalCloseRecord } from '../audit/record.ts'
 import type {
   IssuedToken,
   ListedGrants,
@@ -26,9 +22,9 @@ import { type Clock, systemClock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import { reachableProxy } from '../config/reachable.ts'
 import { Failure } from '../errors.ts'
-import { JournalFiles } from '../journal/files.ts'
 import { tellOnce } from '../store/notices.ts'
 import { Store } from '../store/store.ts'
+import { operator, recordAsOperator } from './operator-journal.ts'
 
 const clock: Clock = systemClock
 /** More than a person reads. */
@@ -141,34 +137,19 @@ function revocable(id: string, grant: Grant | undefined): Grant {
   })
 }
 
-/** Who does it. */
-export function operator(): Actor {
-  return { principal: account(), via: 'operator' }
-}
-
-/** The account that this command runs under: what else it could be told would be anybody's claim. */
-function account(): string {
-  try {
-    return userInfo().username
-  } catch {
-    // In a container a process can run under a number that has no name.
-    return `uid ${process.getuid?.() ?? 'unknown'}`
-  }
-}
-
 /** Changes by operators: in the store, and in their chain of the journal. */
 export function ledger(config: Config, store: Store): LedgerPorts {
   return {
     store: store.desk,
     clock,
     record: (changes) =>
-      record(
-        config,
+      recordAsOperator(
+        config.journal,
         changes.map(({ number, change }) => changeRecord(number, change)),
       ),
     undone: (changes, result) =>
-      record(
-        config,
+      recordAsOperator(
+        config.journal,
         changes.map(({ number, change }) => changeUndoneRecord(number, change, result)),
       ),
     // The proxies are told by a notice, where they have to act.
@@ -182,25 +163,5 @@ export async function withStore<T>(config: Config, work: (store: Store) => Promi
     return await work(store)
   } finally {
     await store.close()
-  }
-}
-
-/** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
-async function record(config: Config, records: readonly string[]): Promise<void> {
-  for (let triesLeft = 20; ; triesLeft--) {
-    try {
-      const files = JournalFiles.open({ ...config.journal, clock, chain: 'operator' })
-      try {
-        const journal = new Journal(files.storage, files.tip, clock)
-        await Promise.all(records.map((fields) => journal.record(fields)))
-        await journal.record(journalCloseRecord())
-        return
-      } finally {
-        files.storage.close()
-      }
-    } catch (error) {
-      if (triesLeft === 0 || !(error instanceof Failure)) throw error
-      await sleep(100)
-    }
   }
 }

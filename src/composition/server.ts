@@ -26,7 +26,6 @@ import { type Config, loadConfig } from '../config/config.ts'
 import { unobserved } from '../credentials/vault/observer.ts'
 import { openVault } from '../credentials/vault/vault.ts'
 import { prepareDemo } from '../demo/demo.ts'
-import { tailDirectory } from '../journal/follow.ts'
 import { verifyDirectory } from '../journal/verify.ts'
 import { Notifier } from '../notifications/notifier.ts'
 import { Aside } from '../parsing/aside.ts'
@@ -51,6 +50,7 @@ import { journalWorks, openJournal } from './journal.ts'
 import { issue, listGrants, revoke } from './operator.ts'
 import { createKey, listKeys, revokeKey } from './operator-keys.ts'
 import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
+import { queryJournal, tailJournal } from './operator-reading.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { problemsInto, type Run, type Stop } from './run.ts'
 import { openUpstreams } from './upstreams.ts'
@@ -112,7 +112,9 @@ export const operations: Operations = {
 
   verifyJournal: verifyDirectory,
 
-  tailJournal: tailDirectory,
+  tailJournal,
+
+  queryJournal,
 
   demo: async ({ signal, onReady, ...options }) => {
     const prepared = await prepareDemo(options)

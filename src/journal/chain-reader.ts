@@ -1,45 +1,75 @@
 // One chain of the journal as a reader follows it: from a place on, what has been added since, across
-// rotation. Knows its place only, so memory does not grow with the journal. Ignorant of records.
+// rotation. The place is a number and an offset, not a file: segments are compressed and deleted while
+// somebody reads them. Memory does not grow with the journal. Ignorant of records.
 
 import { readSeal } from '../audit/chain.ts'
-import { readLines } from './lines.ts'
+import { lastLines, readLines } from './lines.ts'
 import { listSegments, type Segment } from './segments.ts'
+
+/** A file that goes away as often in one look is no segment that is being compressed. */
+export const mostVanished = 5
 
 /** A byte of a segment at which a line begins. */
 export interface Place {
-  readonly segment: Segment
+  readonly segment: Pick<Segment, 'chain' | 'first'>
   readonly offset: number
 }
 
 export class ChainReader {
-  #segment: Segment
+  readonly #chain: string
+  #first: number
   #offset: number
+  /** The end of a compressed segment was reached: nothing is ever added to it. */
+  #read = false
 
   constructor({ segment, offset }: Place) {
-    this.#segment = segment
+    this.#chain = segment.chain
+    this.#first = segment.first
     this.#offset = offset
   }
 
-  /** The whole lines that have come since the last call, without line feeds. */
+  /**
+   * The whole lines that have come since the last call, without line feeds. Of what was deleted before it
+   * was read, the reader hears nothing: it goes on with the oldest that is left.
+   */
   async *fresh(directory: string): AsyncGenerator<Buffer> {
-    for (;;) {
-      const { chain, first } = this.#segment
-      const next = listSegments(directory).find(
-        (segment) => segment.chain === chain && segment.first > first,
-      )
-      // Read after the listing: once a later segment exists, nothing more is added to this one.
-      for await (const piece of readLines(this.#segment.path, this.#offset)) {
-        if (piece.type === 'torn') break
-        for (const line of piece.lines) {
-          this.#offset += line.length + 1
-          yield line
+    for (let vanished = 0; ; ) {
+      const chain = listSegments(directory).filter(({ chain }) => chain === this.#chain)
+      const segment = chain.find(({ first }) => first === this.#first)
+      const next = chain.find(({ first }) => first > this.#first)
+      if (segment !== undefined && !this.#read) {
+        // Read after the listing: once a later segment exists, nothing more is added to this one.
+        try {
+          yield* this.#rest(segment)
+        } catch (error) {
+          // Compressed or deleted since the listing: look where it is now.
+          if (!isGone(error) || vanished >= mostVanished) throw error
+          vanished += 1
+          continue
         }
+        this.#read = segment.compressed
       }
       if (next === undefined) return
-      this.#segment = next
+      this.#first = next.first
       this.#offset = 0
+      this.#read = false
     }
   }
+
+  async *#rest({ path }: Segment): AsyncGenerator<Buffer> {
+    for await (const piece of readLines(path, this.#offset)) {
+      if (piece.type === 'torn') return
+      for (const line of piece.lines) {
+        this.#offset += line.length + 1
+        yield line
+      }
+    }
+  }
+}
+
+/** The file was there when the directory was listed, and is not any more. */
+export function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
 /**
@@ -61,4 +91,17 @@ export async function placeBehind(
     }
   }
   return { segment, offset }
+}
+
+/** Behind the last record of a chain. */
+export function endOf(
+  segments: readonly Segment[],
+): (Place & { readonly sequence: number }) | undefined {
+  const segment = segments.at(-1)
+  if (segment === undefined) return undefined
+  const { lines, end } = lastLines(segment.path, 1)
+  const [line] = lines
+  // A segment that has just been made is empty.
+  const sequence = line === undefined ? segment.first - 1 : (readSeal(line)?.sequence ?? 0)
+  return { segment, offset: end, sequence }
 }

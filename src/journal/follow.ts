@@ -1,54 +1,54 @@
-// Reads the end of a journal and what is added to it, across rotation: for `audit tail`. Polls, since
-// notifications of file changes are not to be had on every file system. Ignorant of records.
+// Reads the end of a journal and what is added to it, in all its chains or in one, across rotation: for
+// `audit tail`. Ignorant of who may read.
 
-import { setTimeout as sleep } from 'node:timers/promises'
-import { ChainReader, type Place } from './chain-reader.ts'
-import { lastLines } from './lines.ts'
-import { findSegments, type Segment } from './segments.ts'
+import type { AuditFilter } from '../audit/filter.ts'
+import { ChainReader, endOf } from './chain-reader.ts'
+import { newestOf } from './look-back.ts'
+import { pause } from './pause.ts'
+import { type FoundRecord, passing, searchFrom } from './query.ts'
+import { chainsOf, findSegments, listSegments } from './segments.ts'
 
 export interface TailOptions {
-  /** Go on with lines as they are written, until the signal. */
+  readonly filter: AuditFilter
+  /** Go on with records as they are written, until the signal. */
   readonly follow: boolean
-  /** How many of the lines that are there already. */
+  /** How many of those that are there already. */
   readonly lines: number
-  readonly chain?: string
 }
 
 const pollMs = 200
 
-/** Whole lines without line feeds, oldest first. Throws a Failure (not_found) without a journal. */
+/** Oldest first. Throws a Failure (not_found) without a journal. */
 export async function* tailDirectory(
   directory: string,
-  options: TailOptions,
+  { filter, follow, lines }: TailOptions,
   signal: AbortSignal,
-): AsyncGenerator<string> {
-  const { chain = 'main' } = options
-  const inChain = (segment: Segment): boolean => segment.chain === chain
-  const segments = findSegments(directory).filter(inChain)
-
-  const shown: string[] = []
-  let at: Place | undefined
-  for (const segment of [...segments].reverse()) {
-    const { lines, end } = lastLines(segment.path, options.lines - shown.length)
-    at ??= { segment, offset: end }
-    shown.unshift(...lines.map((line) => line.toString()))
-    if (shown.length >= options.lines) break
+): AsyncGenerator<FoundRecord> {
+  const chains = chainsOf(findSegments(directory), filter)
+  // Where what is there ends, in each chain, is where what comes begins.
+  const ends = follow ? [...chains.values()].flatMap((one) => endOf(one) ?? []) : newestOf(chains)
+  const shown: FoundRecord[] = []
+  for await (const found of searchFrom(directory, ends, { filter, limit: lines }, signal)) {
+    shown.push(found)
   }
-  yield* shown
+  yield* shown.reverse()
+  if (!follow) return
 
-  if (!options.follow || at === undefined) return
-  const reader = new ChainReader(at)
+  const passes = passing(filter)
+  const readers = new Map<string, ChainReader>()
+  for (const { segment, offset = 0 } of ends) {
+    readers.set(segment.chain, new ChainReader({ segment, offset }))
+  }
   while (!signal.aborted) {
-    for await (const line of reader.fresh(directory)) yield line.toString()
+    for (const [chain, [segment]] of chainsOf(listSegments(directory), filter)) {
+      if (segment === undefined) continue
+      // A chain that has begun since is news from its start.
+      const reader = readers.get(chain) ?? new ChainReader({ segment, offset: 0 })
+      readers.set(chain, reader)
+      for await (const line of reader.fresh(directory)) {
+        if (passes(chain, line)) yield { chain, line: line.toString() }
+      }
+    }
     await pause(pollMs, signal)
-  }
-}
-
-/** Resolves after the time, or when it is over. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(ms, undefined, { signal })
-  } catch (error) {
-    if (!signal.aborted) throw error
   }
 }

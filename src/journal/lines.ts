@@ -1,9 +1,17 @@
-// Lines of a segment, read in bounded memory: the last few from the end backwards, or all from an
-// offset on. Bytes behind the last line feed are half a line: a writer died there, or is just writing.
-// Ignorant of what the lines say.
+// Lines of a segment, compressed or not, read in bounded memory: the last few, all from an offset on, or all
+// from the end backwards. Offsets are of the uncompressed bytes. Bytes behind the last line feed are half a
+// line: a writer died there, or is just writing. Ignorant of what the lines say.
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+import {
+  type Block,
+  inflated,
+  inflatedBackwards,
+  inflatedWhole,
+  isCompressed,
+  TooShort,
+} from './inflate.ts'
 
 const lineFeed = 0x0a
 const chunkBytes = 256 * 1024
@@ -19,8 +27,9 @@ export interface LastLines {
   readonly torn: Buffer
 }
 
-/** The last `count` lines of a file, reading no more of it than they need. */
+/** The last `count` lines of a file, reading no more of it than they need; a compressed one is read whole. */
 export function lastLines(path: string, count: number): LastLines {
+  if (isCompressed(path)) return lastOf(inflatedWhole(path), 0, count)
   const fd = openSync(path, 'r')
   try {
     let from = fstatSync(fd).size
@@ -34,17 +43,23 @@ export function lastLines(path: string, count: number): LastLines {
       found += countLineFeeds(block)
       tail = Buffer.concat([block, tail])
     }
-    const length = tail.lastIndexOf(lineFeed) + 1
-    // Where reading stopped short of the file's start, the first piece is half a line: one more line
-    // feed than `count` was found, so it is never among those returned.
-    const lines = splitLines(tail.subarray(0, length))
-    return {
-      lines: lines.slice(Math.max(0, lines.length - count)),
-      end: from + length,
-      torn: tail.subarray(length),
-    }
+    return lastOf(tail, from, count)
   } finally {
     closeSync(fd)
+  }
+}
+
+/**
+ * Where reading stopped short of the file's start, the first piece is half a line: one more line feed than
+ * `count` was found, so it is never among those returned.
+ */
+function lastOf(tail: Buffer, from: number, count: number): LastLines {
+  const length = tail.lastIndexOf(lineFeed) + 1
+  const lines = splitLines(tail.subarray(0, length))
+  return {
+    lines: lines.slice(Math.max(0, lines.length - count)),
+    end: from + length,
+    torn: tail.subarray(length),
   }
 }
 
@@ -54,31 +69,33 @@ export type Piece =
   | { readonly type: 'torn'; readonly bytes: number }
 
 export async function* readLines(path: string, offset = 0): AsyncGenerator<Piece> {
+  const chunks = isCompressed(path) ? inflated(path, offset) : plain(path, offset)
+  let rest = Buffer.alloc(0)
+  for await (const chunk of chunks) {
+    const bytes = Buffer.concat([rest, chunk])
+    const length = bytes.lastIndexOf(lineFeed) + 1
+    const lines = splitLines(bytes.subarray(0, length))
+    rest = bytes.subarray(length)
+    if (rest.length > longestLine) {
+      // Handed on as a line, it is found to be none.
+      lines.push(rest)
+      rest = Buffer.alloc(0)
+    }
+    if (lines.length > 0) yield { type: 'lines', lines }
+  }
+  if (rest.length > 0) yield { type: 'torn', bytes: rest.length }
+}
+
+async function* plain(path: string, offset: number): AsyncGenerator<Buffer> {
   const file = await open(path, 'r')
   try {
-    let position = offset
-    let rest = Buffer.alloc(0)
-    for (;;) {
-      const { bytesRead, buffer } = await file.read(
-        Buffer.allocUnsafeSlow(chunkBytes),
-        0,
-        chunkBytes,
-        position,
-      )
-      if (bytesRead === 0) break
+    for (let position = offset; ; ) {
+      const block = Buffer.allocUnsafeSlow(chunkBytes)
+      const { bytesRead } = await file.read(block, 0, chunkBytes, position)
+      if (bytesRead === 0) return
       position += bytesRead
-      const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)])
-      const length = bytes.lastIndexOf(lineFeed) + 1
-      const lines = splitLines(bytes.subarray(0, length))
-      rest = bytes.subarray(length)
-      if (rest.length > longestLine) {
-        // Handed on as a line, it is found to be none.
-        lines.push(rest)
-        rest = Buffer.alloc(0)
-      }
-      if (lines.length > 0) yield { type: 'lines', lines }
+      yield block.subarray(0, bytesRead)
     }
-    if (rest.length > 0) yield { type: 'torn', bytes: rest.length }
   } finally {
     await file.close()
   }
@@ -90,28 +107,48 @@ export interface PlacedLine {
   readonly end: number
 }
 
-/** The lines before `end`, which is behind a line feed, from the last one to the first. */
-export async function* linesBackwards(path: string, end: number): AsyncGenerator<PlacedLine> {
+/**
+ * The lines before `end`, which is behind a line feed, from the last one to the first; without `end` all
+ * whole lines of the file. @throws TooShort when the file ends before `end`.
+ */
+export async function* linesBackwards(path: string, end?: number): AsyncGenerator<PlacedLine> {
+  const blocks = isCompressed(path) ? inflatedBackwards(path, end) : plainBackwards(path, end)
+  let rest = Buffer.alloc(0)
+  let torn = end === undefined
+  for await (const block of blocks) {
+    const { from } = block
+    let bytes = Buffer.concat([block.bytes, rest])
+    if (torn) {
+      bytes = bytes.subarray(0, bytes.lastIndexOf(lineFeed) + 1)
+      torn = bytes.length === 0
+    }
+    let stop = bytes.length
+    // A negative offset would count from the end.
+    for (let at = 0; stop > 1; stop = at + 1) {
+      at = bytes.lastIndexOf(lineFeed, stop - 2)
+      if (at < 0) break
+      yield { line: bytes.subarray(at + 1, stop - 1), end: from + stop }
+    }
+    if (stop > longestLine) {
+      // As above; what else it begins with is passed over.
+      yield { line: bytes.subarray(0, stop), end: from + stop }
+      torn = true
+    }
+    rest = torn ? Buffer.alloc(0) : bytes.subarray(0, stop)
+  }
+  if (rest.length > 0) yield { line: rest.subarray(0, -1), end: rest.length }
+}
+
+async function* plainBackwards(path: string, end?: number): AsyncGenerator<Block> {
   const file = await open(path, 'r')
   try {
-    let from = end
-    let rest = Buffer.alloc(0)
-    while (from > 0) {
+    for (let from = end ?? (await file.stat()).size; from > 0; ) {
       const step = Math.min(chunkBytes, from)
       const { bytesRead, buffer } = await file.read(Buffer.alloc(step), 0, step, from - step)
-      if (bytesRead < step) throw new Error(`${path} became shorter while it was read`)
+      if (bytesRead < step) throw new TooShort(path)
       from -= step
-      const bytes = Buffer.concat([buffer, rest])
-      let stop = bytes.length
-      // A negative offset would count from the end.
-      for (let at = 0; stop > 1; stop = at + 1) {
-        at = bytes.lastIndexOf(lineFeed, stop - 2)
-        if (at < 0) break
-        yield { line: bytes.subarray(at + 1, stop - 1), end: from + stop }
-      }
-      rest = bytes.subarray(0, stop)
+      yield { bytes: buffer, from }
     }
-    if (rest.length > 0) yield { line: rest.subarray(0, -1), end: rest.length }
   } finally {
     await file.close()
   }

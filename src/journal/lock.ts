@@ -26,7 +26,7 @@ interface Holder {
 
 /** Takes the lock, over from a dead process if need be. Throws a Failure that names a living one. */
 export function lockChain(directory: string, chain: string): ChainLock {
-  const path = join(directory, `${chain}.lock`)
+  const path = lockPath(directory, chain)
   const mine = JSON.stringify({ pid: process.pid, started: processStart(process.pid) })
   // Another process may take or release the lock between two of these steps.
   for (let attempt = 0; attempt < 3; attempt += 1) {
@@ -41,6 +41,17 @@ export function lockChain(directory: string, chain: string): ChainLock {
     message: `the audit journal's lock ${path} keeps changing hands`,
     hint: 'Several processes are started with one journal directory; give each its own.',
   })
+}
+
+/** Whether a living process writes the chain. Processes of other containers are not seen. */
+export function isHeld(directory: string, chain: string): boolean {
+  const text = readIfThere(lockPath(directory, chain))
+  const holder = text === undefined ? undefined : parseHolder(text)
+  return holder !== undefined && isAlive(holder)
+}
+
+function lockPath(directory: string, chain: string): string {
+  return join(directory, `${chain}.lock`)
 }
 
 function createLock(path: string, text: string): boolean {

@@ -3,17 +3,12 @@
 // of who may read. What it hands out is not verified: `audit verify` is for that.
 
 import { readSeal } from '../audit/chain.ts'
-import {
-  type AuditEvent,
-  type AuditFilter,
-  type AuditReading,
-  auditReading,
-} from '../audit/filter.ts'
+import { type AuditEvent, type AuditFilter, auditReading } from '../audit/filter.ts'
 import { Failure } from '../errors.ts'
-import { ChainReader, type Place, placeBehind } from './chain-reader.ts'
-import { pause } from './follow.ts'
-import { lastLines, linesBackwards } from './lines.ts'
-import { listSegments, type Segment } from './segments.ts'
+import { ChainReader, endOf, isGone, placeBehind } from './chain-reader.ts'
+import { LookBack, newestOf, placesOf } from './look-back.ts'
+import { pause } from './pause.ts'
+import { type Chains, chainsOf, isWanted, listSegments, type Segment } from './segments.ts'
 
 export interface AuditPage {
   readonly items: readonly AuditEvent[]
@@ -24,7 +19,8 @@ export interface AuditPage {
 /** An event, and the place behind it: what a stream that broke off goes on from. */
 export interface StreamedEvent {
   readonly id: string
-  readonly event: AuditEvent
+  /** Absent from the first one, which says where the stream begins. */
+  readonly event?: AuditEvent
 }
 
 export interface JournalReaderOptions {
@@ -35,8 +31,6 @@ export interface JournalReaderOptions {
   readonly pageBytes?: number
   readonly pollMs?: number
 }
-
-type Chains = ReadonlyMap<string, readonly Segment[]>
 
 export class JournalReader {
   readonly #directory: string
@@ -57,28 +51,30 @@ export class JournalReader {
     { limit, cursor }: { readonly limit: number; readonly cursor: string | undefined },
   ): Promise<AuditPage> {
     const reading = auditReading(filter)
-    const heads = await openHeads(this.#chains(), cursor)
+    const places =
+      cursor === undefined
+        ? newestOf(this.#chains(filter))
+        : placesOf(cursor).filter(({ segment }) => isWanted(segment, filter))
+    const look = await LookBack.from(this.#directory, places)
     try {
       const items: AuditEvent[] = []
       let scanned = 0
       let kept = 0
       while (items.length < limit && scanned < this.#scanBytes && kept < this.#pageBytes) {
-        const head = latest(heads)
-        if (head === undefined) return { items, next: undefined }
-        const { line } = head
+        const found = await look.next()
+        if (found === undefined) return { items, next: undefined }
+        const { chain, line, time } = found
         scanned += line.length
-        const event = reading(head.chain, line)
+        const event = reading(chain, line)
         if (event !== undefined) {
           items.push(event)
           kept += line.length
         }
-        if (filter.since !== undefined && Date.parse(head.time) < filter.since) head.over = true
-        else await advance(head)
+        if (filter.since !== undefined && Date.parse(time) < filter.since) found.enough()
       }
-      const next = heads.filter(({ over }) => !over).map(({ at }) => at)
-      return { items, next: next.length === 0 ? undefined : next.join(',') }
+      return { items, next: look.cursor }
     } finally {
-      await Promise.all(heads.map(({ lines }) => lines.return(undefined)))
+      await look.close()
     }
   }
 
@@ -95,25 +91,27 @@ export class JournalReader {
     const positions = from === undefined ? new Map<string, number>() : positionsOf(from)
     const readers = new Map<string, ChainReader>()
     if (from === undefined) {
-      for (const [chain, segments] of this.#chains()) {
+      for (const [chain, segments] of this.#chains(filter)) {
         const end = endOf(segments)
         if (end === undefined) continue
         positions.set(chain, end.sequence)
         readers.set(chain, new ChainReader(end))
       }
     }
-    return this.#follow(auditReading(filter), positions, readers, signal)
+    return this.#follow(filter, positions, readers, signal)
   }
 
   async *#follow(
-    reading: AuditReading,
+    filter: AuditFilter,
     positions: Map<string, number>,
     readers: Map<string, ChainReader>,
     signal: AbortSignal,
   ): AsyncGenerator<StreamedEvent, undefined> {
+    const reading = auditReading(filter)
+    if (positions.size > 0) yield { id: idOf(positions) }
     const isOver = (): boolean => signal.aborted
     while (!isOver()) {
-      for (const [chain, segments] of this.#chains()) {
+      for (const [chain, segments] of this.#chains(filter)) {
         const reader = readers.get(chain) ?? (await readerBehind(segments, positions.get(chain)))
         if (reader === undefined) continue
         readers.set(chain, reader)
@@ -128,98 +126,9 @@ export class JournalReader {
     }
   }
 
-  #chains(): Chains {
-    const chains = new Map<string, Segment[]>()
-    for (const segment of listSegments(this.#directory)) {
-      const segments = chains.get(segment.chain)
-      if (segments === undefined) chains.set(segment.chain, [segment])
-      else segments.push(segment)
-    }
-    return chains
+  #chains(filter: AuditFilter): Chains {
+    return chainsOf(listSegments(this.#directory), filter)
   }
-}
-
-/** The last line of a chain that was not looked at yet. */
-interface Head {
-  readonly chain: string
-  readonly lines: AsyncGenerator<ChainLine, undefined>
-  line: Buffer
-  time: string
-  /** Of the line: chain, first record of its segment, offset behind it. */
-  at: string
-  over: boolean
-}
-
-interface ChainLine {
-  readonly line: Buffer
-  readonly at: string
-}
-
-async function openHeads(chains: Chains, cursor: string | undefined): Promise<readonly Head[]> {
-  const places = cursor === undefined ? undefined : placesOf(cursor)
-  const heads: Head[] = []
-  for (const [chain, segments] of chains) {
-    const place = places?.get(chain)
-    // A chain that the cursor does not name is one that was read to its start.
-    if (places !== undefined && place === undefined) continue
-    const lines = backwards(segments, place)
-    const head: Head = { chain, lines, line: Buffer.alloc(0), time: '', at: '', over: false }
-    heads.push(head)
-    await advance(head)
-  }
-  return heads
-}
-
-async function advance(head: Head): Promise<void> {
-  const { value } = await head.lines.next()
-  if (value === undefined) {
-    head.over = true
-    return
-  }
-  const { line, at } = value
-  head.line = line
-  head.at = at
-  head.time = /"time":"([^"]*)"/.exec(line.toString('latin1', 0, 80))?.[1] ?? ''
-}
-
-/** Times of one form and length: the later one is the greater text. */
-function latest(heads: readonly Head[]): Head | undefined {
-  return heads
-    .filter(({ over }) => !over)
-    .reduce<Head | undefined>((a, b) => (a === undefined || b.time > a.time ? b : a), undefined)
-}
-
-async function* backwards(
-  segments: readonly Segment[],
-  from: { readonly first: number; readonly offset: number } | undefined,
-): AsyncGenerator<ChainLine, undefined> {
-  for (const { chain, first, path } of segments.toReversed()) {
-    if (from !== undefined && first > from.first) continue
-    const whole = lastLines(path, 0).end
-    const end = first === from?.first ? from.offset : whole
-    if (end > whole) throw badCursor()
-    for await (const placed of linesBackwards(path, end)) {
-      yield { line: placed.line, at: `${chain}:${first}:${placed.end}` }
-    }
-  }
-  return undefined
-}
-
-function placesOf(cursor: string): Map<string, { first: number; offset: number }> {
-  const places = new Map<string, { first: number; offset: number }>()
-  for (const part of cursor.split(',')) {
-    const [, chain, first, offset] = /^([a-z0-9-]{1,64}):(\d{1,15}):(\d{1,15})$/.exec(part) ?? []
-    if (chain === undefined) throw badCursor()
-    places.set(chain, { first: Number(first), offset: Number(offset) })
-  }
-  return places
-}
-
-function badCursor(): Failure {
-  return new Failure('invalid_parameter', {
-    message: 'the cursor is none that was given out',
-    hint: 'Give what the answer before said as next, or none to begin with the newest.',
-  })
 }
 
 function idOf(positions: ReadonlyMap<string, number>): string {
@@ -241,22 +150,17 @@ function positionsOf(id: string): Map<string, number> {
   return positions
 }
 
-/** Behind the last record of a chain. */
-function endOf(segments: readonly Segment[]): (Place & { readonly sequence: number }) | undefined {
-  const segment = segments.at(-1)
-  if (segment === undefined) return undefined
-  const { lines, end } = lastLines(segment.path, 1)
-  const [line] = lines
-  // A segment that has just been made is empty.
-  const sequence = line === undefined ? segment.first - 1 : (readSeal(line)?.sequence ?? 0)
-  return { segment, offset: end, sequence }
-}
-
 /** A chain without a position has begun since: all of it is news. */
 async function readerBehind(
   segments: readonly Segment[],
   position = 0,
 ): Promise<ChainReader | undefined> {
-  const place = await placeBehind(segments, position)
-  return place && new ChainReader(place)
+  try {
+    const place = await placeBehind(segments, position)
+    return place && new ChainReader(place)
+  } catch (error) {
+    // Compressed or deleted since the listing: the next look finds it where it is now.
+    if (isGone(error)) return undefined
+    throw error
+  }
 }

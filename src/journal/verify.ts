@@ -3,7 +3,7 @@
 // forwarded without an outcome on record. Ignorant of how a chain is sealed (audit/chain.ts is not).
 
 import { ChainCheck, type ProblemKind, readSeal } from '../audit/chain.ts'
-import type { Tip } from '../audit/journal.ts'
+import type { Tip } from '../audit/storage.ts'
 import { readLines } from './lines.ts'
 import { findSegments, type Segment } from './segments.ts'
 
@@ -25,7 +25,7 @@ interface ChainReport {
   /** Allowed statements without an outcome: still running, or lost when a process died. */
   readonly unfinished: readonly string[]
   /** The last record found good. Kept elsewhere, it shows later whether the end was cut off. */
-  readonly tip: Tip
+  readonly tip: Pick<Tip, 'sequence' | 'hash'>
   /** The first line that cannot be trusted; nothing behind it was judged. */
   readonly problem: VerifyProblem | undefined
   /** What is no problem by itself but worth knowing. */
@@ -70,7 +70,7 @@ interface Place {
 
 /** A record's type and, of statements and outcomes, the statement's id. Read off verified lines only. */
 const recordStart =
-  /^\{"seq":\d+,"time":"[^"]*","type":"([a-z.]+)"(?:,"(?:id|statement)":"((?:[^"\\]|\\.)*)")?/
+  /^\{"seq":\d+,(?:"v":1,"event":"[^"]*",)?"time":"[^"]*","type":"([a-z.]+)"(?:,"(?:id|statement)":"((?:[^"\\]|\\.)*)")?/
 const allowed = Buffer.from(',"decision":"allow",')
 
 class ChainVerifier {

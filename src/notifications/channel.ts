@@ -1,9 +1,9 @@
 // A place that is told of changes: what it wants to hear, where it is, and how a change is written for it.
 // Ignorant of when it is told.
 
+import type { Address, Letter } from '../post.ts'
 import type { Secret } from '../secret.ts'
 import type { ChangeType, Delivery, Surroundings } from './ports.ts'
-import type { Address, Letter } from './post.ts'
 import { slackLetter } from './slack.ts'
 import { webhookLetter } from './webhook.ts'
 

@@ -3,9 +3,9 @@
 // store, not here. Ignorant of how changes get into the outbox.
 
 import type { Clock } from '../clock.ts'
+import { type Answer, post } from '../post.ts'
 import { type Channel, letterTo } from './channel.ts'
 import type { Delivery, DeliveryObserver, Outbox, Surroundings } from './ports.ts'
-import { type Answer, post } from './post.ts'
 
 export interface LaneOptions {
   readonly outbox: Pick<Outbox, 'claim' | 'postpone' | 'remove'>
@@ -86,7 +86,12 @@ export class Lane {
     } catch (error) {
       // A change that cannot be written down is given up in the end like any other.
       observer.problem(error)
-      return { type: 'refused', why: 'it could not be written', retryAfterMs: undefined }
+      return {
+        type: 'refused',
+        status: undefined,
+        why: 'it could not be written',
+        retryAfterMs: undefined,
+      }
     }
   }
 

@@ -7,9 +7,9 @@ import type { Grant } from '../access/access.ts'
 import type { Change } from '../access/change.ts'
 import type { AccessRequest } from '../access/request.ts'
 import type { Need } from '../access/rules.ts'
+import type { Letter } from '../post.ts'
 import { decisions, linkTo, missingOf, stillMissing } from './described.ts'
 import type { Delivery, Surroundings } from './ports.ts'
-import type { Letter } from './post.ts'
 
 /** Slack takes 3,000 characters for a block. */
 const longestText = 500

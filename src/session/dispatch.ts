@@ -8,7 +8,7 @@ import type { Deniable } from './denial.ts'
 import { failingSubstitute } from './denial.ts'
 import type { Arrival } from './events.ts'
 import type { Execution } from './execution.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type Recorded } from './outbox.ts'
 import type { Expectation } from './pipeline.ts'
 import { nothingToRecord } from './port.ts'
 import type { SessionState } from './state.ts'
@@ -27,8 +27,6 @@ export function wholeFrame(bytes: Buffer): Frame {
 export class Dispatch implements JournalWaiter {
   readonly #state: SessionState
   readonly #outbox = new Outbox()
-  /** Runs whose frames are in it. */
-  #unstored: Execution[] = []
   /** Whether the rest of the frame last begun is dropped. */
   #dropping = false
 
@@ -71,8 +69,7 @@ export class Dispatch implements JournalWaiter {
     { bytes, start, end }: Frame,
   ): void {
     expectation.execution = execution
-    this.#unstored.push(execution)
-    this.#outbox.add(bytes, start, end, { kind, name, expectation })
+    this.#outbox.add(bytes, start, end, this.#recorded(kind, name, expectation))
     this.#state.pipeline.sent(expectation)
   }
 
@@ -97,21 +94,17 @@ export class Dispatch implements JournalWaiter {
   /** Sends what need not wait. Call at the end of a chunk. */
   flush(): void {
     if (this.#outbox.waiting) return
-    const buffers = this.#outbox.take()
+    const buffers = this.#outbox.take(0, 0)
     if (buffers.length > 0) this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
 
-  /** The journal has stored everything that the outbox waits for. */
   stored(receipt: Receipt): void {
-    const at = this.#state.options.clock.elapsed()
-    for (const execution of this.#unstored) execution.storedAt = at
-    this.#unstored = []
-    this.#state.options.port.toUpstream(this.#outbox.take(), receipt)
+    const { clock, port } = this.#state.options
+    port.toUpstream(this.#outbox.take(receipt.upTo, clock.elapsed()), receipt)
   }
 
-  refused(failure: Failure): void {
-    this.#unstored = []
-    const { buffers, replacedLast } = this.#outbox.takeRefused(failure)
+  refused(failure: Failure, upTo: number): void {
+    const { buffers, replacedLast } = this.#outbox.takeRefused(failure, upTo)
     if (replacedLast) this.#dropping = true
     this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
@@ -126,7 +119,17 @@ export class Dispatch implements JournalWaiter {
     this.#dropping = true
     expectation.denial = failure
     const frame = failingSubstitute(kind, name)
-    this.#outbox.add(frame, 0, frame.length, recorded ? { kind, name, expectation } : undefined)
+    this.#outbox.add(
+      frame,
+      0,
+      frame.length,
+      recorded ? this.#recorded(kind, name, expectation) : undefined,
+    )
     this.#state.pipeline.sent(expectation)
+  }
+
+  /** Its record has just been appended. */
+  #recorded(kind: Deniable, name: string, expectation: Expectation): Recorded {
+    return { kind, name, expectation, record: this.#state.options.journal.appended }
   }
 }

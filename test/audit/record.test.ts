@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { journalCloseRecord, journalOpenRecord } from '../../src/audit/journal-record.ts'
 import {
   cancelRecord,
-  journalCloseRecord,
-  journalOpenRecord,
   loginRecord,
   proxyStartRecord,
   proxyStopRecord,
@@ -86,7 +85,7 @@ describe('a record', () => {
         sessionEndRecord(context, { ...end, bytesFromClient: 1, bytesToClient: 2 }),
         tripwireRecord(context, { setting: 'x', expected: 'on', got: 'y'.repeat(9_000) }, 7),
         cancelRecord({ result: 'unknown', client: '127.0.0.1:1', session: undefined }),
-        journalOpenRecord({ chain: 'main', reason: 'start', recovered }),
+        journalOpenRecord({ chain: 'main', reason: 'start', previous: 'cd', recovered }),
         journalCloseRecord(),
         proxyStartRecord('0.1.0', 'here'),
         proxyStopRecord('SIGTERM'),
@@ -99,7 +98,7 @@ describe('a record', () => {
         ...{ setting: 'x', expected: 'on', got: 'y'.repeat(256) },
       },
       { type: 'cancel', result: 'unknown' },
-      { type: 'journal.open', chain: 'main', bytesCut: 5, cutSha256: 'ab' },
+      { type: 'journal.open', chain: 'main', previous: 'cd', bytesCut: 5, cutSha256: 'ab' },
       { type: 'journal.close' },
       { type: 'proxy.start', version: '0.1.0' },
       { type: 'proxy.stop', reason: 'SIGTERM' },

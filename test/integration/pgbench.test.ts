@@ -1,7 +1,5 @@
-// Load by pgbench, in its three protocols, with every execution in the journal; and the same with the
-// proxy killed in the middle: what reached PostgreSQL, as its own log tells, is in the journal.
+// Load by pgbench, in its three protocols, with every execution in the journal.
 
-import { open, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { verifyDirectory } from '../../src/journal/verify.ts'
@@ -10,7 +8,6 @@ import { findPgbench, runProgram } from '../support/psql.ts'
 import { Warden } from '../support/warden.ts'
 
 const pgbench = findPgbench() ?? ''
-const serverLog = inject('serverLog')
 if (pgbench === '') console.warn('NOT RUN: pgbench is not installed, so its tests are not run')
 
 let warden: Warden
@@ -77,62 +74,3 @@ describe.runIf(pgbench !== '')('pgbench', () => {
     60_000,
   )
 })
-
-describe.runIf(pgbench !== '' && serverLog !== undefined)('kill -9 of the proxy under load', () => {
-  it('loses no statement that reached PostgreSQL', async () => {
-    for (const protocol of ['simple', 'prepared']) {
-      const logged = (await stat(serverLog ?? '')).size
-      const before = (await warden.journal()).length
-      const running = load('-M', protocol, '-T', '20')
-      // Under way, not still logging in: a busy machine takes its time for 16 logins.
-      const deadline = Date.now() + 15_000
-      while ((await stat(serverLog ?? '')).size < logged + 600_000 && Date.now() < deadline) {
-        await sleep(50)
-      }
-      warden.run?.process.kill('SIGKILL')
-      await warden.run?.ended()
-      await running
-      await sleep(500)
-
-      const reached = await updatesLogged(serverLog ?? '', logged)
-      const recorded = new Map<string, number>()
-      for (const record of (await warden.journal()).slice(before)) {
-        if (record['type'] !== 'statement') continue
-        const text = shape(String(record['text']))
-        recorded.set(text, (recorded.get(text) ?? 0) + 1)
-      }
-      expect([...reached.values()].reduce((sum, count) => sum + count, 0)).toBeGreaterThan(500)
-      for (const [text, count] of reached) {
-        expect(recorded.get(text) ?? 0, text).toBeGreaterThanOrEqual(count)
-      }
-      // The next start mends the end of the chain and goes on with it.
-      await warden.serve(true)
-      expect((await verifyDirectory(warden.journalDirectory)).ok).toBe(true)
-    }
-  }, 120_000)
-})
-
-/** Statements in the server's log since `from`, by shape. In simple protocol the values tell them apart. */
-async function updatesLogged(file: string, from: number): Promise<Map<string, number>> {
-  const handle = await open(file)
-  const counts = new Map<string, number>()
-  try {
-    const { size } = await handle.stat()
-    const bytes = Buffer.alloc(size - from)
-    await handle.read(bytes, 0, bytes.length, from)
-    for (const match of bytes
-      .toString('utf8')
-      .matchAll(/(?:statement|execute [^:]*): ((?:UPDATE|INSERT INTO) pgbench_.*)/g)) {
-      const text = shape(match[1] ?? '')
-      counts.set(text, (counts.get(text) ?? 0) + 1)
-    }
-  } finally {
-    await handle.close()
-  }
-  return counts
-}
-
-/** One line, without the final semicolon. */
-function shape(text: string): string {
-  return text.replace(/\s+/g, ' ').replace(/;$/, '').trim()
-}

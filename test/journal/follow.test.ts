@@ -34,7 +34,11 @@ function numberOf(line: string): number | undefined {
 async function tail(lines: number): Promise<readonly (number | undefined)[]> {
   const found: (number | undefined)[] = []
   const { signal } = new AbortController()
-  for await (const line of tailDirectory(directory, { follow: false, lines }, signal)) {
+  for await (const { line } of tailDirectory(
+    directory,
+    { filter: {}, follow: false, lines },
+    signal,
+  )) {
     found.push(numberOf(line))
   }
   return found
@@ -57,7 +61,11 @@ describe('tail', () => {
     journal.add(1)
     const stop = new AbortController()
     const found: number[] = []
-    for await (const line of tailDirectory(directory, { follow: true, lines: 1 }, stop.signal)) {
+    for await (const { line } of tailDirectory(
+      directory,
+      { filter: {}, follow: true, lines: 1 },
+      stop.signal,
+    )) {
       const number = numberOf(line)
       if (number === undefined) continue
       found.push(number)
@@ -75,7 +83,11 @@ describe('tail', () => {
     const found: string[] = []
     setTimeout(() => journal.add(1), 20)
     setTimeout(() => stop.abort(), 700)
-    for await (const line of tailDirectory(directory, { follow: true, lines: 0 }, stop.signal)) {
+    for await (const { line } of tailDirectory(
+      directory,
+      { filter: {}, follow: true, lines: 0 },
+      stop.signal,
+    )) {
       found.push(line)
     }
     journal.close()
@@ -87,7 +99,11 @@ describe('tail', () => {
     const stop = new AbortController()
     const started = performance.now()
     setTimeout(() => stop.abort(), 10)
-    for await (const _ of tailDirectory(directory, { follow: true, lines: 0 }, stop.signal)) {
+    for await (const _ of tailDirectory(
+      directory,
+      { filter: {}, follow: true, lines: 0 },
+      stop.signal,
+    )) {
       expect.unreachable('nothing was written')
     }
     journal.close()

@@ -148,8 +148,12 @@ describe('the journal, followed', () => {
     return reader.stream({ type: 'login' }, from, stop.signal)
   }
   const next = async (stream: ReturnType<typeof follow>) => {
-    const result = await stream.next()
-    return result.done === true ? undefined : result.value
+    for (;;) {
+      const result = await stream.next()
+      if (result.done === true) return undefined
+      const { id, event } = result.value
+      if (event !== undefined) return { id, event }
+    }
   }
 
   it('begins with what is written after it was opened, in every chain, across segments', async () => {

@@ -4,7 +4,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
-import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
 import { usualRecording } from '../../src/audit/recording.ts'
@@ -18,7 +17,7 @@ import { type BackendMessage, decodeBackend } from '../../src/wire/backend.ts'
 import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { encodeFrontend } from '../../src/wire/frontend.ts'
 import { settled } from '../support/leases.ts'
-import { HeldClock, MemoryStorage } from '../support/memory-journal.ts'
+import { emptyChain, HeldClock, MemoryStorage } from '../support/memory-journal.ts'
 import { MemorySocket } from '../support/memory-socket.ts'
 import { sql } from '../support/scripted-session.ts'
 import { silentMeter } from '../support/silent-meter.ts'
@@ -146,7 +145,7 @@ describe('a notice of ours', () => {
         }),
         policy: new Policy(predefinedRoles, { maxBytes: 1024 }),
         catalog: () => Catalog.unread(),
-        journal: new Journal(new MemoryStorage(), { sequence: 0, hash: genesisHash }, clock),
+        journal: new Journal(new MemoryStorage(), emptyChain, clock),
         clock,
         maxStatementBytes: 1024,
         recording: usualRecording,

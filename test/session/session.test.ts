@@ -5,6 +5,7 @@ import { loadParser } from '../../src/sql/analyse.ts'
 import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 import { emptySnapshot } from '../support/catalogs.ts'
+import { storageThat } from '../support/memory-journal.ts'
 import {
   bind,
   complete,
@@ -564,11 +565,9 @@ describe('when the journal cannot be written', () => {
   it('nothing is forwarded, and each statement fails with 58030 in its place', () => {
     let broken = true
     const script = new Script({
-      storage: {
-        write: () => {
-          if (broken) throw new Error('no space left on device')
-        },
-      },
+      storage: storageThat(() => {
+        if (broken) throw new Error('no space left on device')
+      }),
     })
     const forwarded = script.client(parse('INSERT INTO t VALUES (1)'), bind(), execute(), sync)
     expect(forwarded.map(({ type }) => type)).toEqual(['parse', 'bind', 'execute', 'sync'])
@@ -584,11 +583,9 @@ describe('when the journal cannot be written', () => {
   it('a large Bind that was refused leaves nothing of its parameters behind', () => {
     let broken = false
     const script = new Script({
-      storage: {
-        write: () => {
-          if (broken) throw new Error('no space left on device')
-        },
-      },
+      storage: storageThat(() => {
+        if (broken) throw new Error('no space left on device')
+      }),
     })
     script.client(parse('SELECT $1'), sync)
     script.upstream(parsed, ready())

@@ -31,6 +31,7 @@ const none: Operations = {
   drift: unexpected,
   verifyJournal: unexpected,
   tailJournal: unexpected,
+  queryJournal: unexpected,
   demo: unexpected,
 }
 

@@ -4,7 +4,6 @@
 import { vi } from 'vitest'
 import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
-import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
 import { usualRecording } from '../../src/audit/recording.ts'
@@ -17,6 +16,7 @@ import { analyse } from '../../src/sql/analyse.ts'
 import { decodeErrorFields } from '../../src/wire/backend.ts'
 import { encodeBackend, errorResponse } from '../../src/wire/backend-encoder.ts'
 import { Books } from './books.ts'
+import { emptyChain } from './memory-journal.ts'
 import { MemorySocket } from './memory-socket.ts'
 import { chunks, whole } from './mutation.ts'
 import { pick, type Random } from './random-session.ts'
@@ -43,7 +43,7 @@ export class RelayHouse {
   readonly books = new Books()
   now = 1_000_000
   readonly clock = { now: () => this.now, elapsed: () => this.now }
-  readonly journal = new Journal(this.books, { sequence: 0, hash: genesisHash }, this.clock)
+  readonly journal = new Journal(this.books, emptyChain, this.clock)
   sessions = 0
 }
 

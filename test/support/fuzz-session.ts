@@ -4,7 +4,6 @@
 import type { Grant } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
-import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
 import { usualRecording } from '../../src/audit/recording.ts'
@@ -16,6 +15,7 @@ import { Session } from '../../src/session/session.ts'
 import { upstreamFrames } from '../../src/wire/backend.ts'
 import { FrameReader } from '../../src/wire/frames.ts'
 import { Books } from './books.ts'
+import { emptyChain } from './memory-journal.ts'
 import { chunks } from './mutation.ts'
 import type { Random } from './random-session.ts'
 import { ToyServer } from './toy-server.ts'
@@ -42,7 +42,7 @@ const pinned = new Map([['standard_conforming_strings', ['on']]])
 export class FuzzHouse {
   readonly books = new Books()
   readonly clock = { now: () => 1_000_000, elapsed: () => 1_000_000 }
-  readonly journal = new Journal(this.books, { sequence: 0, hash: genesisHash }, this.clock)
+  readonly journal = new Journal(this.books, emptyChain, this.clock)
   readonly policy = new Policy(predefinedRoles, { maxBytes: maxStatementBytes })
   sessions = 0
 }

@@ -4,10 +4,10 @@
 import type { Grant } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
-import { genesisHash } from '../../src/audit/chain.ts'
-import { Journal, type JournalStorage } from '../../src/audit/journal.ts'
+import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext, type Tripwire } from '../../src/audit/record.ts'
 import { type Recording, usualRecording } from '../../src/audit/recording.ts'
+import type { JournalStorage } from '../../src/audit/storage.ts'
 import type { Clock } from '../../src/clock.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy, type PolicyOptions } from '../../src/policy/policy.ts'
@@ -18,9 +18,11 @@ import { Session } from '../../src/session/session.ts'
 import { type BackendMessage, decodeBackend } from '../../src/wire/backend.ts'
 import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { decodeFrontend, encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
+import { emptyChain, storageThat } from './memory-journal.ts'
 
 export interface ScriptOptions {
   readonly role?: string
+  /** In place of an array for its lines. */
   readonly storage?: JournalStorage
   readonly recording?: Partial<Recording>
   readonly pinned?: ReadonlyMap<string, readonly string[]>
@@ -58,12 +60,12 @@ export class Script {
     analyseAside,
   }: ScriptOptions = {}) {
     const clock: Clock = { now: () => this.now, elapsed: () => this.now }
-    const stored: JournalStorage = storage ?? {
-      write: (lines, length) => {
-        this.#lines.push(...lines.toString('utf8', 0, length).trimEnd().split('\n'))
-      },
-    }
-    this.journal = new Journal(stored, { sequence: 0, hash: genesisHash }, clock)
+    const stored =
+      storage ??
+      storageThat(({ bytes, length }) => {
+        this.#lines.push(...bytes.toString('utf8', 0, length).trimEnd().split('\n'))
+      })
+    this.journal = new Journal(stored, emptyChain, clock)
     const port: SessionPort = {
       toUpstream: (buffers, clearance) => {
         this.clearances.push(clearance)

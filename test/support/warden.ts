@@ -1,7 +1,7 @@
 // A running pgwarden in front of a fresh database, as an operator would set it up: a configuration
 // file, a store, the built-in broker. In this process, or in one of its own that can be killed.
 
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, type ClientConfig } from 'pg'
@@ -9,6 +9,8 @@ import type { TokenKind } from '../../src/access/access.ts'
 import { operations } from '../../src/composition/server.ts'
 import { connectedTo, type FreshDatabase, freshDatabase } from './databases.ts'
 import { Run } from './executable.ts'
+import { segmentsOf } from './journal-files.ts'
+import { checkJournal } from './journal-schema.ts'
 import { freePorts } from './ports.ts'
 
 export interface WardenOptions {
@@ -138,13 +140,18 @@ export class Warden {
     }
   }
 
-  async stop(): Promise<void> {
+  /** `damaged`: the test has laid hands on the journal; any other must be as it is promised. */
+  async stop(journal: 'sound' | 'damaged' = 'sound'): Promise<void> {
     await this.halt()
-    if (this.#alone) {
-      await this.target.drop()
-      await this.#store.drop()
+    try {
+      if (journal === 'sound') await checkJournal(this.journalDirectory)
+    } finally {
+      if (this.#alone) {
+        await this.target.drop()
+        await this.#store.drop()
+      }
+      await rm(this.directory, { recursive: true, force: true })
     }
-    await rm(this.directory, { recursive: true, force: true })
   }
 
   /** Connection settings for the pg driver, with a new token. */
@@ -224,18 +231,10 @@ export class Warden {
     return this.#chain('operator', types)
   }
 
-  async #chain(chain: string, types: readonly string[]): Promise<readonly JournalRecord[]> {
-    const files = (await readdir(this.journalDirectory)).filter(
-      (name) => name.startsWith(`${chain}-`) && name.endsWith('.jsonl'),
-    )
-    const texts = await Promise.all(
-      files.sort().map((name) => readFile(join(this.journalDirectory, name), 'utf8')),
-    )
-    return texts
-      .join('')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as JournalRecord)
+  #chain(chain: string, types: readonly string[]): readonly JournalRecord[] {
+    return segmentsOf(this.journalDirectory)
+      .filter(({ file }) => file.startsWith(`${chain}-`))
+      .flatMap(({ lines }) => lines.map((line) => JSON.parse(line.toString()) as JournalRecord))
       .filter((record) => types.length === 0 || types.includes(String(record['type'])))
   }
 

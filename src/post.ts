@@ -6,11 +6,11 @@
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
-import type { Secret } from '../secret.ts'
+import type { Secret } from './secret.ts'
 
-export interface Letter {
+export interface Letter<Body extends string | Buffer = string> {
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string
+  readonly body: Body
 }
 
 export interface Address {
@@ -22,8 +22,14 @@ export interface Address {
 
 export type Answer =
   | { readonly type: 'accepted' }
-  /** `why` is a sentence without the address. */
-  | { readonly type: 'refused'; readonly why: string; readonly retryAfterMs: number | undefined }
+  | {
+      readonly type: 'refused'
+      /** Of the answer; undefined when there was none. */
+      readonly status: number | undefined
+      /** A sentence without the address. */
+      readonly why: string
+      readonly retryAfterMs: number | undefined
+    }
 
 /** What a receiver may ask for with Retry-After. */
 const longestRetryAfterS = 3_600
@@ -31,7 +37,7 @@ const longestRetryAfterS = 3_600
 /** Never rejects. An aborted one is refused. */
 export function post(
   { url, ca }: Address,
-  { headers, body }: Letter,
+  { headers, body }: Letter<string | Buffer>,
   limits: { readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<Answer> {
   return new Promise((resolve) => {
@@ -50,7 +56,8 @@ export function post(
       outgoing.destroy()
       resolve(answer)
     }
-    const fail = (why: string): void => finish({ type: 'refused', why, retryAfterMs: undefined })
+    const fail = (why: string): void =>
+      finish({ type: 'refused', status: undefined, why, retryAfterMs: undefined })
     const abort = (): void => fail('pgwarden is being stopped')
     const limit = setTimeout(() => fail(`no answer within ${timeoutMs} ms`), timeoutMs)
     signal.addEventListener('abort', abort, { once: true })
@@ -69,6 +76,7 @@ function answerOf({ statusCode = 0, headers }: IncomingMessage): Answer {
   const isRedirect = statusCode >= 300 && statusCode < 400
   return {
     type: 'refused',
+    status: statusCode,
     why: `status ${statusCode}${isRedirect ? '; redirects are not followed' : ''}`,
     retryAfterMs: retryAfter(headers['retry-after']),
   }

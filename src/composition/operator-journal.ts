@@ -1,0 +1,57 @@
+// The operators' chain of the journal: what somebody does on the command line, beside the proxies, is recorded
+// there by the process that does it, under the account that it runs under. Ignorant of what was done.
+
+import { userInfo } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Actor } from '../access/change.ts'
+import { Journal } from '../audit/journal.ts'
+import { journalCloseRecord } from '../audit/journal-record.ts'
+import { systemClock } from '../clock.ts'
+import { Failure } from '../errors.ts'
+import { JournalFiles } from '../journal/files.ts'
+
+export const operatorChain = 'operator'
+
+/** Who does it. */
+export function operator(): Actor {
+  return { principal: account(), via: 'operator' }
+}
+
+/** The account that this command runs under: what else it could be told would be anybody's claim. */
+function account(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // In a container a process can run under a number that has no name.
+    return `uid ${process.getuid?.() ?? 'unknown'}`
+  }
+}
+
+interface Where {
+  readonly directory: string
+  readonly segmentBytes: number
+}
+
+/** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
+export async function recordAsOperator(
+  { directory, segmentBytes }: Where,
+  records: readonly string[],
+): Promise<void> {
+  const options = { directory, segmentBytes, clock: systemClock, chain: operatorChain }
+  for (let triesLeft = 20; ; triesLeft--) {
+    try {
+      const files = JournalFiles.open(options)
+      try {
+        const journal = new Journal(files.storage, files.tip, systemClock)
+        await Promise.all(records.map((fields) => journal.record(fields)))
+        await journal.record(journalCloseRecord())
+        return
+      } finally {
+        files.storage.close()
+      }
+    } catch (error) {
+      if (triesLeft === 0 || !(error instanceof Failure)) throw error
+      await sleep(100)
+    }
+  }
+}
