@@ -82,15 +82,6 @@ export class JournalFiles implements JournalStorage {
     }
   }
 
-  get chain(): string {
-    return this.#chain
-  }
-
-  /** The first sequence number of the segment that is being written, if one is. */
-  get writing(): number | undefined {
-    return this.#segment?.first
-  }
-
   get full(): boolean {
     const segment = this.#segment
     if (segment === undefined) return false
