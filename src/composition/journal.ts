@@ -1,11 +1,14 @@
-// The part of the composition root that is about this process's own chain of the audit journal: opened before
-// anything can happen that has to be recorded, closed when nothing can any more. Decides nothing.
+// The part of the composition root that is about the audit journal: this process's own chain, opened before
+// anything can happen that has to be recorded and closed when nothing can any more, and the keeper of old
+// segments, the operators' too, whose processes are gone at once. Decides nothing.
 
 import { Journal } from '../audit/journal.ts'
 import { journalCheckRecord, journalCloseRecord } from '../audit/journal-record.ts'
 import { proxyStartRecord, proxyStopRecord } from '../audit/record.ts'
 import { JournalFiles } from '../journal/files.ts'
+import { Keeper } from '../journal/keeper.ts'
 import { journalObserver } from '../telemetry/observers.ts'
+import { operatorChain, recordAsOperator } from './operator-journal.ts'
 import type { Run } from './run.ts'
 import { Shipping } from './sinks.ts'
 
@@ -35,7 +38,26 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
     }
   })
   shipping.start(journal)
+  keep(run, journal, files.storage)
   return journal
+}
+
+function keep({ config, clock, started, problem }: Run, journal: Journal, files: JournalFiles) {
+  const keeper = new Keeper({
+    ...config.journal,
+    chains: [
+      { chain: 'main', record: (fields) => journal.record(fields, { durable: true }) },
+      { chain: operatorChain, record: (fields) => recordAsOperator(config.journal, [fields]) },
+    ],
+    clock,
+    shippedUpTo: () => Number.POSITIVE_INFINITY,
+    rotate: () => {
+      if (files.full) journal.rotate()
+    },
+    onProblem: problem('journal keeper'),
+  })
+  keeper.start()
+  started('journal keeper', () => keeper.stop())
 }
 
 /** After a failed write only another write can show that all is well, and traffic may stay away. */
