@@ -278,6 +278,7 @@ async function start(
       changes,
       grants: store,
       registry,
+      recording: config.audit.recording,
       clock,
       meter: metrics,
       log,
