@@ -104,7 +104,9 @@ async function arrived(): Promise<boolean> {
 
 /** By the end of the newest file: to read it all would be in the load's way. */
 async function lastWritten(): Promise<number> {
-  const names = (await readdir(warden.journalDirectory)).filter((name) => /^main-\d+\.jsonl$/.test(name))
+  const names = (await readdir(warden.journalDirectory)).filter((name) =>
+    /^main-\d+\.jsonl$/.test(name),
+  )
   const file = await open(join(warden.journalDirectory, names.sort().at(-1) ?? ''))
   try {
     const { size } = await file.stat()
