@@ -25,12 +25,7 @@ export function seal(previousHash: string, head: string): string {
  * The part of a line that is sealed. `fields` is the inside of a JSON object, without braces. Sequence
  * numbers begin at 1 in every chain; with the chain's id before it, `event` is no other record's anywhere.
  */
-export function lineHead(
-  chainId: string,
-  sequence: number,
-  time: string,
-  fields: string,
-): string {
+export function lineHead(chainId: string, sequence: number, time: string, fields: string): string {
   return `{"seq":${sequence},"v":1,"event":"${chainId}-${sequence}","time":"${time}",${fields}`
 }
 
@@ -66,8 +61,7 @@ export function readSeal(line: Buffer): Seal | undefined {
   return { sequence: Number(start[1]), hash: end[1], chainId: start[2] }
 }
 
-const lineStart =
-  /^\{"seq":([1-9][0-9]{0,14}),(?:"v":1,"event":"([0-9a-f]{16})-([0-9]{1,15})",)?"/
+const lineStart = /^\{"seq":([1-9][0-9]{0,14}),(?:"v":1,"event":"([0-9a-f]{16})-([0-9]{1,15})",)?"/
 const lineEnd = /^,"hash":"([0-9a-f]{64})"\}$/
 
 /** A record's place in its chain. */
@@ -112,9 +106,8 @@ export class ChainCheck {
     return this.#problem
   }
 
-  /** The next line, without its line feed. Returns the chain's first problem once there is one. */
-  line(line: Buffer): ChainProblem | undefined {
-    const said = readSeal(line)
+  /** The next line, without its line feed, and its seal. Returns the chain's first problem once there is one. */
+  line(line: Buffer, said = readSeal(line)): ChainProblem | undefined {
     if (this.#problem !== undefined) {
       if (this.#problem.kind === 'removed' && said?.sequence === this.#sequence + 1) {
         this.#problem = moved(said.sequence)

@@ -1,38 +1,26 @@
-// The Journal's order: records get a number and a place in the hash chain, everything appended in one
-// turn of the event loop is stored with one write, and only then does anybody hold a Receipt.
+// The Journal's order: everything appended in one turn of the event loop gets its numbers and its place in
+// the hash chain and is stored with one write, and only then, or when it is on the disk, does anybody hold a
+// Receipt. What nobody waited for is kept while nothing can be written, and comes first when something can.
 // Ignorant of files: storage is a port (journal/ implements it).
 
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
-import { lineHead, seal, sealedLine } from './chain.ts'
+import { Backlog } from './backlog.ts'
+import { BatchBuffer, type Entry } from './batch.ts'
+import { GroupCommit, type Notice } from './group-commit.ts'
+import { journalLostRecord } from './journal-record.ts'
+import type { JournalStorage, Tip } from './storage.ts'
+import { Timestamps } from './timestamp.ts'
 
-/** Where lines go. Implemented by journal/. */
-export interface JournalStorage {
-  /**
-   * Stores the first `length` bytes of `lines` (whole lines) or throws, having left nothing of them
-   * behind. Synchronous: when it returns, the bytes survive the death of this process.
-   */
-  write(lines: Buffer, length: number): void
-  /**
-   * Fields of a record that must come first in the next write, when that will begin a new segment.
-   * Asked before the first record of each batch, so that the opening record has its place in the chain.
-   */
-  opening?(): string | undefined
-}
-
-/** The end of the chain: the last record stored. */
-export interface Tip {
-  /** Sequence number of the last record; 0 when there is none. */
-  readonly sequence: number
-  /** Its hash, 64 hexadecimal digits; for sequence 0 the genesis value. */
-  readonly hash: string
-}
-
-/** Somebody who waits for what was appended in this turn. Called once per append batch it joined. */
+/** Somebody who waits for what it appended. Told once for each turn in which it did, in order. */
 export interface JournalWaiter {
+  /** All that the receipt covers is stored. */
   stored(receipt: Receipt): void
-  /** Nothing of the batch may be relied on. `failure` is a journal_unavailable for the client. */
-  refused(failure: Failure): void
+  /**
+   * Nothing may be relied on of what it appended and was not told of, as far as the append `upTo`.
+   * `failure` is a journal_unavailable for the client.
+   */
+  refused(failure: Failure, upTo: number): void
 }
 
 /** A text that is too long for its record: it goes, whole, into a file beside the segment. */
@@ -49,120 +37,180 @@ export interface Beside {
   readonly overflow?: readonly OverflowText[]
 }
 
-/** Is told of every write, for metrics and the log. */
+/** Is told what becomes of writes, for metrics and the log. */
 export interface JournalObserver {
   wrote(records: number, bytes: number, ms: number): void
-  failed(records: number, error: unknown): void
+  /** It is on the disk. */
+  synced(ms: number): void
+  /** `waiting`: how many were refused for it. */
+  failed(waiting: number, error: unknown): void
+  /** The first success after failures. */
+  recovered(): void
+  /** So many records that nobody waited for are kept in memory; so many more are lost. */
+  kept(records: number, lost: number): void
 }
 
-let mint: (sequence: number) => Receipt
+let mint: (upTo: number) => Receipt
 
 /**
- * Proof that every record up to `sequence` is stored. Only Journal can make one, and a frame that
- * runs SQL cannot be forwarded without one: "forwarded without a record" does not compile.
+ * Proof that everything up to an append is stored, and on the disk for whoever asked for that. Only
+ * Journal can make one, and a frame that runs SQL cannot be forwarded without one: "forwarded without
+ * a record" does not compile.
  */
 export class Receipt {
   // A private field makes the class nominal, and `mint` does not leave this file.
-  readonly #sequence: number
+  readonly #upTo: number
 
-  private constructor(sequence: number) {
-    this.#sequence = sequence
+  private constructor(upTo: number) {
+    this.#upTo = upTo
   }
 
   static {
-    mint = (sequence) => new Receipt(sequence)
+    mint = (upTo) => new Receipt(upTo)
   }
 
-  get sequence(): number {
-    return this.#sequence
+  /** The last append that it covers, as `Journal.appended` counted it. */
+  get upTo(): number {
+    return this.#upTo
   }
 }
 
-const initialBytes = 1024 * 1024
-/** A batch is written early beyond this: a pipeline of executions of one long text must not fill memory. */
-const spillBytes = 8 * 1024 * 1024
+interface Appended extends Entry {
+  readonly waiter: JournalWaiter | undefined
+}
+
+/** In characters. A batch is written early beyond this: a pipeline of long texts must not fill memory. */
+const spillSize = 4 * 1024 * 1024
+/** How long until what is kept is tried again, when nobody else tries. */
+const retryMs = 1_000
 
 export class Journal {
   readonly #storage: JournalStorage
   readonly #clock: Clock
+  readonly #timestamps: Timestamps
   readonly #observer: JournalObserver | undefined
+  readonly #batch: BatchBuffer
+  readonly #backlog = new Backlog()
+  readonly #commits: GroupCommit
+  #tip: Tip
 
-  #sequence: number
-  #hash: string
-  #time = ''
-  #timeAt = Number.NaN
+  // What is appended and not yet written.
+  #pending: Appended[] = []
+  #pendingSize = 0
+  #durable = false
+  #appended = 0
 
-  // What is appended and not yet written, and where to go back to when it cannot be.
-  #batch = Buffer.allocUnsafeSlow(initialBytes)
-  #length = 0
-  #records = 0
-  #unwatched = 0
-  #base: Tip
-
-  // The turn: who is told at its end, and what.
-  #waiters = new Set<JournalWaiter>()
+  // The turn: who is told at its end (true: when it is on the disk), and what.
+  #waiters = new Map<JournalWaiter, boolean>()
   #failure: Failure | undefined
   #scheduled = false
 
-  #healthy = true
-  #lostRecords = 0
+  #writes = true
+  #syncs = true
+  #retry: NodeJS.Timeout | undefined
 
   constructor(storage: JournalStorage, tip: Tip, clock: Clock, observer?: JournalObserver) {
     this.#storage = storage
     this.#clock = clock
+    this.#timestamps = new Timestamps(clock)
     this.#observer = observer
-    this.#sequence = tip.sequence
-    this.#hash = tip.hash
-    this.#base = tip
+    this.#tip = tip
+    this.#batch = new BatchBuffer(tip)
+    this.#commits = new GroupCommit(
+      () => this.#sync(),
+      (notices, error) => this.#committed(notices, error),
+    )
   }
 
-  /** False from a failed write until the next one that succeeds. */
+  /** The end of what is stored. */
+  get tip(): Tip {
+    return this.#tip
+  }
+
+  /** How often something has been appended: what a Receipt covers is counted by it. */
+  get appended(): number {
+    return this.#appended
+  }
+
+  /** False from a failed write, or a failed flush to the disk, until the next one that succeeds. */
   get healthy(): boolean {
-    return this.#healthy
+    return this.#writes && this.#syncs
   }
 
-  /** Records that were lost to failed writes and that nobody waited for: outcomes, ends of sessions. */
-  get lostRecords(): number {
-    return this.#lostRecords
+  /** Records that nobody waited for and that are in memory only. */
+  get unwritten(): number {
+    return this.#backlog.length + this.#backlog.lost
   }
 
   /**
    * Appends one record to this turn's batch. `fields` is the inside of a JSON object without braces,
-   * e.g. `"type":"session.end","session":"..."`; the journal puts `seq` and `time` before it and `hash`
-   * behind. Returns its sequence number. `waiter`, when given, is told at the end of the turn, in the
-   * order of first append, once however many records it appended.
+   * e.g. `"type":"session.end","session":"..."`; number, id and time come before it, the hash behind.
+   * `waiter`, when given, is told at the end of the turn, or when the disk has it, in the order of first
+   * append, once however many records it appended; what it appends while it waits for the disk waits too.
    */
-  append(fields: string, waiter?: JournalWaiter, _beside?: Beside): number {
-    if (this.#length > spillBytes) this.#write()
-    if (this.#length === 0) this.#openSegment()
-    this.#add(fields)
-    if (waiter === undefined) this.#unwatched += 1
-    else this.#waiters.add(waiter)
+  append(fields: string, waiter?: JournalWaiter, beside?: Beside): void {
+    if (this.#pendingSize > spillSize) this.#write()
+    this.#appended += 1
+    this.#pendingSize += fields.length
+    this.#pending.push({
+      fields,
+      time: this.#timestamps.now(),
+      overflow: beside?.overflow,
+      waiter,
+    })
+    if (waiter !== undefined) {
+      const durable = beside?.durable === true || this.#waiters.get(waiter) === true
+      this.#durable ||= durable
+      this.#waiters.set(waiter, durable)
+    }
     this.#schedule()
-    return this.#sequence
   }
 
-  /** Appends one record and waits for the end of the turn. Rejects with the journal_unavailable Failure. */
-  record(fields: string): Promise<Receipt> {
+  /** Appends one record and waits until it is stored. Rejects with the journal_unavailable Failure. */
+  record(fields: string, beside?: Beside): Promise<Receipt> {
     return new Promise((resolve, reject) => {
-      this.append(fields, { stored: resolve, refused: reject })
+      this.append(fields, { stored: resolve, refused: reject }, beside)
     })
   }
 
   /** Writes what is pending now, without waiting for the turn's end: for shutdown. */
   flush(): void {
-    if (this.#length > 0) this.#write()
+    this.#write()
     const waiters = this.#waiters
     const failure = this.#failure
-    // A waiter may append: what it appends belongs to the next batch.
-    this.#waiters = new Set()
+    const upTo = this.#appended
+    // A waiter may append: what it appends belongs to the next turn.
+    this.#waiters = new Map()
     this.#failure = undefined
-    if (failure === undefined) {
-      const receipt = mint(this.#sequence)
-      tellEach(waiters, (waiter) => waiter.stored(receipt))
-    } else {
-      tellEach(waiters, (waiter) => waiter.refused(failure))
+    const now: Notice[] = []
+    for (const [waiter, durable] of waiters) {
+      const notice = { waiter, upTo, failure }
+      if ((durable && failure === undefined) || this.#commits.holds(waiter)) {
+        this.#commits.add(notice)
+      } else {
+        now.push(notice)
+      }
     }
+    this.#commits.start()
+    this.#tell(now)
+  }
+
+  /** Ends the segment, if there is anything in it. The next record begins another. */
+  rotate(): void {
+    this.flush()
+    if (!this.#writes) return
+    try {
+      this.#endSegment()
+    } catch (error) {
+      this.#works(false, this.#syncs)
+      this.#observer?.failed(0, error)
+    }
+  }
+
+  /** Tries once more to write what is kept, and tries no further. `unwritten` says what is lost. */
+  close(): void {
+    this.flush()
+    clearTimeout(this.#retry)
   }
 
   #schedule(): void {
@@ -175,73 +223,124 @@ export class Journal {
     })
   }
 
-  #openSegment(): void {
-    this.#base = { sequence: this.#sequence, hash: this.#hash }
-    const fields = this.#storage.opening?.()
-    if (fields !== undefined) this.#add(fields)
-  }
-
-  #add(fields: string): void {
-    const head = lineHead(this.#sequence + 1, this.#now(), fields)
-    this.#hash = seal(this.#hash, head)
-    this.#sequence += 1
-    this.#records += 1
-    const line = sealedLine(head, this.#hash)
-    // UTF-8 needs at most three bytes for each UTF-16 unit.
-    const room = this.#length + line.length * 3
-    if (room > this.#batch.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(room, this.#batch.length * 2))
-      this.#batch.copy(larger, 0, 0, this.#length)
-      this.#batch = larger
-    }
-    this.#length += this.#batch.write(line, this.#length, 'utf8')
-  }
-
-  /** One write. On failure the numbers and hashes go back to what is really stored. */
+  /** Everything that is kept and pending. On failure the chain ends where it did before. */
   #write(): void {
-    const startedAt = this.#clock.elapsed()
+    const pending = this.#pending
+    if (pending.length === 0 && this.unwritten === 0) return
+    const durable = this.#durable
+    this.#pending = []
+    this.#pendingSize = 0
+    this.#durable = false
     try {
-      this.#storage.write(this.#batch, this.#length)
-      this.#healthy = true
-      this.#observer?.wrote(this.#records, this.#length, this.#clock.elapsed() - startedAt)
+      this.#catchUp()
+      if (pending.length > 0) this.#store(pending, durable)
+      this.#works(true, this.#syncs)
     } catch (error) {
-      this.#sequence = this.#base.sequence
-      this.#hash = this.#base.hash
-      this.#healthy = false
-      this.#lostRecords += this.#unwatched
+      const lost = this.#backlog.lost
+      for (const entry of pending) if (entry.waiter === undefined) this.#backlog.keep(entry)
       this.#failure = unavailable(error)
-      this.#observer?.failed(this.#records, error)
+      this.#works(false, this.#syncs)
+      this.#observer?.failed(this.#waiters.size, error)
+      this.#observer?.kept(this.#backlog.length, this.#backlog.lost - lost)
+      if (this.unwritten > 0) this.#tryAgain()
     }
-    this.#length = 0
-    this.#records = 0
-    this.#unwatched = 0
-    if (this.#batch.length > spillBytes) this.#batch = Buffer.allocUnsafeSlow(initialBytes)
   }
 
-  #now(): string {
-    const now = this.#clock.now()
-    if (now !== this.#timeAt) {
-      this.#timeAt = now
-      this.#time = new Date(now).toISOString()
+  /** First what is older. */
+  #catchUp(): void {
+    if (this.unwritten === 0) return
+    while (this.#backlog.length > 0) {
+      const oldest = this.#backlog.oldest()
+      this.#store(oldest, false)
+      this.#backlog.drop(oldest.length)
     }
-    return this.#time
+    if (this.#backlog.lost > 0) {
+      this.#store([this.#own(journalLostRecord(this.#backlog.lost))], false)
+      this.#backlog.forgive()
+    }
+    this.#observer?.kept(0, 0)
   }
-}
 
-/** One waiter's defect must not leave the others waiting; it surfaces when all have been told. */
-function tellEach(
-  waiters: ReadonlySet<JournalWaiter>,
-  tell: (waiter: JournalWaiter) => void,
-): void {
-  const defects: unknown[] = []
-  for (const waiter of waiters) {
-    try {
-      tell(waiter)
-    } catch (defect) {
-      defects.push(defect)
-    }
+  #store(entries: readonly Entry[], durable: boolean): void {
+    if (this.#storage.full) this.#endSegment()
+    this.#put(entries, durable)
   }
-  if (defects.length > 0) throw new AggregateError(defects, 'a waiter of the journal threw')
+
+  #endSegment(): void {
+    const seal = this.#storage.seal(this.#tip)
+    if (seal === undefined) return
+    this.#put([this.#own(seal)], false)
+    this.#storage.end()
+  }
+
+  /** One write. */
+  #put(entries: readonly Entry[], durable: boolean): void {
+    const batch = this.#batch
+    batch.begin(this.#tip, durable)
+    const opening = this.#storage.opening(this.#tip)
+    if (opening !== undefined) batch.add(this.#own(opening))
+    for (const entry of entries) batch.add(entry)
+    const startedAt = this.#clock.elapsed()
+    this.#storage.write(batch)
+    this.#tip = batch.tip
+    this.#observer?.wrote(batch.records, batch.length, this.#clock.elapsed() - startedAt)
+  }
+
+  /** A record of the journal's own. */
+  #own(fields: string): Entry {
+    return { fields, time: this.#timestamps.now(), overflow: undefined }
+  }
+
+  async #sync(): Promise<void> {
+    const startedAt = this.#clock.elapsed()
+    await this.#storage.sync()
+    this.#observer?.synced(this.#clock.elapsed() - startedAt)
+  }
+
+  #committed(notices: readonly Notice[], error: unknown): void {
+    this.#works(this.#writes, error === undefined)
+    if (error === undefined) {
+      this.#tell(notices)
+      return
+    }
+    this.#observer?.failed(notices.length, error)
+    const failure = unavailable(error)
+    this.#tell(notices.map((notice) => ({ ...notice, failure })))
+  }
+
+  #works(writes: boolean, syncs: boolean): void {
+    const worked = this.healthy
+    this.#writes = writes
+    this.#syncs = syncs
+    if (!worked && this.healthy) this.#observer?.recovered()
+  }
+
+  #tryAgain(): void {
+    if (this.#retry !== undefined) return
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined
+      this.flush()
+    }, retryMs).unref()
+  }
+
+  /** One waiter's defect must not leave the others waiting; it surfaces when all have been told. */
+  #tell(notices: readonly Notice[]): void {
+    const defects: unknown[] = []
+    let receipt: Receipt | undefined
+    for (const { waiter, upTo, failure } of notices) {
+      try {
+        if (failure !== undefined) {
+          waiter.refused(failure, upTo)
+        } else {
+          if (receipt?.upTo !== upTo) receipt = mint(upTo)
+          waiter.stored(receipt)
+        }
+      } catch (defect) {
+        defects.push(defect)
+      }
+    }
+    if (defects.length > 0) throw new AggregateError(defects, 'a waiter of the journal threw')
+  }
 }
 
 function unavailable(cause: unknown): Failure {

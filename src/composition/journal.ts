@@ -2,15 +2,12 @@
 // anything can happen that has to be recorded, closed when nothing can any more. Decides nothing.
 
 import { Journal } from '../audit/journal.ts'
-import {
-  journalCheckRecord,
-  journalCloseRecord,
-  proxyStartRecord,
-  proxyStopRecord,
-} from '../audit/record.ts'
+import { journalCheckRecord, journalCloseRecord } from '../audit/journal-record.ts'
+import { proxyStartRecord, proxyStopRecord } from '../audit/record.ts'
 import { JournalFiles } from '../journal/files.ts'
 import { journalObserver } from '../telemetry/observers.ts'
 import type { Run } from './run.ts'
+import { Shipping } from './sinks.ts'
 
 /** @throws Failure when the journal cannot be locked, read or written. */
 export async function openJournal(run: Run, version: string): Promise<Journal> {
@@ -23,18 +20,26 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
       'half a record was cut off the journal: the last run was killed',
     )
   }
+  const shipping = new Shipping(run)
+  // Before the files are given up, and with them the lock: one process sends at a time.
+  started('sinks', () => shipping.stop())
   const observer = journalObserver(metrics.journal, log)
   const journal = new Journal(files.storage, files.tip, clock, observer)
   await journal.record(proxyStartRecord(version, instance, config.sha256))
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
     journal.append(journalCloseRecord())
-    journal.flush()
+    journal.close()
+    if (journal.unwritten > 0) {
+      log.error({ records: journal.unwritten }, 'audit records could not be written and are lost')
+    }
   })
+  shipping.start(journal)
   return journal
 }
 
 /** After a failed write only another write can show that all is well, and traffic may stay away. */
 export async function journalWorks(journal: Journal): Promise<void> {
-  if (!journal.healthy) await journal.record(journalCheckRecord())
+  // Durable: it may be the disk that failed, which a write alone does not ask.
+  if (!journal.healthy) await journal.record(journalCheckRecord(), { durable: true })
 }

@@ -28,7 +28,6 @@ import { type Config, loadConfig } from '../config/config.ts'
 import { unobserved } from '../credentials/vault/observer.ts'
 import { openVault } from '../credentials/vault/vault.ts'
 import { prepareDemo } from '../demo/demo.ts'
-import { verifyDirectory } from '../journal/verify.ts'
 import { Notifier } from '../notifications/notifier.ts'
 import { Aside } from '../parsing/aside.ts'
 import { Catalog } from '../policy/catalog.ts'
@@ -40,12 +39,13 @@ import { loadParser } from '../sql/analyse.ts'
 import { Notices } from '../store/notices.ts'
 import { Store } from '../store/store.ts'
 import { apiObserver } from '../telemetry/api-observer.ts'
-import { createLog, type Log } from '../telemetry/log.ts'
+import { createLog, type Log, standardError } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
 import { certificateObserver } from '../telemetry/observers.ts'
 import { Connector } from '../upstream/connector.ts'
 import { packageVersion } from '../version.ts'
+import { publicKeysOf } from './checkpoints.ts'
 import { openControlPlane } from './control-plane.ts'
 import { examination } from './examination.ts'
 import { journalWorks, openJournal } from './journal.ts'
@@ -56,6 +56,7 @@ import { queryJournal, tailJournal } from './operator-reading.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { problemsInto, type Run, type Stop } from './run.ts'
 import { openUpstreams } from './upstreams.ts'
+import { verifyJournal } from './verify.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
@@ -66,7 +67,7 @@ const demoMs = 24 * 60 * 60 * 1000
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {
     const config = await loadConfig(configFile)
-    await serve(config, createLog(config.log.level), signal, onReady)
+    await serve(config, createLog(config.log.level, logDestination(config)), signal, onReady)
   },
 
   checkConfig: async (file) => {
@@ -112,7 +113,9 @@ export const operations: Operations = {
 
   drift,
 
-  verifyJournal: verifyDirectory,
+  verifyJournal,
+
+  publicKeys: async ({ configFile }) => publicKeysOf(await loadConfig(configFile)),
 
   tailJournal,
 
@@ -144,6 +147,11 @@ export const operations: Operations = {
       await prepared.stop()
     }
   },
+}
+
+/** Where standard output is a sink, nothing but records is written there. */
+function logDestination({ audit }: Config): 1 | typeof standardError {
+  return audit.sinks.some(({ type }) => type === 'stdout') ? standardError : 1
 }
 
 /** Runs everything until `signal`. What was started is stopped whatever happens, last started first. */
@@ -272,6 +280,7 @@ async function start(
       changes,
       grants: store,
       registry,
+      recording: config.audit.recording,
       clock,
       meter: metrics,
       log,

@@ -1,47 +1,33 @@
-// The journal's storage: lines into segment files, one positional write for a batch. A write that
-// fails leaves nothing of itself behind; a process that died leaves at most half a line, which the next
-// one cuts off and records. What is written survives kill -9 (the page cache is the kernel's), not the
-// loss of power. Ignorant of records, except the one that opens a segment.
+// The journal's storage: a chain's lines into one segment after the other. What is written survives kill -9,
+// because the page cache is the kernel's; what was synced survives the loss of power too. A segment that
+// cannot be trusted any more, or is gone, is given up for a new one. Ignorant of records, except those that
+// begin and end a segment.
 
-import { hash } from 'node:crypto'
-import {
-  closeSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  truncateSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs'
-import { genesisHash, lineHead, readSeal, seal, sealedLine } from '../audit/chain.ts'
-import type { JournalStorage, Tip } from '../audit/journal.ts'
-import { type JournalOpen, journalOpenRecord } from '../audit/record.ts'
+import { mkdirSync } from 'node:fs'
+import { BatchBuffer } from '../audit/batch.ts'
+import { type JournalOpen, journalOpenRecord, journalSealRecord } from '../audit/journal-record.ts'
+import type { Batch, JournalStorage, Tip } from '../audit/storage.ts'
+import { Timestamps } from '../audit/timestamp.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
-import { lastLines } from './lines.ts'
+import { type SegmentIo, syncDirectory, systemIo } from './append-file.ts'
 import { type ChainLock, lockChain } from './lock.ts'
-import { listSegments, segmentPath } from './segments.ts'
-
-/** The two calls that can fail at any time while statements run. */
-export interface SegmentIo {
-  write(fd: number, bytes: Buffer, offset: number, length: number, position: number): number
-  truncate(fd: number, length: number): void
-}
-
-const segmentIo: SegmentIo = { write: writeSync, truncate: ftruncateSync }
+import { OpenSegment } from './open-segment.ts'
+import { type Recovered, recoverTip } from './recovery.ts'
+import { overflowPath, segmentPath } from './segments.ts'
 
 export interface JournalFilesOptions {
   readonly directory: string
-  /** A segment that has reached this size is followed by another. */
+  /** A segment that has reached this size, or this age, is followed by another. */
   readonly segmentBytes: number
+  readonly segmentMs?: number
   readonly clock: Clock
   /** Lower-case letters, digits and hyphens. One process writes one chain. */
   readonly chain?: string
   readonly io?: SegmentIo
+  /** How long the disk has to confirm what was written. */
+  readonly syncMs?: number
 }
-
-/** What half a line left by a dead process came to. */
-type Recovered = NonNullable<JournalOpen['recovered']>
 
 export interface OpenJournal {
   readonly storage: JournalFiles
@@ -49,24 +35,30 @@ export interface OpenJournal {
   readonly recovered: Recovered | undefined
 }
 
+/** A deleted file takes bytes as willingly as any: so often it is looked whether it is still there. */
+const lookMs = 1_000
+
 export class JournalFiles implements JournalStorage {
-  readonly #directory: string
+  readonly #options: JournalFilesOptions
   readonly #chain: string
-  readonly #segmentBytes: number
   readonly #io: SegmentIo
   readonly #lock: ChainLock
-  #fd: number
-  #offset = 0
-  /** Half a batch may stand behind #offset. */
-  #torn = false
+  /** Undefined when the next write begins one. */
+  #segment: OpenSegment | undefined
+  /** Ended segments that somebody waits for to be on the disk. */
+  #ended: OpenSegment[] = []
+  /** A file's name may not be on the disk yet. */
+  #newNames = false
+  #lookedAt = 0
+  /** A flush that did not end in its time. */
+  #stuck = false
+  #closed = false
 
-  private constructor(options: JournalFilesOptions, chain: string, lock: ChainLock, fd: number) {
-    this.#directory = options.directory
+  private constructor(options: JournalFilesOptions, chain: string, lock: ChainLock) {
+    this.#options = options
     this.#chain = chain
-    this.#segmentBytes = options.segmentBytes
-    this.#io = options.io ?? segmentIo
+    this.#io = options.io ?? systemIo
     this.#lock = lock
-    this.#fd = fd
   }
 
   /**
@@ -77,16 +69,12 @@ export class JournalFiles implements JournalStorage {
     const { directory, chain = 'main' } = options
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
-      const lock = lockChain(directory, chain)
-      let release = () => lock.release()
+      const storage = new JournalFiles(options, chain, lockChain(directory, chain))
       try {
         const { tip, recovered } = recoverTip(directory, chain)
-        const fd = createSegment(segmentPath(directory, chain, tip.sequence + 1))
-        const storage = new JournalFiles(options, chain, lock, fd)
-        release = () => storage.close()
-        return { storage, tip: storage.#begin(tip, options.clock, recovered), recovered }
+        return { storage, tip: storage.#begin(tip, recovered), recovered }
       } catch (error) {
-        release()
+        storage.close()
         throw error
       }
     } catch (error) {
@@ -94,109 +82,135 @@ export class JournalFiles implements JournalStorage {
     }
   }
 
-  /** An opening record is due when the next write goes to a new segment, or to a still empty one. */
-  opening(): string | undefined {
-    if (this.#offset > 0 && this.#offset < this.#segmentBytes) return undefined
-    return journalOpenRecord({ chain: this.#chain, reason: 'rotation', recovered: undefined })
+  get chain(): string {
+    return this.#chain
   }
 
-  write(lines: Buffer, length: number): void {
-    this.#mend()
-    if (this.#offset >= this.#segmentBytes) this.#rotate(firstSequence(lines))
+  /** The first sequence number of the segment that is being written, if one is. */
+  get writing(): number | undefined {
+    return this.#segment?.first
+  }
+
+  get full(): boolean {
+    const segment = this.#segment
+    if (segment === undefined) return false
+    const { segmentBytes, segmentMs = Number.POSITIVE_INFINITY, clock } = this.#options
+    return segment.size >= segmentBytes || clock.elapsed() - segment.begunAt >= segmentMs
+  }
+
+  /** A segment of nothing but its opening record is not ended. */
+  seal(tip: Tip): string | undefined {
+    const segment = this.#segment
+    if (segment === undefined || tip.sequence <= segment.first) return undefined
+    return journalSealRecord(tip.sequence + 1 - segment.first + 1)
+  }
+
+  end(): void {
+    const segment = this.#segment
+    this.#segment = undefined
+    if (segment?.durable === true) this.#ended.push(segment)
+    else segment?.close()
+  }
+
+  opening(tip: Tip): string | undefined {
+    if (this.#segment !== undefined && this.#segment.size > 0) return undefined
+    return this.#opening('rotation', tip, undefined)
+  }
+
+  write(batch: Batch): void {
+    if (this.#closed) throw new Error('the journal is closed')
+    const segment = this.#present() ?? this.#create(batch.first)
+    const had = segment.hasOverflow
+    segment.write(batch)
+    this.#newNames ||= segment.hasOverflow !== had
+  }
+
+  async sync(): Promise<void> {
+    if (this.#stuck) throw new Error('the disk has not confirmed an earlier write yet')
     try {
-      for (let done = 0; done < length; ) {
-        const position = this.#offset + done
-        const wrote = this.#io.write(this.#fd, lines, done, length - done, position)
-        if (wrote === 0) throw new Error('the file takes no more bytes')
-        done += wrote
-      }
+      await this.#inTime(this.#flush())
     } catch (error) {
-      this.#torn = true
-      try {
-        this.#mend()
-      } catch {
-        // Tried again before the next write, which fails if this does.
-      }
+      // After a failed flush the kernel may take the lost pages for clean, and the next flush of the same
+      // file succeeds without them (fsync(2), "fsyncgate"): nothing more may be vouched for in it.
+      this.#segment?.close()
+      this.#segment = undefined
       throw error
     }
-    this.#offset += length
   }
 
-  /** Releases file and lock. Flush the Journal first. */
+  /** Releases files and lock. Close the Journal first. */
   close(): void {
-    closeSync(this.#fd)
+    if (this.#closed) return
+    this.#closed = true
+    for (const segment of [...this.#ended, this.#segment]) segment?.close()
     this.#lock.release()
   }
 
   /** Writes the record that begins this process's part of the chain. */
-  #begin(tip: Tip, clock: Clock, recovered: Recovered | undefined): Tip {
-    const sequence = tip.sequence + 1
-    const time = new Date(clock.now()).toISOString()
-    const fields = journalOpenRecord({ chain: this.#chain, reason: 'start', recovered })
-    const head = lineHead(sequence, time, fields)
-    const digest = seal(tip.hash, head)
-    const line = Buffer.from(sealedLine(head, digest))
-    this.write(line, line.length)
-    return { sequence, hash: digest }
+  #begin(tip: Tip, recovered: Recovered | undefined): Tip {
+    const batch = new BatchBuffer(tip)
+    batch.begin(tip, false)
+    const time = new Timestamps(this.#options.clock).now()
+    batch.add({ fields: this.#opening('start', tip, recovered), time, overflow: undefined })
+    this.write(batch)
+    return batch.tip
   }
 
-  #rotate(first: number): void {
-    const fd = createSegment(segmentPath(this.#directory, this.#chain, first))
-    closeSync(this.#fd)
-    this.#fd = fd
-    this.#offset = 0
+  #opening(reason: JournalOpen['reason'], tip: Tip, recovered: Recovered | undefined): string {
+    return journalOpenRecord({ chain: this.#chain, reason, previous: tip.hash, recovered })
   }
 
-  #mend(): void {
-    if (!this.#torn) return
-    this.#io.truncate(this.#fd, this.#offset)
-    this.#torn = false
-  }
-}
-
-/** Exclusive: a segment that is already there belongs to another writer, and is never overwritten. */
-function createSegment(path: string): number {
-  return openSync(path, 'wx', 0o600)
-}
-
-function firstSequence(lines: Buffer): number {
-  const lineFeed = lines.indexOf(0x0a)
-  const first = readSeal(lines.subarray(0, lineFeed))
-  if (first === undefined) throw new Error('what is to be written does not begin with a record')
-  return first.sequence
-}
-
-/** The end of the chain on disk. Cuts off what a dying process left behind the last whole line. */
-function recoverTip(
-  directory: string,
-  chain: string,
-): { readonly tip: Tip; readonly recovered: Recovered | undefined } {
-  let recovered: Recovered | undefined
-  const segments = listSegments(directory).filter((segment) => segment.chain === chain)
-  for (const segment of segments.reverse()) {
-    const { lines, end, torn } = lastLines(segment.path, 1)
-    if (torn.length > 0) {
-      recovered = { bytesCut: torn.length, sha256: hash('sha256', torn, 'hex') }
-      truncateSync(segment.path, end)
+  #create(first: number): OpenSegment {
+    const { directory, clock } = this.#options
+    const paths = {
+      lines: segmentPath(directory, this.#chain, first),
+      overflow: overflowPath(directory, this.#chain, first),
     }
-    const line = lines[0]
-    if (line === undefined) {
-      // Created, and its process died or its disk was full before the first line.
-      unlinkSync(segment.path)
-      continue
-    }
-    const tip = readSeal(line)
-    if (tip === undefined) throw damaged(segment.path, directory)
-    return { tip, recovered }
+    this.#segment = new OpenSegment(first, paths, clock.elapsed(), this.#io)
+    this.#newNames = true
+    return this.#segment
   }
-  return { tip: { sequence: 0, hash: genesisHash }, recovered }
-}
 
-function damaged(path: string, directory: string): Failure {
-  return new Failure('invalid_configuration', {
-    message: `the audit journal is damaged: the last line of ${path} is not an audit record`,
-    hint: `Keep the directory as it is for whoever investigates, see "pgwarden audit verify ${directory}", and start with another journal directory.`,
-  })
+  /** The segment that is being written. @throws when it has been deleted: then another is begun. */
+  #present(): OpenSegment | undefined {
+    const segment = this.#segment
+    const now = this.#options.clock.elapsed()
+    if (segment === undefined || now - this.#lookedAt < lookMs) return segment
+    this.#lookedAt = now
+    if (!segment.deleted) return segment
+    segment.close()
+    this.#segment = undefined
+    throw new Error('the segment that is being written has been deleted')
+  }
+
+  async #flush(): Promise<void> {
+    const ended = this.#ended
+    this.#ended = []
+    if (this.#newNames) {
+      this.#newNames = false
+      await syncDirectory(this.#options.directory)
+    }
+    const segments = this.#segment?.durable === true ? [...ended, this.#segment] : ended
+    const done = Promise.all(segments.map((segment) => segment.sync()))
+    for (const segment of ended) segment.close()
+    await done
+  }
+
+  async #inTime(flushed: Promise<void>): Promise<void> {
+    const { syncMs = 10_000 } = this.#options
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        this.#stuck = true
+        reject(new Error(`the disk did not confirm a write within ${syncMs} ms`))
+      }, syncMs)
+    })
+    try {
+      await Promise.race([flushed.finally(() => (this.#stuck = false)), late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
 }
 
 const plainly: Readonly<Record<string, string>> = {

@@ -9,12 +9,8 @@ import type { Claim } from '../access/claim.ts'
 import type { LoginAttempt, Proof } from '../access/login.ts'
 import type { Claimant } from '../access/login-guard.ts'
 import type { Journal } from '../audit/journal.ts'
-import {
-  type ClientCertificate,
-  journalCheckRecord,
-  type Login,
-  loginRecord,
-} from '../audit/record.ts'
+import { journalCheckRecord } from '../audit/journal-record.ts'
+import { type ClientCertificate, type Login, loginRecord } from '../audit/record.ts'
 import { Failure } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Remit } from '../policy/remit.ts'
@@ -207,7 +203,7 @@ async function open(
       password: lease.password,
     })
   // Without a journal there will be no session: then nobody has to be bothered for a login.
-  if (!deps.journal.healthy) await deps.journal.record(journalCheckRecord())
+  if (!deps.journal.healthy) await deps.journal.record(journalCheckRecord(), { durable: true })
   const { use, upstream } = await loggedInUpstream(deps.credentials, grant, connect)
   try {
     return {

@@ -2,13 +2,13 @@
 // that fails goes in its place. Notes the answer that each will have. Ignorant of why.
 
 import type { JournalWaiter, Receipt } from '../audit/journal.ts'
-import type { StatementProtocol } from '../audit/record.ts'
 import type { Failure } from '../errors.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
 import type { Deniable } from './denial.ts'
 import { failingSubstitute } from './denial.ts'
+import type { Arrival } from './events.ts'
 import type { Execution } from './execution.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type Recorded } from './outbox.ts'
 import type { Expectation } from './pipeline.ts'
 import { nothingToRecord } from './port.ts'
 import type { SessionState } from './state.ts'
@@ -56,8 +56,8 @@ export class Dispatch implements JournalWaiter {
   }
 
   /** Appends the record of a run. `runs` is what its EXECUTE and FETCH run. */
-  accept(judgement: Judgement, protocol: StatementProtocol, runs: readonly Judgement[]): Execution {
-    return this.#state.events.accepted(judgement, protocol, runs, this)
+  accept(judgement: Judgement, arrival: Arrival, runs: readonly Judgement[]): Execution {
+    return this.#state.events.accepted(judgement, arrival, runs, this)
   }
 
   /** A frame that runs SQL: it goes when the record of `execution` is stored. */
@@ -69,7 +69,7 @@ export class Dispatch implements JournalWaiter {
     { bytes, start, end }: Frame,
   ): void {
     expectation.execution = execution
-    this.#outbox.add(bytes, start, end, { kind, name, expectation })
+    this.#outbox.add(bytes, start, end, this.#recorded(kind, name, expectation))
     this.#state.pipeline.sent(expectation)
   }
 
@@ -80,9 +80,9 @@ export class Dispatch implements JournalWaiter {
     name: string,
     judgement: Judgement,
     decision: Deny,
-    protocol: StatementProtocol,
+    arrival: Arrival,
   ): void {
-    this.#state.events.denied(judgement, decision, protocol, this)
+    this.#state.events.denied(judgement, decision, arrival, this)
     this.#substitute(expectation, kind, name, decision.failure, true)
   }
 
@@ -94,17 +94,17 @@ export class Dispatch implements JournalWaiter {
   /** Sends what need not wait. Call at the end of a chunk. */
   flush(): void {
     if (this.#outbox.waiting) return
-    const buffers = this.#outbox.take()
+    const buffers = this.#outbox.takeUnrecorded()
     if (buffers.length > 0) this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
 
-  /** The journal has stored everything that the outbox waits for. */
   stored(receipt: Receipt): void {
-    this.#state.options.port.toUpstream(this.#outbox.take(), receipt)
+    const at = this.#state.options.clock.elapsed()
+    this.#state.options.port.toUpstream(this.#outbox.take(receipt.upTo, at), receipt)
   }
 
-  refused(failure: Failure): void {
-    const { buffers, replacedLast } = this.#outbox.takeRefused(failure)
+  refused(failure: Failure, upTo: number): void {
+    const { buffers, replacedLast } = this.#outbox.takeRefused(failure, upTo)
     if (replacedLast) this.#dropping = true
     this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
@@ -119,7 +119,17 @@ export class Dispatch implements JournalWaiter {
     this.#dropping = true
     expectation.denial = failure
     const frame = failingSubstitute(kind, name)
-    this.#outbox.add(frame, 0, frame.length, recorded ? { kind, name, expectation } : undefined)
+    this.#outbox.add(
+      frame,
+      0,
+      frame.length,
+      recorded ? this.#recorded(kind, name, expectation) : undefined,
+    )
     this.#state.pipeline.sent(expectation)
+  }
+
+  /** Its record has just been appended. */
+  #recorded(kind: Deniable, name: string, expectation: Expectation): Recorded {
+    return { kind, name, expectation, record: this.#state.options.journal.appended }
   }
 }

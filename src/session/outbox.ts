@@ -1,6 +1,7 @@
 // Frames that wait to go upstream until what must be recorded is stored. Order is kept: what needs no
-// record waits behind what does. When the journal refuses, each waiting statement is turned into its
-// failing substitute, so that the client gets its error in place and nothing unrecorded runs.
+// record waits behind what does. A pipeline goes on while the disk is waited for, so only what a receipt
+// covers may go. When the journal refuses, each waiting statement is turned into its failing substitute,
+// so that the client gets its error in place and nothing unrecorded runs.
 
 import type { Failure } from '../errors.ts'
 import type { Deniable } from './denial.ts'
@@ -14,6 +15,8 @@ export interface Recorded {
   /** The name that a substitute must carry. */
   readonly name: string
   readonly expectation: Expectation
+  /** `Journal.appended` when its record was appended: a receipt up to there lets it go. */
+  readonly record: number
 }
 
 interface Item {
@@ -43,22 +46,34 @@ export class Outbox {
     this.#items.push({ bytes, start, end, recorded })
   }
 
-  /** Everything, once it may go. */
-  take(): readonly Buffer[] {
-    for (const item of this.#items) this.#ranges.add(item.bytes, item.start, item.end)
-    return this.#empty()
+  /** Everything, while nothing waits. */
+  takeUnrecorded(): readonly Buffer[] {
+    return this.#ranges.take()
+  }
+
+  /** Everything before the first frame whose record came after `upTo`; the others' was stored `at`. */
+  take(upTo: number, at: number): readonly Buffer[] {
+    for (const { bytes, start, end, recorded } of this.#covered(upTo)) {
+      const execution = recorded === 'rest' ? undefined : recorded?.expectation.execution
+      if (execution !== undefined) execution.storedAt = at
+      this.#ranges.add(bytes, start, end)
+    }
+    return this.#ranges.take()
   }
 
   /**
-   * Everything, with each recorded frame replaced by one that fails and is answered by `failure`.
+   * The same, with each recorded frame replaced by one that fails and is answered by `failure`.
    * `replacedLast` when the last frame was: what is still to come of it must not go out.
    */
-  takeRefused(failure: Failure): {
+  takeRefused(
+    failure: Failure,
+    upTo: number,
+  ): {
     readonly buffers: readonly Buffer[]
     readonly replacedLast: boolean
   } {
     let replaced = false
-    for (const { bytes, start, end, recorded } of this.#items) {
+    for (const { bytes, start, end, recorded } of this.#covered(upTo)) {
       if (recorded === 'rest' && replaced) continue
       replaced = recorded !== undefined && recorded !== 'rest'
       if (recorded === undefined || recorded === 'rest') {
@@ -72,12 +87,17 @@ export class Outbox {
       const substitute = failingSubstitute(kind, name)
       this.#ranges.add(substitute, 0, substitute.length)
     }
-    return { buffers: this.#empty(), replacedLast: replaced }
+    return { buffers: this.#ranges.take(), replacedLast: replaced && !this.#waiting }
   }
 
-  #empty(): readonly Buffer[] {
-    if (this.#items.length > 0) this.#items = []
-    this.#waiting = false
-    return this.#ranges.take()
+  /** Takes them out. */
+  #covered(upTo: number): readonly Item[] {
+    const items = this.#items
+    const later = items.findIndex(
+      ({ recorded }) => recorded !== undefined && recorded !== 'rest' && recorded.record > upTo,
+    )
+    this.#waiting = later >= 0
+    this.#items = later < 0 ? [] : items.slice(later)
+    return later < 0 ? items : items.slice(0, later)
   }
 }

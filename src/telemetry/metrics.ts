@@ -5,8 +5,11 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { type ApiMeter, createApiMeter } from './api-observer.ts'
+import { type CheckpointMeter, createCheckpointMeter } from './checkpoint-observer.ts'
+import { createJournalMeter, type JournalMeter } from './journal-metrics.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
+import { createSinkMeter, type SinkMeter } from './sink-metrics.ts'
 import { Tally } from './tally.ts'
 import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 
@@ -39,14 +42,13 @@ export interface Metrics {
   vault(): VaultMeter
   /** Shown from this call on, as Vault's. */
   notifications(): NotificationMeter
+  /** Shown from this call on, as Vault's. `now`: milliseconds since the epoch. */
+  sinks(now: () => number): SinkMeter
+  /** Shown from this call on, as Vault's. */
+  checkpoints(): CheckpointMeter
   /** For the API's observer. */
   api(): ApiMeter
-  /** Fits the Journal's observer. */
-  readonly journal: {
-    wrote(records: number, bytes: number, ms: number): void
-    failed(records: number, error: unknown): void
-  }
-
+  readonly journal: JournalMeter
   readonly leases: LeaseMetrics
 
   readonly contentType: string
@@ -57,10 +59,6 @@ export interface Metrics {
 const statementBuckets = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
 ]
-const journalBuckets = [
-  0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1,
-]
-
 /** How often a query string was known already, as sums since the start. */
 export interface Memory {
   readonly hits: number
@@ -165,27 +163,6 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     labelNames: ['target'],
     registers,
   })
-  const journalRecords = new Counter({
-    name: 'pgwarden_journal_records_total',
-    help: 'Audit records stored.',
-    registers,
-  })
-  const journalBytes = new Counter({
-    name: 'pgwarden_journal_bytes_total',
-    help: 'Bytes of audit records stored.',
-    registers,
-  })
-  const journalWrites = new Histogram({
-    name: 'pgwarden_journal_write_duration_seconds',
-    help: 'One write to the journal: everything that one turn of the event loop brought.',
-    buckets: journalBuckets,
-    registers,
-  })
-  const journalFailures = new Counter({
-    name: 'pgwarden_journal_failures_total',
-    help: 'Writes to the journal that failed; statements waiting for them were refused.',
-    registers,
-  })
   const durationOf = new Map<string, Histogram.Internal<'role'>>()
 
   return {
@@ -217,15 +194,10 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     },
     vault: () => createVaultMeter(registry),
     notifications: () => createNotificationMeter(registry),
+    sinks: (now) => createSinkMeter(registry, now),
+    checkpoints: () => createCheckpointMeter(registry),
     api: () => createApiMeter(registry),
-    journal: {
-      wrote: (records, length, ms) => {
-        journalRecords.inc(records)
-        journalBytes.inc(length)
-        journalWrites.observe(ms / 1000)
-      },
-      failed: () => journalFailures.inc(),
-    },
+    journal: createJournalMeter(registry),
     leases: createLeaseMetrics(registry),
     contentType: registry.contentType,
     text: () => registry.metrics(),

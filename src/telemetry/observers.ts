@@ -2,25 +2,35 @@
 // lasting state once. Ignorant of journals, of files and of who asks Vault for what.
 
 import type { Clock } from '../clock.ts'
+import type { JournalMeter } from './journal-metrics.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { VaultMeter } from './vault-metrics.ts'
 
 /** Counts every write of the journal, and says when it fails and when it works again. */
-export function journalObserver(meter: Metrics['journal'], log: Log): Metrics['journal'] {
+export function journalObserver(meter: JournalMeter, log: Log): JournalMeter {
   let failing = false
+  let losing = false
   return {
-    wrote: (records, bytes, ms) => {
-      if (failing) log.info({}, 'the audit journal can be written again')
-      failing = false
-      meter.wrote(records, bytes, ms)
-    },
-    failed: (records, error) => {
+    ...meter,
+    failed: (waiting, error) => {
       if (!failing) {
         log.error({ err: error }, 'the audit journal cannot be written; statements are refused')
       }
       failing = true
-      meter.failed(records, error)
+      meter.failed(waiting, error)
+    },
+    recovered: () => {
+      failing = false
+      losing = false
+      log.info({}, 'the audit journal can be written again')
+    },
+    kept: (records, lost) => {
+      if (lost > 0 && !losing) {
+        log.error({ kept: records }, 'no more audit records can be kept in memory: some are lost')
+      }
+      losing ||= lost > 0
+      meter.kept(records, lost)
     },
   }
 }

@@ -15,7 +15,12 @@ import { quote } from '../../src/audit/json.ts'
 function chainOf(texts: readonly string[]): Buffer[] {
   let previous = genesisHash
   return texts.map((text, index) => {
-    const head = lineHead(index + 1, '2026-01-02T03:04:05.678Z', `"text":${quote(text)}`)
+    const head = lineHead(
+      '0123456789abcdef',
+      index + 1,
+      '2026-01-02T03:04:05.678901Z',
+      `"text":${quote(text)}`,
+    )
     previous = seal(previous, head)
     return Buffer.from(sealedLine(head, previous).slice(0, -1))
   })

@@ -1,16 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import { ChainCheck, genesisHash } from '../../src/audit/chain.ts'
+import { ChainCheck } from '../../src/audit/chain.ts'
 import { Journal, type JournalWaiter, type Receipt } from '../../src/audit/journal.ts'
 import type { Failure } from '../../src/errors.ts'
-import { HeldClock, MemoryStorage, parseLine } from '../support/memory-journal.ts'
+import { emptyChain, HeldClock, MemoryStorage, parseLine } from '../support/memory-journal.ts'
 
 function fixture() {
   const storage = new MemoryStorage()
   const clock = new HeldClock()
   const seen: string[] = []
-  const journal = new Journal(storage, { sequence: 0, hash: genesisHash }, clock, {
+  const journal = new Journal(storage, emptyChain, clock, {
     wrote: (records, bytes) => seen.push(`wrote ${records} records, ${bytes} bytes`),
-    failed: (records) => seen.push(`failed ${records} records`),
+    synced: () => seen.push('synced'),
+    failed: (waiting) => seen.push(`failed for ${waiting} waiting`),
+    recovered: () => seen.push('recovered'),
+    kept: (records, lost) => seen.push(`kept ${records}, lost ${lost} more`),
   })
   return { storage, clock, journal, seen }
 }
@@ -21,7 +24,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 function waiter(name: string, told: string[], then?: () => void): JournalWaiter {
   return {
     stored: (receipt) => {
-      told.push(`${name} stored ${receipt.sequence}`)
+      told.push(`${name} stored ${receipt.upTo}`)
       then?.()
     },
     refused: (failure) => told.push(`${name} refused ${failure.code}`),
@@ -37,15 +40,15 @@ function checkChain(lines: readonly string[]): string | undefined {
 describe('Journal', () => {
   it('stores everything appended in one turn with one write', async () => {
     const { storage, journal, seen } = fixture()
-    expect(journal.append('"type":"a"')).toBe(1)
+    journal.append('"type":"a"')
     await Promise.resolve()
-    expect(journal.append('"type":"b"')).toBe(2)
+    journal.append('"type":"b"')
     expect(storage.writes).toEqual([])
     await turn()
     expect(storage.writes).toHaveLength(1)
     expect(storage.lines.map(parseLine)).toMatchObject([
-      { seq: 1, time: '2026-01-02T03:04:05.678Z', type: 'a' },
-      { seq: 2, time: '2026-01-02T03:04:05.678Z', type: 'b' },
+      { seq: 1, time: '2026-01-02T03:04:05.678000Z', type: 'a' },
+      { seq: 2, time: '2026-01-02T03:04:05.678000Z', type: 'b' },
     ])
     expect(seen).toEqual([`wrote 2 records, ${storage.writes[0]?.length} bytes`])
   })
@@ -75,7 +78,7 @@ describe('Journal', () => {
     await turn()
     expect(told).toEqual(['first after 1 write', 'second after 1 write'])
     expect(receipts[0]).toBe(receipts[1])
-    expect(receipts[0]?.sequence).toBe(3)
+    expect(receipts[0]?.upTo).toBe(3)
   })
 
   it('puts what a waiter appends into the next batch', async () => {
@@ -113,7 +116,7 @@ describe('Journal', () => {
     )
     expect(`${failures[0]?.message}${failures[0]?.detail}${failures[0]?.hint}`).not.toContain('/')
     expect(journal.healthy).toBe(false)
-    expect(seen).toEqual(['failed 2 records'])
+    expect(seen).toEqual(['failed for 2 waiting', 'kept 0, lost 0 more'])
   })
 
   it('continues the chain from the last stored record after a failed write', async () => {
@@ -123,19 +126,40 @@ describe('Journal', () => {
     await expect(journal.record('"type":"lost"')).rejects.toThrow()
     expect(journal.healthy).toBe(false)
     storage.failing = false
-    expect((await journal.record('"type":"b"')).sequence).toBe(2)
+    await journal.record('"type":"b"')
+    expect(journal.tip.sequence).toBe(2)
     expect(journal.healthy).toBe(true)
     expect(storage.lines).toHaveLength(2)
     expect(checkChain(storage.lines)).toBeUndefined()
   })
 
-  it('counts the lost records that nobody waited for', async () => {
-    const { storage, journal } = fixture()
+  it('keeps what nobody waited for, with its time, and writes it before anything newer', async () => {
+    const { storage, clock, journal, seen } = fixture()
     storage.failing = true
-    journal.append('"type":"outcome"')
-    journal.append('"type":"outcome"')
+    journal.append('"type":"outcome","number":1')
     await expect(journal.record('"type":"statement"')).rejects.toThrow()
-    expect(journal.lostRecords).toBe(2)
+    clock.wall += 1_000
+    journal.append('"type":"outcome","number":2')
+    await turn()
+    expect(journal.unwritten).toBe(2)
+    clock.wall += 1_000
+    storage.failing = false
+    await journal.record('"type":"statement","number":3')
+    expect(storage.lines.map(parseLine)).toMatchObject([
+      { seq: 1, time: '2026-01-02T03:04:05.678000Z', number: 1 },
+      { seq: 2, time: '2026-01-02T03:04:06.678000Z', number: 2 },
+      { seq: 3, time: '2026-01-02T03:04:07.678000Z', number: 3 },
+    ])
+    expect(checkChain(storage.lines)).toBeUndefined()
+    expect(journal.unwritten).toBe(0)
+    expect(seen.filter((word) => !word.startsWith('wrote'))).toEqual([
+      'failed for 1 waiting',
+      'kept 1, lost 0 more',
+      'failed for 0 waiting',
+      'kept 2, lost 0 more',
+      'kept 0, lost 0 more',
+      'recovered',
+    ])
   })
 
   it('tells the other waiters when one throws, and then lets the defect out', () => {
@@ -166,7 +190,7 @@ describe('Journal', () => {
     const { storage, journal } = fixture()
     storage.nextOpening = '"type":"journal.open"'
     const told: string[] = []
-    expect(journal.append('"type":"a"', waiter('first', told))).toBe(2)
+    journal.append('"type":"a"', waiter('first', told))
     await turn()
     journal.append('"type":"b"')
     await turn()
@@ -175,7 +199,7 @@ describe('Journal', () => {
       { seq: 2, type: 'a' },
       { seq: 3, type: 'b' },
     ])
-    expect(told).toEqual(['first stored 2'])
+    expect(told).toEqual(['first stored 1'])
     expect(checkChain(storage.lines)).toBeUndefined()
   })
 
@@ -223,8 +247,8 @@ describe('Journal', () => {
     journal.append('"type":"b"')
     await turn()
     expect(storage.lines.map(parseLine)).toMatchObject([
-      { time: '2026-01-02T03:04:05.678Z' },
-      { time: '2026-01-02T03:04:05.679Z' },
+      { time: '2026-01-02T03:04:05.678000Z' },
+      { time: '2026-01-02T03:04:05.679000Z' },
     ])
   })
 })

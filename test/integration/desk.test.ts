@@ -17,7 +17,7 @@ import { Secret } from '../../src/secret.ts'
 import { Store } from '../../src/store/store.ts'
 import { accessRules, day, people, person } from '../support/access-rules.ts'
 import { type FreshDatabase, freshDatabase } from '../support/databases.ts'
-import { HeldClock, MemoryStorage, parseLine } from '../support/memory-journal.ts'
+import { emptyChain, HeldClock, MemoryStorage, parseLine } from '../support/memory-journal.ts'
 
 const hour = 3_600_000
 const { alice, bob, bert, carol, erin, root } = people
@@ -51,7 +51,7 @@ afterAll(async () => {
 async function start(): Promise<Process> {
   const store = await Store.open({ url: new Secret(database.url), onProblem: () => undefined })
   const storage = new MemoryStorage()
-  const journal = new Journal(storage, { sequence: 0, hash: '0'.repeat(64) }, clock)
+  const journal = new Journal(storage, emptyChain, clock)
   const told: Change[] = []
   const ledger: LedgerPorts = {
     store: store.desk,

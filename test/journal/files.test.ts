@@ -16,7 +16,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Journal } from '../../src/audit/journal.ts'
 import { Failure } from '../../src/errors.ts'
-import { JournalFiles, type JournalFilesOptions, type SegmentIo } from '../../src/journal/files.ts'
+import type { SegmentIo } from '../../src/journal/append-file.ts'
+import { JournalFiles, type JournalFilesOptions } from '../../src/journal/files.ts'
 import { verifyDirectory } from '../../src/journal/verify.ts'
 import { HeldClock, parseLine } from '../support/memory-journal.ts'
 
@@ -180,6 +181,7 @@ describe('a journal whose disk is full', () => {
         return writeSync(fd, bytes, offset, size, position)
       },
       truncate: ftruncateSync,
+      sync: async () => undefined,
     }
     return disk satisfies SegmentIo
   }
@@ -226,6 +228,7 @@ describe('a journal whose disk is full', () => {
         if (stuck) throw new Error('EIO')
         ftruncateSync(fd, length)
       },
+      sync: disk.sync,
     }
     const { storage, journal } = open({ io })
     const path = join(directory, 'main-000000000001.jsonl')
@@ -253,10 +256,11 @@ describe('a journal whose disk is full', () => {
     disk.room = 1_000_000
     await journal.record('"type":"kept"')
     storage.close()
-    expect(segments()).toEqual(['main-000000000001.jsonl', 'main-000000000003.jsonl'])
+    expect(segments()).toEqual(['main-000000000001.jsonl', 'main-000000000004.jsonl'])
     expect(records().map(({ type }) => type)).toEqual([
       'journal.open',
       'test',
+      'journal.seal',
       'journal.open',
       'kept',
     ])
@@ -266,10 +270,10 @@ describe('a journal whose disk is full', () => {
   it('never writes into a segment that somebody else has begun', async () => {
     const { storage, journal } = open({ segmentBytes: 300 })
     await journal.record('"type":"test"')
-    writeFileSync(join(directory, 'main-000000000003.jsonl'), 'theirs\n')
+    writeFileSync(join(directory, 'main-000000000004.jsonl'), 'theirs\n')
     await expect(journal.record('"type":"lost"')).rejects.toThrow()
     storage.close()
-    expect(readFileSync(join(directory, 'main-000000000003.jsonl'), 'utf8')).toBe('theirs\n')
+    expect(readFileSync(join(directory, 'main-000000000004.jsonl'), 'utf8')).toBe('theirs\n')
   })
 })
 

@@ -4,9 +4,9 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
-import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
+import { usualRecording } from '../../src/audit/recording.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles } from '../../src/policy/roles.ts'
@@ -17,7 +17,7 @@ import { type BackendMessage, decodeBackend } from '../../src/wire/backend.ts'
 import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { encodeFrontend } from '../../src/wire/frontend.ts'
 import { settled } from '../support/leases.ts'
-import { HeldClock, MemoryStorage } from '../support/memory-journal.ts'
+import { emptyChain, HeldClock, MemoryStorage } from '../support/memory-journal.ts'
 import { MemorySocket } from '../support/memory-socket.ts'
 import { sql } from '../support/scripted-session.ts'
 import { silentMeter } from '../support/silent-meter.ts'
@@ -131,20 +131,24 @@ describe('a notice of ours', () => {
         context: sessionContext({
           session: 's1',
           principal: 'alice',
+          groups: undefined,
           grant: 'g1',
           requestId: undefined,
+          requestReason: 'test',
           role: grant.role,
           target: 'shop',
           databaseRole: 'v-x',
           lease: 'creds/1',
           client: '127.0.0.1:5000',
           application: 'test',
+          tls: false,
         }),
         policy: new Policy(predefinedRoles, { maxBytes: 1024 }),
         catalog: () => Catalog.unread(),
-        journal: new Journal(new MemoryStorage(), { sequence: 0, hash: genesisHash }, clock),
+        journal: new Journal(new MemoryStorage(), emptyChain, clock),
         clock,
         maxStatementBytes: 1024,
+        recording: usualRecording,
         pinned: new Map(),
       },
       { client, upstream },

@@ -6,7 +6,6 @@ import { describe, expect, it } from 'vitest'
 import type { Grant } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
-import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import type { ClientCertificate } from '../../src/audit/record.ts'
 import { Failure } from '../../src/errors.ts'
@@ -16,7 +15,7 @@ import { type LoggedIn, type LoginDependencies, logIn } from '../../src/proxy/lo
 import type { LeaseUse, Target } from '../../src/proxy/ports.ts'
 import { Refusals } from '../../src/proxy/refusals.ts'
 import { Secret } from '../../src/secret.ts'
-import { HeldClock, MemoryStorage } from '../support/memory-journal.ts'
+import { emptyChain, HeldClock, MemoryStorage } from '../support/memory-journal.ts'
 import { silentMeter } from '../support/silent-meter.ts'
 
 const bounded: readonly RoleDefinition[] = [
@@ -144,7 +143,7 @@ async function login(
       },
     },
     policy: new Policy([...predefinedRoles, ...bounded], { maxBytes: 1024 }),
-    journal: new Journal(new MemoryStorage(), { sequence: 0, hash: genesisHash }, new HeldClock()),
+    journal: new Journal(new MemoryStorage(), emptyChain, new HeldClock()),
     targets: new Map<string, Target>([['shop', { ...shop, ...by.target }]]),
     requestable: () => [],
     meter: silentMeter,

@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it, vi } from 'vitest'
-import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import type { Login } from '../../src/audit/record.ts'
 import { Refusals } from '../../src/proxy/refusals.ts'
-import { HeldClock, MemoryStorage, parseLine } from '../support/memory-journal.ts'
+import { emptyChain, HeldClock, MemoryStorage, parseLine } from '../support/memory-journal.ts'
 
 function refusal(principal: string, reason = 'unknown'): Login {
   return {
@@ -24,7 +23,7 @@ function recorder() {
   const clock = new HeldClock()
   const warn = vi.fn<(fields: object, message: string) => void>()
   const log = { debug: vi.fn(), info: vi.fn(), error: vi.fn(), warn }
-  const journal = new Journal(storage, { sequence: 0, hash: genesisHash }, clock)
+  const journal = new Journal(storage, emptyChain, clock)
   const records = () => {
     journal.flush()
     return storage.lines.map(parseLine)

@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { beforeAll, expect, it } from 'vitest'
 import { loadParser } from '../../src/sql/analyse.ts'
+import { storageThat } from '../support/memory-journal.ts'
 import { complete, ready, Script, sql } from '../support/scripted-session.ts'
 
 beforeAll(loadParser)
@@ -17,7 +18,7 @@ function heap(): number {
 it('keeps of a query string that prepares something only what it prepares', {
   timeout: 30_000,
 }, () => {
-  const script = new Script({ role: 'read_only', storage: { write: () => undefined } })
+  const script = new Script({ role: 'read_only', storage: storageThat(() => undefined) })
   const before = heap()
   const count = 1_000
   for (let n = 0; n < count; n++) {
@@ -33,7 +34,7 @@ it('keeps of a query string that prepares something only what it prepares', {
 it('keeps of a query string that it waits for the answer of about its length', {
   timeout: 60_000,
 }, () => {
-  const script = new Script({ role: 'read_only', storage: { write: () => undefined } })
+  const script = new Script({ role: 'read_only', storage: storageThat(() => undefined) })
   const before = heap()
   // As many statements as are read at all; no two strings alike, so that none is remembered.
   const texts = Array.from({ length: 10 }, (_, n) => `${'END;'.repeat(9_999)}/*${n}*/`)

@@ -2,17 +2,17 @@
 // intent before its outcome and one outcome only. Many sessions can write to it.
 
 import { ChainCheck } from '../../src/audit/chain.ts'
-import type { JournalStorage } from '../../src/audit/journal.ts'
-import { parseLine } from './memory-journal.ts'
+import type { Batch } from '../../src/audit/storage.ts'
+import { EndlessSegment, parseLine } from './memory-journal.ts'
 
-export class Books implements JournalStorage {
+export class Books extends EndlessSegment {
   readonly #chain = new ChainCheck()
   readonly #running = new Set<string>()
   readonly #allowed = new Set<string>()
   #problem: string | undefined
 
   /** Must not throw: the journal would take it for a full disk. */
-  write(lines: Buffer, length: number): void {
+  override write({ bytes: lines, length }: Batch): void {
     for (let start = 0; start < length; ) {
       const end = lines.indexOf(0x0a, start)
       const line = lines.subarray(start, end)

@@ -4,9 +4,9 @@
 import { vi } from 'vitest'
 import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
-import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
+import { usualRecording } from '../../src/audit/recording.ts'
 import { Failure } from '../../src/errors.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
@@ -16,6 +16,7 @@ import { analyse } from '../../src/sql/analyse.ts'
 import { decodeErrorFields } from '../../src/wire/backend.ts'
 import { encodeBackend, errorResponse } from '../../src/wire/backend-encoder.ts'
 import { Books } from './books.ts'
+import { emptyChain } from './memory-journal.ts'
 import { MemorySocket } from './memory-socket.ts'
 import { chunks, whole } from './mutation.ts'
 import { pick, type Random } from './random-session.ts'
@@ -42,7 +43,7 @@ export class RelayHouse {
   readonly books = new Books()
   now = 1_000_000
   readonly clock = { now: () => this.now, elapsed: () => this.now }
-  readonly journal = new Journal(this.books, { sequence: 0, hash: genesisHash }, this.clock)
+  readonly journal = new Journal(this.books, emptyChain, this.clock)
   sessions = 0
 }
 
@@ -73,14 +74,17 @@ export class FuzzRelay {
         context: sessionContext({
           session: `s${++house.sessions}`,
           principal: 'alice',
+          groups: undefined,
           grant: 'g1',
           requestId: undefined,
+          requestReason: 'test',
           role: grant.role,
           target: 'shop',
           databaseRole: 'pgw_g1',
           lease: 'l1',
           client: '127.0.0.1:5000',
           application: 'fuzz',
+          tls: false,
         }),
         policy: new Policy(predefinedRoles, {
           maxBytes: maxStatementBytes,
@@ -93,6 +97,7 @@ export class FuzzRelay {
         journal: house.journal,
         clock: house.clock,
         maxStatementBytes,
+        recording: usualRecording,
         pinned: new Map(),
       },
       { client: this.#client, upstream: this.#upstream },

@@ -4,9 +4,9 @@
 import type { Grant } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
-import { genesisHash } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
+import { usualRecording } from '../../src/audit/recording.ts'
 import { Failure } from '../../src/errors.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
@@ -15,6 +15,7 @@ import { Session } from '../../src/session/session.ts'
 import { upstreamFrames } from '../../src/wire/backend.ts'
 import { FrameReader } from '../../src/wire/frames.ts'
 import { Books } from './books.ts'
+import { emptyChain } from './memory-journal.ts'
 import { chunks } from './mutation.ts'
 import type { Random } from './random-session.ts'
 import { ToyServer } from './toy-server.ts'
@@ -41,7 +42,7 @@ const pinned = new Map([['standard_conforming_strings', ['on']]])
 export class FuzzHouse {
   readonly books = new Books()
   readonly clock = { now: () => 1_000_000, elapsed: () => 1_000_000 }
-  readonly journal = new Journal(this.books, { sequence: 0, hash: genesisHash }, this.clock)
+  readonly journal = new Journal(this.books, emptyChain, this.clock)
   readonly policy = new Policy(predefinedRoles, { maxBytes: maxStatementBytes })
   sessions = 0
 }
@@ -77,14 +78,17 @@ export class FuzzSession {
       context: sessionContext({
         session: `s${++house.sessions}`,
         principal: 'alice',
+        groups: undefined,
         grant: 'g1',
         requestId: undefined,
+        requestReason: 'test',
         role,
         target: 'shop',
         databaseRole: 'pgw_g1',
         lease: 'l1',
         client: '127.0.0.1:5000',
         application: 'fuzz',
+        tls: false,
       }),
       policy,
       subject: authorization.grant.role,
@@ -92,6 +96,7 @@ export class FuzzSession {
       journal,
       clock,
       maxStatementBytes,
+      recording: { ...usualRecording, parameters: 'full' },
       pinned,
       port: {
         toUpstream: (buffers) => this.#toServer(Buffer.concat(buffers)),
