@@ -56,7 +56,7 @@ describe('a query', () => {
   it('stops where nothing older can be wanted', async () => {
     journalOf(numbered(60), 700)
     const since = new HeldClock().now() + 58_000
-    const records = await found({ filter: { since } })
+    const records = await found({ filter: { type: 'test', since } })
     expect(records.map(({ number }) => number)).toEqual([59, 58, 57])
     // What is older is not even looked at: a damaged file there is nobody's matter.
     compressSegments(directory)
@@ -64,7 +64,7 @@ describe('a query', () => {
       .filter((file) => file.endsWith('.gz'))
       .sort()
     writeFileSync(join(directory, oldest), 'no gzip')
-    expect(await found({ filter: { since } })).toHaveLength(3)
+    expect(await found({ filter: { type: 'test', since } })).toHaveLength(3)
     await expect(found({})).rejects.toThrow(oldest)
   })
 
@@ -109,16 +109,9 @@ describe('a text that was too long for its record', () => {
     expect((await found({ filter: { type: 'statement' } })).at(-1)?.['text']).toBe('select')
   })
 
-  it('stays cut where what is there is of another record, or not what it was', async () => {
+  it('stays cut where what is there is not what it was', async () => {
     journalOf([`"type":"statement",${cut}`])
-    kept(
-      [
-        `{"seq":1,"sha256":"${sha256}","text":${quote(text)}}`,
-        `{"seq":2,"sha256":"${sha256}","text":"something else"}`,
-        '{"seq":2,"sha',
-      ],
-      false,
-    )
+    kept([`{"seq":2,"sha256":"${sha256}","text":"something else"}`, '{"seq":2,"sha'], false)
     const [record] = await found({ filter: { type: 'statement' }, whole: true })
     expect(record?.['text']).toBe('select')
     expect(readFileSync(overflowPath(directory, 'main', 1), 'utf8')).toContain('something else')

@@ -139,7 +139,10 @@ describe('the journal, read page by page', () => {
     [{ session: 's1' }, ['outcome', 'statement']],
     [{ decision: 'deny' }, ['statement']],
     [{ text: 'SELECT "Ä' }, ['statement']],
-    [{ since: Date.UTC(2026, 0, 2, 3, 4, 5, 678) + 7_000 }, ['outcome', 'quoted']],
+    [
+      { since: Date.UTC(2026, 0, 2, 3, 4, 5, 678) + 7_000 },
+      ['outcome', 'quoted', 'relations', 'unqualified', 'many', 'another table'],
+    ],
     [{ principal: 'carol' }, ['revoked', 'relations']],
     [{ role: 'read_only' }, ['relations']],
     [{ fingerprint: 'f00d' }, ['relations']],
@@ -197,9 +200,13 @@ describe('the journal, read page by page', () => {
 describe('the journal, followed', () => {
   const follow = (from?: string) => {
     const stop = new AbortController()
-    closing.push(() => stop.abort())
     const reader = new JournalReader({ directory, pollMs: 5 })
-    return reader.stream({ type: 'login' }, from, stop.signal)
+    const stream = reader.stream({ type: 'login' }, from, stop.signal)
+    closing.push(() => {
+      stop.abort()
+      void stream.return(undefined)
+    })
+    return stream
   }
   const next = async (stream: ReturnType<typeof follow>) => {
     for (;;) {
