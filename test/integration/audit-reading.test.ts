@@ -50,7 +50,7 @@ const statements = (name: string, count: number) =>
 describe('the audit of a proxy that runs', () => {
   it('is followed through the API and in its directory, while segments are compressed: all in order, once', async () => {
     await run(statements('before', 3))
-    const texts = statements('during', 300)
+    const texts = statements('during', 160)
     const signals = new EventEmitter()
     const words = ['tail', '-f', '-n', '1', '--type', 'statement', '--json']
     const ends = [
@@ -65,9 +65,9 @@ describe('the audit of a proxy that runs', () => {
       ])
       .toHaveLength(2)
     await new Promise((resolve) => setTimeout(resolve, 300))
-    await run(texts.slice(0, 150))
+    await run(texts.slice(0, 80))
     compressSegments(warden.journalDirectory)
-    await run(texts.slice(150))
+    await run(texts.slice(80))
     compressSegments(warden.journalDirectory)
     await new Promise((resolve) => setTimeout(resolve, 1_000))
     signals.emit('SIGINT')
