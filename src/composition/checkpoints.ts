@@ -35,7 +35,13 @@ export function checkpointsOf(
 ): Checkpoints | undefined {
   if (checkpoints === undefined) return undefined
   const { everyMs, key } = checkpoints
-  return new Checkpoints({ journal, signer: signerFor(key, vault), clock, everyMs, observer: observer() })
+  return new Checkpoints({
+    journal,
+    signer: signerFor(key, vault),
+    clock,
+    everyMs,
+    observer: observer(),
+  })
 }
 
 /** With a Vault of its own, for a process that signs once. */

@@ -72,7 +72,7 @@ export class ChainVerifier {
     const { file, chain, first } = segment
     const fileNumber = this.#end.fileNumber + 1
     this.#end = { file, fileNumber, line: 0 }
-    if (this.#decided) return
+    if (this.#isDecided()) return
     const overflow = new OverflowCheck(
       overflowPath(this.#directory, chain, first),
       findOverflow(this.#directory, segment),
@@ -82,7 +82,7 @@ export class ChainVerifier {
       for await (const piece of readLines(segment.path)) {
         if (piece.type === 'torn') this.#torn(piece.bytes, isLast)
         else await this.#lines(segment, piece.lines, overflow)
-        if (this.#decided) return
+        if (this.#isDecided()) return
       }
     } catch (error) {
       if (!(error instanceof Failure)) throw error
@@ -125,7 +125,7 @@ export class ChainVerifier {
   }
 
   /** Only missing records are looked for further down; any other verdict is final. */
-  get #decided(): boolean {
+  #isDecided(): boolean {
     const problem = this.#trial?.check.problem
     return this.#stopped || (problem !== undefined && problem.kind !== 'removed')
   }

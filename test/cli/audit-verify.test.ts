@@ -11,7 +11,12 @@ const good: ChainReport = {
   tip: { sequence: 12, hash: 'beef' },
   notes: ['it was not closed'],
 }
-const problem = { file: 'main-1.jsonl', line: 3, kind: 'changed', message: 'it was\u001b[2J' } as const
+const problem = {
+  file: 'main-1.jsonl',
+  line: 3,
+  kind: 'changed',
+  message: 'it was\u001b[2J',
+} as const
 const broken: ChainReport = { ...good, chain: 'operator', problems: [problem] }
 
 function verifying(chains: readonly ChainReport[], seen: VerifyRequest[] = []) {

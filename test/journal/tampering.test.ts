@@ -12,12 +12,12 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { readSeal } from '../../src/audit/chain.ts'
 import { keyIdOf } from '../../src/audit/checkpoint.ts'
+import { journalRetiredRecord } from '../../src/audit/journal-record.ts'
 import { KeptCheckpoints } from '../../src/audit/kept-checkpoints.ts'
 import type { VerifyProblem } from '../../src/audit/verdict.ts'
-import { journalRetiredRecord } from '../../src/audit/journal-record.ts'
-import { readSeal } from '../../src/audit/chain.ts'
-import { verifyDirectory, type VerifyOptions } from '../../src/journal/verify.ts'
+import { type VerifyOptions, verifyDirectory } from '../../src/journal/verify.ts'
 import {
   compressed,
   edit,

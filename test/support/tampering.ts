@@ -33,7 +33,14 @@ export interface Run {
 
 /** One process: statements and outcomes, a long text, checkpoints, and a new segment every few lines. */
 export function runProxy(directory: string, from: number, run: Run = {}): void {
-  const { statements = 6, end = 'closed', cut = 0, key = signing, stepMs = 10, checkpoints = true } = run
+  const {
+    statements = 6,
+    end = 'closed',
+    cut = 0,
+    key = signing,
+    stepMs = 10,
+    checkpoints = true,
+  } = run
   const clock = new HeldClock()
   clock.wall += from * 1_000
   const { storage, tip } = JournalFiles.open({ directory, segmentBytes: 1_500, clock })
@@ -107,7 +114,10 @@ export function rewrite(directory: string, change: (lines: string[], file: strin
         sequence += 1
         const head = line
           .replace(/,"hash":"[0-9a-f]{64}"\}$/, '')
-          .replace(/^\{"seq":\d+(,"v":1,"event":"[0-9a-f]{16}-)\d+/, `{"seq":${sequence}$1${sequence}`)
+          .replace(
+            /^\{"seq":\d+(,"v":1,"event":"[0-9a-f]{16}-)\d+/,
+            `{"seq":${sequence}$1${sequence}`,
+          )
           .replace(/"previous":"[0-9a-f]{64}"/, `"previous":"${previous}"`)
           .replace(/"journal.seal","records":\d+/, `"journal.seal","records":${at + 1}`)
         previous = seal(previous, head)
