@@ -22,12 +22,17 @@ export class BatchBuffer implements Batch {
   #bytes = Buffer.allocUnsafeSlow(initialBytes)
   #length = 0
   #first = 0
-  #tip: Tip
+  // The end of the chain once this is stored.
+  #chainId: string
+  #sequence: number
+  #hash: string
   #overflow: PlacedText[] = []
   #durable = false
 
-  constructor(tip: Tip) {
-    this.#tip = tip
+  constructor({ chainId, sequence, hash }: Tip) {
+    this.#chainId = chainId
+    this.#sequence = sequence
+    this.#hash = hash
   }
 
   get bytes(): Buffer {
@@ -51,32 +56,35 @@ export class BatchBuffer implements Batch {
   }
 
   get records(): number {
-    return this.#tip.sequence - this.#first + 1
+    return this.#sequence - this.#first + 1
   }
 
   /** The end of the chain once this is stored. */
   get tip(): Tip {
-    return this.#tip
+    return { chainId: this.#chainId, sequence: this.#sequence, hash: this.#hash }
   }
 
   /** Empties it: what is added next goes behind `tip`. */
-  begin(tip: Tip, durable: boolean): void {
+  begin({ chainId, sequence, hash }: Tip, durable: boolean): void {
     if (this.#bytes.length > keptBytes) this.#bytes = Buffer.allocUnsafeSlow(initialBytes)
     if (this.#overflow.length > 0) this.#overflow = []
     this.#length = 0
-    this.#first = tip.sequence + 1
-    this.#tip = tip
+    this.#first = sequence + 1
+    this.#chainId = chainId
+    this.#sequence = sequence
+    this.#hash = hash
     this.#durable = durable
   }
 
   add({ fields, time, overflow }: Entry): void {
-    const { chainId } = this.#tip
-    const sequence = this.#tip.sequence + 1
-    const head = lineHead(chainId, sequence, time, fields)
-    const hash = seal(this.#tip.hash, head)
-    this.#tip = { chainId, sequence, hash }
-    for (const text of overflow ?? []) this.#overflow.push({ ...text, sequence })
-    const line = sealedLine(head, hash)
+    this.#sequence += 1
+    const sequence = this.#sequence
+    const head = lineHead(this.#chainId, sequence, time, fields)
+    this.#hash = seal(this.#hash, head)
+    if (overflow !== undefined) {
+      for (const text of overflow) this.#overflow.push({ ...text, sequence })
+    }
+    const line = sealedLine(head, this.#hash)
     // UTF-8 needs at most three bytes for each UTF-16 unit.
     this.#reserve(this.#length + line.length * 3)
     this.#length += this.#bytes.write(line, this.#length, 'utf8')

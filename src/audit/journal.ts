@@ -326,15 +326,10 @@ export class Journal {
   /** One waiter's defect must not leave the others waiting; it surfaces when all have been told. */
   #tell(notices: readonly Notice[]): void {
     const defects: unknown[] = []
-    let receipt: Receipt | undefined
     for (const { waiter, upTo, failure } of notices) {
       try {
-        if (failure !== undefined) {
-          waiter.refused(failure, upTo)
-        } else {
-          if (receipt?.upTo !== upTo) receipt = mint(upTo)
-          waiter.stored(receipt)
-        }
+        if (failure === undefined) waiter.stored(mint(upTo))
+        else waiter.refused(failure, upTo)
       } catch (defect) {
         defects.push(defect)
       }

@@ -6,6 +6,8 @@ import type { Clock } from '../clock.ts'
 
 /** The last microsecond of a millisecond, in milliseconds. */
 const lastMicrosecond = 0.999
+/** What stands behind the milliseconds. Every record has one: none of them is formatted twice. */
+const endings = Array.from({ length: 1_000 }, (_, at) => `${String(at).padStart(3, '0')}Z`)
 
 export class Timestamps {
   readonly #clock: Clock
@@ -30,6 +32,6 @@ export class Timestamps {
       this.#millisecond = wall
       this.#text = new Date(wall).toISOString().slice(0, -1)
     }
-    return `${this.#text}${String(Math.floor(within * 1000)).padStart(3, '0')}Z`
+    return `${this.#text}${endings[Math.floor(within * 1000)]}`
   }
 }

@@ -56,7 +56,10 @@ export async function* examination(options: Examination): AsyncGenerator<Finding
     opened.push(...parts)
     const deployment: Deployment = {
       premises: premisesOf(config),
-      vault: vault && config.vault && examinedVault(config.vault, vault, examined, config.journal.checkpoints?.key),
+      vault:
+        vault &&
+        config.vault &&
+        examinedVault(config.vault, vault, examined, config.journal.checkpoints?.key),
       targets: parts,
     }
     yield* examine(deployment, { clock, signal, onStep })

@@ -1,15 +1,19 @@
-// The part of the composition root that is about this process's own chain of the audit journal: opened before
-// anything can happen that has to be recorded, closed when nothing can any more. Decides nothing.
+// The part of the composition root that is about the audit journal: this process's own chain, opened before
+// anything can happen that has to be recorded and closed when nothing can any more, and the keeper of old
+// segments, the operators' too, whose processes are gone at once. Decides nothing.
 
 import { Journal } from '../audit/journal.ts'
 import { journalCheckRecord, journalCloseRecord } from '../audit/journal-record.ts'
 import { proxyStartRecord, proxyStopRecord } from '../audit/record.ts'
 import type { Vault } from '../credentials/vault/vault.ts'
 import { JournalFiles } from '../journal/files.ts'
+import { Keeper } from '../journal/keeper.ts'
 import { checkpointObserver } from '../telemetry/checkpoint-observer.ts'
 import { journalObserver } from '../telemetry/observers.ts'
 import { checkpointsOf } from './checkpoints.ts'
+import { operatorChain, recordAsOperator } from './operator-journal.ts'
 import type { Run } from './run.ts'
+import { Shipping } from './sinks.ts'
 
 /** @throws Failure when the journal cannot be locked, read or written. */
 export async function openJournal(
@@ -26,9 +30,12 @@ export async function openJournal(
       'half a record was cut off the journal: the last run was killed',
     )
   }
+  const shipping = new Shipping(run)
+  // Before the files are given up, and with them the lock: one process sends at a time.
+  started('sinks', () => shipping.stop())
   const observer = journalObserver(metrics.journal, log)
   const journal = new Journal(files.storage, files.tip, clock, observer)
-  await journal.record(proxyStartRecord(version, instance))
+  await journal.record(proxyStartRecord(version, instance, config.sha256))
   const checkpoints = checkpointsOf(config, journal, {
     ...{ clock, vault },
     observer: () => checkpointObserver(metrics.checkpoints(), log),
@@ -43,7 +50,27 @@ export async function openJournal(
       log.error({ records: journal.unwritten }, 'audit records could not be written and are lost')
     }
   })
+  shipping.start(journal)
+  keep(run, journal, files.storage)
   return journal
+}
+
+function keep({ config, clock, started, problem }: Run, journal: Journal, files: JournalFiles) {
+  const keeper = new Keeper({
+    ...config.journal,
+    chains: [
+      { chain: 'main', record: (fields) => journal.record(fields, { durable: true }) },
+      { chain: operatorChain, record: (fields) => recordAsOperator(config.journal, [fields]) },
+    ],
+    clock,
+    shippedUpTo: () => Number.POSITIVE_INFINITY,
+    rotate: () => {
+      if (files.full) journal.rotate()
+    },
+    onProblem: problem('journal keeper'),
+  })
+  keeper.start()
+  started('journal keeper', () => keeper.stop())
 }
 
 /** After a failed write only another write can show that all is well, and traffic may stay away. */

@@ -82,15 +82,6 @@ export class JournalFiles implements JournalStorage {
     }
   }
 
-  get chain(): string {
-    return this.#chain
-  }
-
-  /** The first sequence number of the segment that is being written, if one is. */
-  get writing(): number | undefined {
-    return this.#segment?.first
-  }
-
   get full(): boolean {
     const segment = this.#segment
     if (segment === undefined) return false
@@ -184,14 +175,16 @@ export class JournalFiles implements JournalStorage {
   }
 
   async #flush(): Promise<void> {
+    const { directory } = this.#options
     const ended = this.#ended
-    this.#ended = []
-    if (this.#newNames) {
-      this.#newNames = false
-      await syncDirectory(this.#options.directory)
-    }
+    // All of it begins before the first wait: meanwhile this segment may be ended, and another begun.
     const segments = this.#segment?.durable === true ? [...ended, this.#segment] : ended
-    const done = Promise.all(segments.map((segment) => segment.sync()))
+    const done = Promise.all([
+      this.#newNames ? syncDirectory(directory) : undefined,
+      ...segments.map((segment) => segment.sync()),
+    ])
+    this.#newNames = false
+    this.#ended = []
     for (const segment of ended) segment.close()
     await done
   }

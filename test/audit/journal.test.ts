@@ -60,7 +60,7 @@ describe('Journal', () => {
     expect(storage.writes).toEqual([])
   })
 
-  it('tells waiters after the write, in the order of first append, each once with one receipt', async () => {
+  it('tells waiters after the write, in the order of first append, each once', async () => {
     const { storage, journal } = fixture()
     const receipts: Receipt[] = []
     const told: string[] = []
@@ -77,8 +77,7 @@ describe('Journal', () => {
     journal.append('"type":"c"', first)
     await turn()
     expect(told).toEqual(['first after 1 write', 'second after 1 write'])
-    expect(receipts[0]).toBe(receipts[1])
-    expect(receipts[0]?.upTo).toBe(3)
+    expect(receipts.map(({ upTo }) => upTo)).toEqual([3, 3])
   })
 
   it('puts what a waiter appends into the next batch', async () => {
