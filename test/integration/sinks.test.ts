@@ -27,9 +27,12 @@ afterEach(async () => {
 /** The lines of the proxy's chain, as they stand in the journal. */
 async function journalLines({ journalDirectory }: Warden): Promise<readonly string[]> {
   const lines: string[] = []
-  const { signal } = new AbortController()
-  const options = { filter: { chain: 'main' }, follow: false, lines: 100_000 }
-  for await (const { line } of tailDirectory(journalDirectory, options, signal)) lines.push(line)
+  for (const { chain, path } of listSegments(journalDirectory)) {
+    if (chain !== 'main') continue
+    for await (const piece of readLines(path)) {
+      if (piece.type === 'lines') lines.push(...piece.lines.map(String))
+    }
+  }
   return lines
 }
 
