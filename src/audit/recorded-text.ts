@@ -3,6 +3,7 @@
 // how secrets are found (sql/redact.ts).
 
 import type { Decision, Judgement } from '../policy/decision.ts'
+import type { Parsed } from '../sql/facts.ts'
 import { withoutGuessed, withoutSecrets } from '../sql/redact.ts'
 import { fingerprint, normalized } from '../sql/shape.ts'
 import type { Recording } from './recording.ts'
@@ -49,9 +50,7 @@ function record({ text, analysis }: Judgement, mode: Mode): RecordedText {
   return {
     text: shown(clean, mode),
     fingerprint: text.length > longestFingerprinted ? undefined : fingerprint(clean),
-    redacted:
-      analysis.secrets.length > 0 ||
-      analysis.statements.some(({ secretParameters }) => secretParameters),
+    redacted: analysis.secrets.length > 0 || takesSecrets(analysis),
   }
 }
 
@@ -72,4 +71,17 @@ export function recordedReason(judgement: Judgement, { reason }: Decision, mode:
   // The parser quotes a word of the text, a setting's value stands in quotes; names are no constants.
   const quoted = judgement.analysis.type === 'unparsable' ? /".*"/s : /'.*'/s
   return reason.replace(quoted, (found) => `${found.charAt(0)}[redacted]${found.charAt(0)}`)
+}
+
+/**
+ * The mode for a text that runs others by name, as `EXECUTE p('...')` does: its constants are the values
+ * of theirs, and may be secrets that it does not look like.
+ */
+export function modeOfCaller(mode: Mode, called: readonly Judgement[]): Mode {
+  const secret = called.some(({ analysis }) => analysis.type === 'parsed' && takesSecrets(analysis))
+  return secret && mode === 'full' ? 'normalized' : mode
+}
+
+function takesSecrets({ statements }: Parsed): boolean {
+  return statements.some(({ secretParameters }) => secretParameters)
 }

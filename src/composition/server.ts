@@ -273,6 +273,7 @@ async function start(
       changes,
       grants: store,
       registry,
+      recording: config.audit.recording,
       clock,
       meter: metrics,
       log,

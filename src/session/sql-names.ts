@@ -160,5 +160,7 @@ function standIn(outer: Judgement, statement: Statement): Prepared {
       class: statement.class,
       executes: [],
     },
+    parameterTypes: [],
+    judgedMs: 0,
   }
 }

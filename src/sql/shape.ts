@@ -89,7 +89,8 @@ const constant = '\0'
 /** `1, -2, 3` is one, so that an IN of three values has the shape of an IN of four. */
 function addConstant(outline: string[]): void {
   const sign = outline[outline.length - 1]
-  if ((sign === '-' || sign === '+') && /[(,]/.test(outline[outline.length - 2] ?? '')) outline.pop()
+  if ((sign === '-' || sign === '+') && /[(,]/.test(outline[outline.length - 2] ?? ''))
+    outline.pop()
   if (outline[outline.length - 1] === ',' && outline[outline.length - 2] === constant) outline.pop()
   else outline.push(constant)
 }

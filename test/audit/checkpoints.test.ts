@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Checkpoint, isSigned, keyIdOf, readCheckpoint } from '../../src/audit/checkpoint.ts'
-import { Checkpoints, type CheckpointSigner, signerOf } from '../../src/audit/checkpoints.ts'
+import { type CheckpointSigner, Checkpoints, signerOf } from '../../src/audit/checkpoints.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { Secret } from '../../src/secret.ts'
 import { emptyChain, HeldClock, MemoryStorage, parseLine } from '../support/memory-journal.ts'
