@@ -1,28 +1,12 @@
-// A real nats-server with JetStream, where the machine has one. Ignorant of what is published.
+// A real nats-server with JetStream. Ignorant of what is published.
 
-import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node'
 import { freePort } from './ports.ts'
 import { ServerProcess } from './server-process.ts'
-
-/** Debian installs it where only root's PATH looks. */
-const programs = ['nats-server', '/usr/sbin/nats-server', '/usr/local/bin/nats-server']
-
-export async function findNatsServer(): Promise<string | undefined> {
-  for (const program of programs) {
-    const found = await promisify(execFile)(program, ['--version']).then(
-      () => true,
-      () => false,
-    )
-    if (found) return program
-  }
-  return undefined
-}
 
 /** What a test sees of a stream. */
 export interface Stored {
