@@ -74,12 +74,20 @@ export function recordedReason(judgement: Judgement, { reason }: Decision, mode:
 }
 
 /**
- * The mode for a text that runs others by name, as `EXECUTE p('...')` does: its constants are the values
- * of theirs, and may be secrets that it does not look like.
+ * The mode for a text that may run others by name, as `EXECUTE p('...')` does: its constants are values of
+ * theirs, and may be secrets that they do not look like. So they are where nobody knows what `p` is.
  */
-export function modeOfCaller(mode: Mode, called: readonly Judgement[]): Mode {
-  const secret = called.some(({ analysis }) => analysis.type === 'parsed' && takesSecrets(analysis))
-  return secret && mode === 'full' ? 'normalized' : mode
+export function modeOfCaller(
+  { analysis, executes }: Judgement,
+  called: readonly Judgement[],
+  mode: Mode,
+): Mode {
+  if (mode !== 'full' || analysis.type === 'unparsable') return mode
+  if (analysis.statements.every((statement) => statement.executes === undefined)) return mode
+  const unknown = executes.length > 0 && called.length === 0
+  const analyses = [analysis, ...called.map((each) => each.analysis)]
+  const secret = analyses.some((each) => each.type === 'parsed' && takesSecrets(each))
+  return unknown || secret ? 'normalized' : mode
 }
 
 function takesSecrets({ statements }: Parsed): boolean {

@@ -17,7 +17,6 @@ beforeAll(async () => {
   warden = await Warden.start(inject('adminUrl'), {
     ownProcess: true,
     logLevel: 'debug',
-    listen: ['authentication: password'],
     schema: `create table t (a text); create table users (hash text); create table notes (note text);
       create function set_password(who text, password text) returns text language sql as 'select $2';
       create function broken_password(password text) returns int language sql as 'select $1::int'`,
