@@ -36,21 +36,21 @@ it('writes the secret of no statement to the journal, the log, the metrics or a 
     const client = await WireClient.logIn(warden.port, await warden.login(role))
     const ask = async (...messages: readonly FrontendMessage[]): Promise<void> => {
       client.says(...messages)
-      await client.hears('readyForQuery')
+      const answers = messages.filter(({ type }) => type === 'query' || type === 'sync')
+      for (const _ of answers) await client.hears('readyForQuery')
     }
     for (const text of secretStatements) {
+      const extended = [parse(text), bound(), execute(), sync]
       // Whatever the server makes of it is undone.
-      await ask(sql('BEGIN'))
-      await ask(sql(text))
-      await ask(sql('ROLLBACK'))
-      await ask(sql('BEGIN'))
-      await ask(parse(text), bound(), execute(), sync)
-      await ask(sql('ROLLBACK'))
+      const [begin, undo] = [sql('BEGIN'), sql('ROLLBACK')]
+      await ask(begin, sql(text), undo, begin, ...extended, undo)
     }
-    await ask(parse("SELECT set_password('bob', $1)"), bound(secret), execute(), sync)
-    await ask(parse('SELECT broken_password($1)'), bound(secret), execute(), sync)
-    await ask(sql("PREPARE given(text) AS SELECT set_password('bob', $1)"))
-    await ask(sql(`EXECUTE given('${secret}')`))
+    await ask(
+      ...[parse("SELECT set_password('bob', $1)"), bound(secret), execute(), sync],
+      ...[parse('SELECT broken_password($1)'), bound(secret), execute(), sync],
+      sql("PREPARE given(text) AS SELECT set_password('bob', $1)"),
+      sql(`EXECUTE given('${secret}')`),
+    )
     client.close()
   }
   const metrics = await (await fetch(`http://127.0.0.1:${warden.httpPort}/metrics`)).text()
