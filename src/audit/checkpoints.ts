@@ -28,7 +28,9 @@ export interface CheckpointSigner {
 /** Of the Journal. */
 export interface SignedJournal {
   readonly tip: ChainPlace & { readonly chainId: string }
-  append(fields: string, waiter?: JournalWaiter): number
+  /** How often something has been appended. */
+  readonly appended: number
+  append(fields: string, waiter: JournalWaiter): void
 }
 
 /** Hears of each checkpoint, for metrics and the log. */
@@ -63,8 +65,8 @@ export function signerOf(pem: Secret): CheckpointSigner {
 
 export class Checkpoints {
   readonly #options: CheckpointOptions
-  /** The number of the last checkpoint's record. */
-  #last = 0
+  /** What had been appended with the last checkpoint. */
+  #covered: number | undefined
   #round: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   readonly #stopping = new AbortController()
@@ -100,10 +102,13 @@ export class Checkpoints {
   /** Whether the chain is signed as far as it was when this was called. Never rejects. */
   async #attempt(signal: AbortSignal): Promise<boolean> {
     const { journal, clock, observer } = this.#options
-    if (journal.tip.sequence === this.#last) return true
+    if (journal.appended === this.#covered) return true
     try {
       const at = clock.now()
-      this.#last = await this.#store(await this.#signed(at, signal))
+      // What comes while it is signed is for the next one.
+      const covers = journal.appended + 1
+      await this.#store(await this.#signed(at, signal))
+      this.#covered = covers
       observer.made(at)
       return true
     } catch (error) {
@@ -130,12 +135,9 @@ export class Checkpoints {
     return checkpointRecord({ of, at, key: keyId, signature })
   }
 
-  #store(fields: string): Promise<number> {
+  #store(fields: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const sequence = this.#options.journal.append(fields, {
-        stored: () => resolve(sequence),
-        refused: reject,
-      })
+      this.#options.journal.append(fields, { stored: resolve, refused: reject })
     })
   }
 }

@@ -3,6 +3,7 @@
 // is told of records that the chain vouches for.
 
 import type { ChainPlace } from './chain.ts'
+import { fieldsOf, isObject } from './fields.ts'
 import type { Finding } from './verdict.ts'
 
 /** As the file's name says. */
@@ -91,7 +92,8 @@ export class SegmentCheck {
   #first({ type, sequence, line }: JournalRecord): Finding | undefined {
     const { chain, reason, previous } = fieldsOf(line)
     if (type !== 'journal.open') return misplaced('a file begins without journal.open')
-    if (chain !== this.#segment?.chain || sequence !== this.#segment.first) {
+    const segment = this.#segment
+    if (segment === undefined || chain !== segment.chain || sequence !== segment.first) {
       return {
         kind: 'renamed',
         message: `this is the file of chain ${String(chain)} that begins with record ${sequence}, and has another name`,
@@ -151,20 +153,6 @@ export class SegmentCheck {
 
 function misplaced(message: string): Finding {
   return { kind: 'malformed', message }
-}
-
-/** {} where the line is no JSON, which its hash does not tell. */
-function fieldsOf(line: Buffer): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(line.toString())
-    return isObject(value) ? value : {}
-  } catch {
-    return {}
-  }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
 }
 
 function isHash(value: unknown): value is string {

@@ -7,6 +7,7 @@ import { proxyStartRecord, proxyStopRecord } from '../audit/record.ts'
 import { JournalFiles } from '../journal/files.ts'
 import { journalObserver } from '../telemetry/observers.ts'
 import type { Run } from './run.ts'
+import { Shipping } from './sinks.ts'
 
 /** @throws Failure when the journal cannot be locked, read or written. */
 export async function openJournal(run: Run, version: string): Promise<Journal> {
@@ -19,9 +20,12 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
       'half a record was cut off the journal: the last run was killed',
     )
   }
+  const shipping = new Shipping(run)
+  // Before the files are given up, and with them the lock: one process sends at a time.
+  started('sinks', () => shipping.stop())
   const observer = journalObserver(metrics.journal, log)
   const journal = new Journal(files.storage, files.tip, clock, observer)
-  await journal.record(proxyStartRecord(version, instance))
+  await journal.record(proxyStartRecord(version, instance, config.sha256))
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
     journal.append(journalCloseRecord())
@@ -30,6 +34,7 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
       log.error({ records: journal.unwritten }, 'audit records could not be written and are lost')
     }
   })
+  shipping.start(journal)
   return journal
 }
 

@@ -1,5 +1,5 @@
 // The whole text of a statement whose record has the start of it only: out of the file beside its segment,
-// where it stands under the record's number and its own SHA-256. Ignorant of how it came there.
+// where it stands under its SHA-256, once for all records of the segment that name it. Ignorant of how it came there.
 
 import { hash } from 'node:crypto'
 import { jsonLine } from '../audit/json.ts'
@@ -21,7 +21,7 @@ export async function withWholeTexts(
   const record = fieldsOf(line)
   const path = findOverflow(directory, segment)
   if (record === undefined || path === undefined) return line
-  const texts = await textsOf(path, record['seq'])
+  const texts = await textsOf(path, line)
   const whole = (fields: Fields): Fields => {
     const text = texts.get(fields['textSha256'])
     return text === undefined ? fields : { ...fields, text }
@@ -32,14 +32,16 @@ export async function withWholeTexts(
   return jsonLine({ ...whole(record), runs: shown })
 }
 
-/** Of the record of this number, by their SHA-256. */
-async function textsOf(path: string, sequence: unknown): Promise<Map<unknown, string>> {
+/** Those whose SHA-256 a record's line names, by that. */
+async function textsOf(path: string, record: string): Promise<Map<unknown, string>> {
   const texts = new Map<unknown, string>()
-  const start = Buffer.from(`{"seq":${sequence},`)
   for await (const piece of readLines(path)) {
     if (piece.type === 'torn') break
     for (const line of piece.lines) {
-      if (!line.subarray(0, start.length).equals(start)) continue
+      const sha256 = /^\{"seq":\d+,"sha256":"([0-9a-f]{64})"/.exec(
+        line.toString('latin1', 0, 128),
+      )?.[1]
+      if (sha256 === undefined || !record.includes(sha256)) continue
       const text = fieldsOf(line.toString())?.['text']
       if (typeof text === 'string') texts.set(hash('sha256', text, 'hex'), text)
     }

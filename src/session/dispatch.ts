@@ -94,13 +94,13 @@ export class Dispatch implements JournalWaiter {
   /** Sends what need not wait. Call at the end of a chunk. */
   flush(): void {
     if (this.#outbox.waiting) return
-    const buffers = this.#outbox.take(0, 0)
+    const buffers = this.#outbox.takeUnrecorded()
     if (buffers.length > 0) this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
 
   stored(receipt: Receipt): void {
-    const { clock, port } = this.#state.options
-    port.toUpstream(this.#outbox.take(receipt.upTo, clock.elapsed()), receipt)
+    const at = this.#state.options.clock.elapsed()
+    this.#state.options.port.toUpstream(this.#outbox.take(receipt.upTo, at), receipt)
   }
 
   refused(failure: Failure, upTo: number): void {

@@ -46,13 +46,17 @@ export class Outbox {
     this.#items.push({ bytes, start, end, recorded })
   }
 
-  /** Everything before the first frame whose record came after `upTo`; stored `at`, by Clock.elapsed(). */
+  /** Everything, while nothing waits. */
+  takeUnrecorded(): readonly Buffer[] {
+    return this.#ranges.take()
+  }
+
+  /** Everything before the first frame whose record came after `upTo`; the others' was stored `at`. */
   take(upTo: number, at: number): readonly Buffer[] {
     for (const { bytes, start, end, recorded } of this.#covered(upTo)) {
-      this.#ranges.add(bytes, start, end)
-      if (recorded === undefined || recorded === 'rest') continue
-      const { execution } = recorded.expectation
+      const execution = recorded === 'rest' ? undefined : recorded?.expectation.execution
       if (execution !== undefined) execution.storedAt = at
+      this.#ranges.add(bytes, start, end)
     }
     return this.#ranges.take()
   }

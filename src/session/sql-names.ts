@@ -155,7 +155,7 @@ function standIn(outer: Judgement, statement: Statement): Prepared {
     judgement: {
       ...outer,
       text: statement.text,
-      analysis: { type: 'parsed', statements: [statement] },
+      analysis: { type: 'parsed', statements: [statement], secrets: statement.secrets },
       tags: [statement.tag],
       class: statement.class,
       executes: [],

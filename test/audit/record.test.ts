@@ -87,7 +87,7 @@ describe('a record', () => {
         cancelRecord({ result: 'unknown', client: '127.0.0.1:1', session: undefined }),
         journalOpenRecord({ chain: 'main', reason: 'start', previous: 'cd', recovered }),
         journalCloseRecord(),
-        proxyStartRecord('0.1.0', 'here'),
+        proxyStartRecord('0.1.0', 'here', 'cf'),
         proxyStopRecord('SIGTERM'),
       ].map(parse),
     ).toMatchObject([
@@ -100,7 +100,7 @@ describe('a record', () => {
       { type: 'cancel', result: 'unknown' },
       { type: 'journal.open', chain: 'main', previous: 'cd', bytesCut: 5, cutSha256: 'ab' },
       { type: 'journal.close' },
-      { type: 'proxy.start', version: '0.1.0' },
+      { type: 'proxy.start', version: '0.1.0', configuration: 'cf' },
       { type: 'proxy.stop', reason: 'SIGTERM' },
     ])
   })
