@@ -1,9 +1,10 @@
-// The three ways to the same tables: straight to PostgreSQL, through PgBouncer, through pgwarden. Each
-// proxy is a process of its own on the loopback, set up as its operator would. PgBouncer runs in
-// session mode without authentication: nothing that pgwarden must do is asked of it.
+// The ways to the same tables: straight to PostgreSQL, through PgBouncer, through pgwarden, and through a
+// pgwarden that records no statements. Each proxy is a process of its own on the loopback, set up as its
+// operator would. PgBouncer runs in session mode without authentication: nothing that pgwarden must do
+// is asked of it.
 
 import { execFile } from 'node:child_process'
-import { chown, writeFile } from 'node:fs/promises'
+import { chown, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -14,7 +15,7 @@ import type { Connection } from './load.ts'
 import { startService } from './service.ts'
 
 export interface Contender {
-  readonly name: 'direct' | 'PgBouncer' | 'pgwarden'
+  readonly name: string
   readonly connection: Connection
   /** Of the proxy; undefined for PostgreSQL itself, which is many processes. */
   readonly pid: number | undefined
@@ -90,7 +91,30 @@ export interface RunningPgwarden extends Contender {
   stop(): Promise<void>
 }
 
-/** `listen` are settings beside the defaults. */
+/** What is not as an operator would have it by default. */
+export interface Difference {
+  readonly name?: string
+  /** Settings of the sections, beside the defaults. */
+  readonly listen?: Readonly<Record<string, unknown>>
+  readonly audit?: Readonly<Record<string, unknown>>
+  /** Of Node. */
+  readonly words?: readonly string[]
+}
+
+const withoutJournal = fileURLToPath(new URL('without-journal.js', import.meta.url))
+
+/** What recording costs: the journal as it is, nothing recorded, and each record on the disk. */
+export async function startJournalContenders(setting: Setting): Promise<readonly Contender[]> {
+  return [
+    await startPgwarden(setting, { name: 'no journal', words: ['--import', withoutJournal] }),
+    await startPgwarden(setting, { name: 'journal' }),
+    await startPgwarden(setting, {
+      name: 'journal, fsync',
+      audit: { statements: { fsync: 'batch' } },
+    }),
+  ]
+}
+
 export async function startPgwarden(
   {
     database,
@@ -99,17 +123,20 @@ export async function startPgwarden(
   }: Pick<Setting, 'scratch' | 'started'> & {
     readonly database: Pick<BenchDatabase, 'admin' | 'storeUrl'>
   },
-  listen: Readonly<Record<string, unknown>> = {},
+  { name = 'pgwarden', listen = {}, audit = {}, words = [] }: Difference = {},
 ): Promise<RunningPgwarden> {
   const { admin, storeUrl } = database
   const [listenPort, httpPort] = await freePorts()
-  const journalDirectory = join(scratch, 'journal')
-  const configFile = join(scratch, 'pgwarden.yaml')
+  const own = join(scratch, name)
+  await mkdir(own)
+  const journalDirectory = join(own, 'journal')
+  const configFile = join(own, 'pgwarden.yaml')
   const config = {
     listen: { address: loopback, port: listenPort, ...listen },
     http: { address: loopback, port: httpPort },
     store: { url: storeUrl },
     journal: { directory: journalDirectory },
+    audit,
     log: { level: 'warn' },
     targets: {
       [admin.database]: {
@@ -131,7 +158,7 @@ export async function startPgwarden(
   await writeFile(configFile, JSON.stringify(config), { mode: 0o600 })
   const service = await startService(
     process.execPath,
-    [pgwarden, 'serve', '--config', configFile],
+    [...words, pgwarden, 'serve', '--config', configFile],
     { port: listenPort },
   )
   started(() => service.stop())
@@ -145,7 +172,7 @@ export async function startPgwarden(
   if (password === undefined) throw new Error(`no token was issued:\n${stdout}`)
   const connection = { ...admin, host: loopback, port: listenPort, user, password }
   return {
-    name: 'pgwarden',
+    name,
     connection,
     pid: service.pid,
     httpPort,

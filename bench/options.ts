@@ -7,6 +7,8 @@ export interface Options {
   readonly seconds: number
   /** How often each is repeated; the medians are reported. */
   readonly rounds: number
+  /** Measure what recording costs, in the place of PgBouncer and PostgreSQL itself. */
+  readonly journal: boolean
   /** Where to write every single measurement; nowhere when absent. */
   readonly json: string | undefined
 }
@@ -18,6 +20,8 @@ Transactions per second of PostgreSQL itself, of PgBouncer where it is installed
   --seconds N   how long each measurement lasts (default 2)
   --rounds N    how often each is repeated; medians are reported (default 5)
   --quick       one round of one second: a first impression in less than a minute
+  --journal     pgwarden with its journal, without, and with every record flushed to the disk;
+                in the place of the others
   --json FILE   also write every single measurement to FILE
   --help        this text
 
@@ -32,6 +36,7 @@ export function parseOptions(words: readonly string[]): Options | undefined {
     options: {
       seconds: { type: 'string' },
       rounds: { type: 'string' },
+      journal: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -41,6 +46,7 @@ export function parseOptions(words: readonly string[]): Options | undefined {
   return {
     seconds: whole('--seconds', values.seconds ?? (values.quick ? '1' : '2'), 600),
     rounds: whole('--rounds', values.rounds ?? (values.quick ? '1' : '5'), 100),
+    journal: values.journal,
     json: values.json,
   }
 }

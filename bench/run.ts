@@ -1,5 +1,5 @@
-// `npm run bench`: transactions per second of PostgreSQL, PgBouncer and pgwarden in one run, on one
-// machine, taking turns, so that what else the machine does hits all of them alike. Everything is on
+// `npm run bench`: transactions per second of PostgreSQL, PgBouncer and pgwarden in one run (or of pgwarden
+// with and without its journal), on one machine, taking turns, so that what else the machine does hits all of them alike. Everything is on
 // the loopback, and everything that was started is stopped, also on Ctrl-C. docs/performance.md.
 
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -12,6 +12,7 @@ import {
   type Contender,
   direct,
   pgbouncerVersion,
+  startJournalContenders,
   startPgbouncer,
   startPgwarden,
 } from './contenders.ts'
@@ -22,7 +23,7 @@ import { DriverLoad } from './driver.ts'
 import type { Generator, Load } from './load.ts'
 import { type Options, parseOptions, usage } from './options.ts'
 import { Pgbench } from './pgbench.ts'
-import { loadName, report, type Sample } from './report.ts'
+import { amongJournals, amongProxies, loadName, report, type Sample } from './report.ts'
 
 const protocols = ['simple', 'extended', 'prepared'] as const
 const loads: readonly Load[] = [
@@ -80,11 +81,13 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
       pgbench === undefined ? new DriverLoad(signal) : await Pgbench.open(pgbench, scratch, signal)
 
     const setting = { database, scratch, started }
-    const contenders = [
-      direct(database),
-      ...(pgbouncer === undefined ? [] : [await startPgbouncer(pgbouncer, setting)]),
-      await startPgwarden(setting),
-    ]
+    const contenders = options.journal
+      ? await startJournalContenders(setting)
+      : [
+          direct(database),
+          ...(pgbouncer === undefined ? [] : [await startPgbouncer(pgbouncer, setting)]),
+          await startPgwarden(setting),
+        ]
     const environment = [
       `${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${availableParallelism()} cores, ${type()} ${release()}`,
       `Node.js ${process.versions.node}`,
@@ -96,7 +99,7 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
 
     const { seconds, rounds } = options
     process.stdout.write(
-      `\n${environment.join('; ')}.\nMedians of ${rounds} x ${seconds} s.\n\n${report(samples)}`,
+      `\n${environment.join('; ')}.\nMedians of ${rounds} x ${seconds} s.\n\n${report(samples, options.journal ? amongJournals : amongProxies)}`,
     )
     for (const [name, cpuUs] of loginCpu) {
       process.stdout.write(`\nCPU of a login through ${name}: ${(cpuUs / 1000).toFixed(1)} ms`)

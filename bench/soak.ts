@@ -109,7 +109,7 @@ async function prepare(
       scratch,
       started,
     },
-    { maxConnections: connections },
+    { listen: { maxConnections: connections } },
   )
   return { proxy, admin }
 }
@@ -190,7 +190,7 @@ async function whatIsLeft(soaked: Soaked, before: Vitals): Promise<readonly stri
 async function booksOf(proxy: RunningPgwarden): Promise<readonly string[]> {
   await proxy.stop()
   const { ok, chains } = await verifyDirectory(proxy.journalDirectory)
-  const unfinished = chains.flatMap((chain) => chain.unfinished)
+  const unfinished = chains.flatMap(({ running, lost }) => [...running.ids, ...lost.ids])
   const statements = chains.reduce((sum, chain) => sum + chain.statements, 0)
   say(`The journal has ${statements} statements`)
   return [

@@ -13,12 +13,21 @@ export class Authorization {
   readonly tokenId: string
   /** The client's address, without port. */
   readonly address: string
+  /** The principal's when it asked for the access; undefined where nobody has said. */
+  readonly groups: readonly string[] | undefined
 
-  private constructor(grant: Grant, tokenId: string, address: string, changes: GrantChanges) {
+  private constructor(
+    grant: Grant,
+    tokenId: string,
+    address: string,
+    changes: GrantChanges,
+    groups: readonly string[] | undefined,
+  ) {
     this.#grant = grant
     this.#changes = changes
     this.tokenId = tokenId
     this.address = address
+    this.groups = groups
   }
 
   /** For the login check only. `changes` is what becomes known later: the grant is as it was then. */
@@ -27,8 +36,9 @@ export class Authorization {
     tokenId: string,
     address: string,
     changes: GrantChanges,
+    groups?: readonly string[],
   ): Authorization {
-    return new Authorization(grant, tokenId, address, changes)
+    return new Authorization(grant, tokenId, address, changes, groups)
   }
 
   /** With the end that it has by now, as far as this process knows. */

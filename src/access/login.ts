@@ -128,9 +128,9 @@ export class TokenLogin {
     })
     if (found.type === 'unproven') return { ...found, type: 'refused', grant: undefined }
 
-    const { grant, id: tokenId } = found.token
+    const { grant, groups, id: tokenId } = found.token
     if (redeemed && counted) {
-      const authorization = Authorization.mint(grant, tokenId, address, this.#changes)
+      const authorization = Authorization.mint(grant, tokenId, address, this.#changes, groups)
       return { type: 'authorized', authorization, serverFinal: found.serverFinal }
     }
     if (redeemed || refusal !== undefined) {

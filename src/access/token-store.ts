@@ -17,6 +17,8 @@ interface Sitting {
 /** A token as the store knows it. */
 export interface StoredToken extends TokenRecord {
   readonly grant: Grant
+  /** The principal's, as the request says that the grant came from; undefined where there was none. */
+  readonly groups: readonly string[] | undefined
   readonly redeemedAt: number | undefined
   readonly revokedAt: number | undefined
   readonly sitting: Sitting | undefined

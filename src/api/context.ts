@@ -39,6 +39,8 @@ export interface ControlPlane {
   readonly lockOuts: LockOuts
   readonly audit: AuditReader
   readonly record: RecordAudit
+  /** The same without waiting: of what has been done already. */
+  readonly note: (fields: string) => void
   readonly keys: IdempotencyKeys
   readonly rules: Pick<AccessRules, 'administrators' | 'auditors'>
   /** Where clients of the proxy are sent. */

@@ -15,6 +15,7 @@ import { door } from './door.ts'
 import { authenticated, limitedInTime, observed } from './guards.ts'
 import { idempotent } from './idempotency.ts'
 import { type FieldProblem, HttpProblem } from './problem.ts'
+import { recorded } from './recorded.ts'
 import { addAbout, addLogin } from './routes/about.ts'
 import { addAudit } from './routes/audit.ts'
 import { addGrants } from './routes/grants.ts'
@@ -35,6 +36,7 @@ export function createV1(plane: ControlPlane): Api {
   })
 
   api.use(observed(plane))
+  api.use(recorded(plane))
   api.use(limitedInTime(limits, longestWaitMs))
   api.use(door(plane.peers.mayComePlain))
   addLogin(api, plane)

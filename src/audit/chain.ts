@@ -106,9 +106,8 @@ export class ChainCheck {
     return this.#problem
   }
 
-  /** The next line, without its line feed. Returns the chain's first problem once there is one. */
-  line(line: Buffer): ChainProblem | undefined {
-    const said = readSeal(line)
+  /** The next line, without its line feed, and its seal. Returns the chain's first problem once there is one. */
+  line(line: Buffer, said = readSeal(line)): ChainProblem | undefined {
     if (this.#problem !== undefined) {
       if (this.#problem.kind === 'removed' && said?.sequence === this.#sequence + 1) {
         this.#problem = moved(said.sequence)

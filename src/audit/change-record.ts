@@ -5,7 +5,7 @@
 import type { Grant, RelationRules } from '../access/access.ts'
 import type { Actor, Change } from '../access/change.ts'
 import type { AccessRequest } from '../access/request.ts'
-import { clip, quote } from './json.ts'
+import { listField, nameLimit, quoteWithin } from './json.ts'
 
 /** `number` is that of the change's row in the store. */
 export function changeRecord(number: number, change: Change): string {
@@ -29,11 +29,10 @@ export function changeUndoneRecord(
   return `"type":"change.undone","change":${number},"of":"${type}","result":"${result}"`
 }
 
-/** In bytes. Terms are checked when they come; names of groups and claims come from elsewhere. */
+/** In bytes as quoted. Terms are checked when they come; names of groups and claims come from elsewhere. */
 const reasonLimit = 8_192
-const nameLimit = 256
-const mostGroups = 64
-const mostPatterns = 100
+const groupLimits = { items: 64, bytes: 8_192 }
+const patternLimits = { items: 100, bytes: 8_192 }
 
 function fieldsOf(change: Change): readonly string[] {
   switch (change.type) {
@@ -43,12 +42,12 @@ function fieldsOf(change: Change): readonly string[] {
       return [
         ...requestFields(change.request),
         ...textField('comment', change.comment),
-        `"missing":${names(change.missing, mostGroups)}`,
+        listField('missing', 'missingCount', change.missing, groupLimits),
       ]
     case 'request.approved':
       return [
         ...requestFields(change.request),
-        `"grant":${quote(change.grant.id)}`,
+        nameField('grant', change.grant.id),
         ...periodFields(change.grant),
         ...relationsField(change.grant.relations),
         ...textField('reason', change.request.reason),
@@ -75,13 +74,13 @@ function fieldsOf(change: Change): readonly string[] {
       return [
         ...grantFields(change.grant),
         ...periodFields(change.grant),
-        `"token":${quote(change.tokenId)}`,
+        nameField('token', change.tokenId),
         `"kind":"${change.kind}"`,
         ...textField('reason', change.grant.reason),
       ]
     case 'session.ended':
       return [
-        `"session":${quote(change.sessionId)}`,
+        nameField('session', change.sessionId),
         ...grantFields(change.grant),
         ...textField('reason', change.reason),
       ]
@@ -98,10 +97,10 @@ function fieldsOf(change: Change): readonly string[] {
       return [
         ...keyFields(change),
         `"kind":"${change.kind}"`,
-        `"groups":${names(change.groups, mostGroups)}`,
-        `"scopes":${names(change.scopes, mostGroups)}`,
+        listField('groups', 'groupCount', change.groups, groupLimits),
+        listField('scopes', 'scopeCount', change.scopes, groupLimits),
         // Their names: what they hold may be nobody's business.
-        `"claims":${names(Object.keys(change.claims), mostGroups)}`,
+        listField('claims', 'claimCount', Object.keys(change.claims), groupLimits),
         `"expiresAt":${time(change.expiresAt)}`,
       ]
     case 'key.revoked':
@@ -114,16 +113,16 @@ function actorFields({ principal, via }: Actor): readonly string[] {
 }
 
 function keyFields(key: { readonly keyId: string; readonly principal: string }): readonly string[] {
-  return [`"key":${quote(key.keyId)}`, nameField('principal', key.principal)]
+  return [nameField('key', key.keyId), nameField('principal', key.principal)]
 }
 
 function requestFields(request: AccessRequest): readonly string[] {
   return [
-    `"requestId":${quote(request.id)}`,
+    nameField('requestId', request.id),
     nameField('principal', request.principal),
     nameField('target', request.target),
     nameField('role', request.role),
-    ...(request.extends === undefined ? [] : [`"extends":${quote(request.extends)}`]),
+    ...(request.extends === undefined ? [] : [nameField('extends', request.extends)]),
   ]
 }
 
@@ -131,7 +130,7 @@ function termFields(request: AccessRequest): readonly string[] {
   const { startsAt, durationMs, expiresAt, kind, groups } = request
   return [
     `"kind":"${kind}"`,
-    `"groups":${names(groups, mostGroups)}`,
+    listField('groups', 'groupCount', groups, groupLimits),
     ...(startsAt === undefined ? [] : [`"startsAt":${time(startsAt)}`]),
     `"seconds":${durationMs / 1000}`,
     `"expiresAt":${time(expiresAt)}`,
@@ -142,8 +141,8 @@ function termFields(request: AccessRequest): readonly string[] {
 
 function grantFields(grant: Grant): readonly string[] {
   return [
-    `"grant":${quote(grant.id)}`,
-    ...(grant.requestId === undefined ? [] : [`"requestId":${quote(grant.requestId)}`]),
+    nameField('grant', grant.id),
+    ...(grant.requestId === undefined ? [] : [nameField('requestId', grant.requestId)]),
     nameField('principal', grant.principal),
     nameField('target', grant.target),
     nameField('role', grant.role),
@@ -156,25 +155,18 @@ function periodFields({ startsAt, endsAt }: Grant): readonly string[] {
 
 function relationsField(rules: RelationRules | undefined): readonly string[] {
   if (rules === undefined) return []
-  const lists = Object.entries(rules).map(
-    ([list, patterns]: [string, readonly string[]]) => `"${list}":${names(patterns, mostPatterns)}`,
+  const lists = Object.entries(rules).map(([list, patterns]: [string, readonly string[]]) =>
+    listField(list, `${list}Count`, patterns, patternLimits),
   )
   return [`"relations":{${lists.join(',')}}`]
 }
 
-function names(list: readonly string[], most: number): string {
-  return `[${list
-    .slice(0, most)
-    .map((name) => quote(clip(name, nameLimit)))
-    .join(',')}]`
-}
-
 function nameField(field: string, name: string): string {
-  return `"${field}":${quote(clip(name, nameLimit))}`
+  return `"${field}":${quoteWithin(name, nameLimit)}`
 }
 
 function textField(field: string, text: string | undefined): readonly string[] {
-  return text === undefined ? [] : [`"${field}":${quote(clip(text, reasonLimit))}`]
+  return text === undefined ? [] : [`"${field}":${quoteWithin(text, reasonLimit)}`]
 }
 
 function time(at: number): string {

@@ -61,29 +61,29 @@ export function keyIdOf(key: KeyObject): string {
 }
 
 /**
- * The keys of any number of PEM blocks.
+ * The keys of any number of PEM blocks, which `whence` tells to people.
  * @throws Failure invalid_parameter where there is none, or one that is not of Ed25519.
  */
-export function publicKeysIn(pem: string): PublicKeys {
+export function publicKeysIn(pem: string, whence: string): PublicKeys {
   const blocks = pem.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g) ?? []
   const keys = blocks.map((block) => {
     try {
       return createPublicKey(block)
     } catch (cause) {
-      throw noKey(cause)
+      throw noKey(whence, cause)
     }
   })
   if (keys.length === 0 || keys.some(({ asymmetricKeyType }) => asymmetricKeyType !== 'ed25519')) {
-    throw noKey()
+    throw noKey(whence)
   }
   return new Map(keys.map((key) => [keyIdOf(key), key]))
 }
 
-function noKey(cause?: unknown): Failure {
+function noKey(whence: string, cause?: unknown): Failure {
   return new Failure(
     'invalid_parameter',
     {
-      message: 'this is no public key of Ed25519 in PEM',
+      message: `${whence} has something else than public keys of Ed25519 in PEM`,
       hint: 'Print it where the proxy runs: pgwarden audit public-key --config FILE',
     },
     { cause },

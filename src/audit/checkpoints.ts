@@ -30,7 +30,7 @@ export interface SignedJournal {
   readonly tip: ChainPlace & { readonly chainId: string }
   /** How often something has been appended. */
   readonly appended: number
-  append(fields: string, waiter?: JournalWaiter): void
+  append(fields: string, waiter: JournalWaiter): void
 }
 
 /** Hears of each checkpoint, for metrics and the log. */
@@ -65,8 +65,8 @@ export function signerOf(pem: Secret): CheckpointSigner {
 
 export class Checkpoints {
   readonly #options: CheckpointOptions
-  /** How much had been appended, the last checkpoint included, if nothing came while it was signed. */
-  #last = 0
+  /** What had been appended with the last checkpoint. */
+  #covered: number | undefined
   #round: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   readonly #stopping = new AbortController()
@@ -102,12 +102,13 @@ export class Checkpoints {
   /** Whether the chain is signed as far as it was when this was called. Never rejects. */
   async #attempt(signal: AbortSignal): Promise<boolean> {
     const { journal, clock, observer } = this.#options
-    const { appended } = journal
-    if (appended === this.#last) return true
+    if (journal.appended === this.#covered) return true
     try {
       const at = clock.now()
+      // What comes while it is signed is for the next one.
+      const covers = journal.appended + 1
       await this.#store(await this.#signed(at, signal))
-      this.#last = appended + 1
+      this.#covered = covers
       observer.made(at)
       return true
     } catch (error) {
@@ -134,9 +135,9 @@ export class Checkpoints {
     return checkpointRecord({ of, at, key: keyId, signature })
   }
 
-  #store(fields: string): Promise<void> {
+  #store(fields: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      this.#options.journal.append(fields, { stored: () => resolve(), refused: reject })
+      this.#options.journal.append(fields, { stored: resolve, refused: reject })
     })
   }
 }

@@ -3,9 +3,7 @@
 // whole was. Ignorant of record types.
 
 import { hash } from 'node:crypto'
-
-/** Bytes of UTF-8 that a record keeps of a statement's text. */
-export const textLimit = 1024 * 1024
+import type { OverflowText } from './journal.ts'
 
 const loneSurrogate = /\p{Surrogate}/gu
 
@@ -32,11 +30,79 @@ export function clip(text: string, limit: number): string {
   return bytes.toString('utf8', 0, end)
 }
 
-/** `"text":...`, and where the text was cut also its whole length and SHA-256. */
-export function textFields(text: string, limit: number = textLimit): string {
-  const kept = `"text":${quote(clip(text, limit))}`
-  if (fits(text, limit)) return kept
-  return `${kept},"textBytes":${Buffer.byteLength(text)},"textSha256":"${hash('sha256', text, 'hex')}"`
+/**
+ * The start of `text` as a JSON string with at most `limit` bytes between its quotes: one character can
+ * become twelve, and a bound on what goes in is none on what comes out.
+ */
+export function quoteWithin(text: string, limit: number): string {
+  return fitted(text, limit).quoted
+}
+
+/** The same, and whether it is all of the text. */
+export function fitted(
+  text: string,
+  limit: number,
+): { readonly quoted: string; readonly whole: boolean } {
+  // Most need no counting.
+  if (text.length * 6 <= limit) return { quoted: quote(text), whole: true }
+  let kept = clip(text.slice(0, limit), limit)
+  let quoted = quote(kept)
+  for (let bytes = inside(quoted); bytes > limit; bytes = inside(quoted)) {
+    kept = clip(kept, Math.floor((Buffer.byteLength(kept) * limit) / bytes))
+    quoted = quote(kept)
+  }
+  return { quoted, whole: kept.length === text.length }
+}
+
+/** A text as a record has it. */
+export interface TextFields {
+  /** `"text":...`, and where it was cut also its whole length and SHA-256. */
+  readonly fields: string
+  /** The whole of a text that was cut. */
+  readonly overflow: OverflowText | undefined
+}
+
+export function textFields(text: string, limit: number): TextFields {
+  const { quoted, whole } = fitted(text, limit)
+  if (whole) return { fields: `"text":${quoted}`, overflow: undefined }
+  const sha256 = hash('sha256', text, 'hex')
+  return {
+    fields: `"text":${quoted},"textBytes":${Buffer.byteLength(text)},"textSha256":"${sha256}"`,
+    overflow: { text, sha256 },
+  }
+}
+
+/** `"name":["...",...]` of as many of `list` as fit, and `"countName"` how many there are when some do not. */
+export function listField(
+  name: string,
+  countName: string,
+  list: readonly string[],
+  { items, bytes }: ListLimits,
+): string {
+  const kept: string[] = []
+  let left = bytes
+  for (const item of list.slice(0, items)) {
+    const quoted = quoteWithin(item, nameLimit)
+    left -= Buffer.byteLength(quoted) + 1
+    if (left < 0) break
+    kept.push(quoted)
+  }
+  const count = kept.length < list.length ? `,"${countName}":${list.length}` : ''
+  return `"${name}":[${kept.join(',')}]${count}`
+}
+
+export interface ListLimits {
+  readonly items: number
+  /** Of all of it in a record. */
+  readonly bytes: number
+}
+
+/** Of a name, in bytes as quoted: those that are checked are shorter, and a stranger may claim any. */
+export const nameLimit = 256
+
+/** Bytes between the quotes. */
+function inside(quoted: string): number {
+  return Buffer.byteLength(quoted) - 2
 }
 
 function fits(text: string, limit: number): boolean {
@@ -49,4 +115,9 @@ function escaped(character: string): string {
     units += `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`
   }
   return units
+}
+
+/** Microseconds are as fine as anybody can measure here. */
+export function milliseconds(duration: number): number {
+  return Math.round(duration * 1000) / 1000
 }

@@ -2,6 +2,7 @@
 // record. A chain that was rewritten, or cut off, since then does not have it any more. Ignorant of where
 // they were kept.
 
+import { Failure } from '../errors.ts'
 import { type ChainPlace, readSeal } from './chain.ts'
 import type { Finding } from './verdict.ts'
 
@@ -9,23 +10,24 @@ import type { Finding } from './verdict.ts'
 const mostKept = 1_000_000
 const digits = 15
 
-const checkpointLine = /^\{"seq":[0-9]{1,15},"v":1,"event":"[^"]*","time":"[^"]*","type":"journal[.]checkpoint",/
+const checkpointLine =
+  /^\{"seq":[0-9]{1,15},"v":1,"event":"[^"]*","time":"[^"]*","type":"journal[.]checkpoint",/
 
 export class KeptCheckpoints {
   readonly #byChain = new Map<string, Set<string>>()
   #count = 0
 
-  /** Whether there was room. A line that is no checkpoint is passed over. */
-  add(line: Buffer): boolean {
-    if (!checkpointLine.test(line.toString('latin1', 0, 160))) return true
+  /** A line that is no checkpoint is passed over. @throws Failure when there are too many. */
+  add(line: Buffer): void {
+    if (!checkpointLine.test(line.toString('latin1', 0, 160))) return
     const seal = readSeal(line)
-    if (seal?.chainId === undefined) return true
-    if (this.#count === mostKept) return false
+    if (seal?.chainId === undefined) return
+    if (this.#count === mostKept) throw tooMany()
     this.#count += 1
     const ofChain = this.#byChain.get(seal.chainId) ?? new Set()
     this.#byChain.set(seal.chainId, ofChain)
+    // Sinks deliver at least once.
     ofChain.add(`${String(seal.sequence).padStart(digits, '0')}${seal.hash}`)
-    return true
   }
 
   get count(): number {
@@ -79,6 +81,13 @@ export class KeptOfChain {
     const kept = this.#kept[this.#next]
     return kept === undefined ? undefined : placeOf(kept)
   }
+}
+
+function tooMany(): Failure {
+  return new Failure('invalid_parameter', {
+    message: `there are more than ${mostKept} checkpoints in one file`,
+    hint: 'Give them in parts: each part is a check of its own.',
+  })
 }
 
 function placeOf(kept: string): ChainPlace {

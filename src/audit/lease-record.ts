@@ -2,7 +2,7 @@
 // Ignorant of who issues leases, and of passwords.
 
 import type { LeaseEndReason, LeaseEndResult, LeaseRecord } from '../access/lease.ts'
-import { quote } from './json.ts'
+import { nameLimit, quoteWithin } from './json.ts'
 
 /** A lease and whose it is. */
 export interface LeaseFacts {
@@ -47,15 +47,21 @@ export function leaseProblemRecord(facts: LeaseFacts, { reason, attempts }: Leas
   return `"type":"lease.problem",${fieldsOf(facts)},"reason":"${reason}","attempts":${attempts}`
 }
 
+/** A name of Vault's, with the paths that lead to it. */
+const leaseLimit = 512
+
 function fieldsOf({ record, principal, role }: LeaseFacts): string {
+  const name = (field: string, value: string, limit = nameLimit): string =>
+    `"${field}":${quoteWithin(value, limit)}`
+  const { databaseRole, vaultLease } = record
   return [
-    `"lease":${quote(record.id)}`,
-    `"grant":${quote(record.grantId)}`,
-    `"principal":${quote(principal)}`,
-    `"target":${quote(record.target)}`,
-    `"role":${quote(role)}`,
+    name('lease', record.id),
+    name('grant', record.grantId),
+    name('principal', principal),
+    name('target', record.target),
+    name('role', role),
     `"engine":"${record.engine}"`,
-    ...(record.databaseRole === undefined ? [] : [`"databaseRole":${quote(record.databaseRole)}`]),
-    ...(record.vaultLease === undefined ? [] : [`"vaultLease":${quote(record.vaultLease)}`]),
+    ...(databaseRole === undefined ? [] : [name('databaseRole', databaseRole)]),
+    ...(vaultLease === undefined ? [] : [name('vaultLease', vaultLease, leaseLimit)]),
   ].join(',')
 }

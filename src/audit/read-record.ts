@@ -3,10 +3,10 @@
 
 import type { Actor } from '../access/change.ts'
 import type { AuditFilter } from './filter.ts'
-import { clip, quote } from './json.ts'
+import { nameLimit, quoteWithin } from './json.ts'
 
-/** Longer than any filter that the control plane takes. */
-const filterLimit = 1024
+/** In bytes as quoted: longer than any filter that the control plane takes. */
+const filterLimit = 4096
 
 export interface AuditRead {
   readonly by: Actor
@@ -17,7 +17,7 @@ export interface AuditRead {
 
 export function auditReadRecord({ by, how, filter }: AuditRead): string {
   return (
-    `"type":"audit.read","by":${quote(by.principal)},"via":${quote(by.via)},"how":"${how}"` +
-    `,"filter":${quote(clip(JSON.stringify(filter), filterLimit))}`
+    `"type":"audit.read","by":${quoteWithin(by.principal, nameLimit)},"via":${quoteWithin(by.via, nameLimit)},"how":"${how}"` +
+    `,"filter":${quoteWithin(JSON.stringify(filter), filterLimit)}`
   )
 }

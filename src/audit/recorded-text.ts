@@ -1,37 +1,75 @@
 // What of a query string goes into the journal: its text, without the secrets in it, or without all its
-// constants, or not at all; and what of all texts of its shape is the same. Ignorant of records.
+// constants, or not at all; and what of all texts of its shape is the same. Ignorant of records, and of
+// how secrets are found (sql/redact.ts).
 
 import type { Decision, Judgement } from '../policy/decision.ts'
+import { withoutGuessed, withoutSecrets } from '../sql/redact.ts'
+import { fingerprint, normalized } from '../sql/shape.ts'
 import type { Recording } from './recording.ts'
 
 export interface RecordedText {
   /** Undefined where the role's recording shows none. */
   readonly text: string | undefined
-  /** libpg_query's, 16 hexadecimal digits; undefined where the text cannot be parsed. */
+  /** 16 hexadecimal digits; undefined where the text cannot be parsed, or is very long. */
   readonly fingerprint: string | undefined
-  /** Something was left out of the text because it is a secret. */
+  /**
+   * There is a secret in it, or in the values that belong to it: none of those may be recorded, nor what
+   * the server says of an error, since servers quote what they were given.
+   */
   readonly redacted: boolean
 }
 
+type Mode = Recording['text']
+
+/** In characters: what others wait for, and the journal keeps only the beginning of. */
+const longestFingerprinted = 64 * 1024
+
+const remembered: Readonly<Record<Mode, WeakMap<Judgement, RecordedText>>> = {
+  full: new WeakMap(),
+  normalized: new WeakMap(),
+  fingerprint: new WeakMap(),
+}
+
 /** The same object for the same judgement and mode, for as long as the judgement is remembered. */
-export function recordedText(judgement: Judgement, _mode: Recording['text']): RecordedText {
-  return { text: judgement.text, fingerprint: undefined, redacted: false }
+export function recordedText(judgement: Judgement, mode: Mode): RecordedText {
+  const known = remembered[mode].get(judgement)
+  if (known !== undefined) return known
+  const recorded = record(judgement, mode)
+  remembered[mode].set(judgement, recorded)
+  return recorded
 }
 
-/** Why it was decided so, without what the text may not show. */
-export function recordedReason(
-  _judgement: Judgement,
-  decision: Decision,
-  _mode: Recording['text'],
-): string {
-  return decision.reason
+function record({ text, analysis }: Judgement, mode: Mode): RecordedText {
+  if (analysis.type === 'unparsable') {
+    const guarded = withoutGuessed(text)
+    const redacted = guarded !== text
+    return { text: mode === 'full' ? guarded : undefined, fingerprint: undefined, redacted }
+  }
+  const clean = withoutSecrets(text, analysis.secrets)
+  return {
+    text: shown(clean, mode),
+    fingerprint: text.length > longestFingerprinted ? undefined : fingerprint(clean),
+    redacted:
+      analysis.secrets.length > 0 ||
+      analysis.statements.some(({ secretParameters }) => secretParameters),
+  }
 }
 
-/** What the server said of an error, without what the text may not show; undefined: nothing of it. */
-export function recordedMessage(
-  _judgement: Judgement,
-  message: string,
-  _mode: Recording['text'],
-): string | undefined {
-  return message
+function shown(text: string, mode: Mode): string | undefined {
+  switch (mode) {
+    case 'full':
+      return text
+    case 'normalized':
+      return normalized(text)
+    case 'fingerprint':
+      return undefined
+  }
+}
+
+/** Why it was decided so, without what the text may not show: a reason quotes what it is about. */
+export function recordedReason(judgement: Judgement, { reason }: Decision, mode: Mode): string {
+  if (mode === 'full' && !recordedText(judgement, mode).redacted) return reason
+  // The parser quotes a word of the text, a setting's value stands in quotes; names are no constants.
+  const quoted = judgement.analysis.type === 'unparsable' ? /".*"/s : /'.*'/s
+  return reason.replace(quoted, (found) => `${found.charAt(0)}[redacted]${found.charAt(0)}`)
 }

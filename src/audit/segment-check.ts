@@ -3,6 +3,7 @@
 // is told of records that the chain vouches for.
 
 import type { ChainPlace } from './chain.ts'
+import { fieldsOf, isObject } from './fields.ts'
 import type { Finding } from './verdict.ts'
 
 /** As the file's name says. */
@@ -60,8 +61,14 @@ export class SegmentCheck {
 
   get notes(): readonly string[] {
     const notes: readonly (readonly [number, string])[] = [
-      [this.#deaths, 'time(s) a process ended without journal.close: it was killed, or lost its power'],
-      [this.#lost, 'record(s) were lost while the journal could not be written: outcomes and the like'],
+      [
+        this.#deaths,
+        'time(s) a process ended without journal.close: it was killed, or lost its power',
+      ],
+      [
+        this.#lost,
+        'record(s) were lost while the journal could not be written: outcomes and the like',
+      ],
       [this.#unsealed, 'segment(s) have no seal: writing failed at their ends'],
     ]
     return notes.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
@@ -85,7 +92,8 @@ export class SegmentCheck {
   #first({ type, sequence, line }: JournalRecord): Finding | undefined {
     const { chain, reason, previous } = fieldsOf(line)
     if (type !== 'journal.open') return misplaced('a file begins without journal.open')
-    if (chain !== this.#segment?.chain || sequence !== this.#segment.first) {
+    const segment = this.#segment
+    if (segment === undefined || chain !== segment.chain || sequence !== segment.first) {
       return {
         kind: 'renamed',
         message: `this is the file of chain ${String(chain)} that begins with record ${sequence}, and has another name`,
@@ -114,7 +122,9 @@ export class SegmentCheck {
       case 'journal.seal': {
         const { records } = fieldsOf(line)
         if (records === this.#lines) return undefined
-        return misplaced(`the seal is of ${String(records)} records, and stands behind ${this.#lines}`)
+        return misplaced(
+          `the seal is of ${String(records)} records, and stands behind ${this.#lines}`,
+        )
       }
       case 'journal.retired':
         this.#retired(line)
@@ -143,20 +153,6 @@ export class SegmentCheck {
 
 function misplaced(message: string): Finding {
   return { kind: 'malformed', message }
-}
-
-/** {} where the line is no JSON, which its hash does not tell. */
-function fieldsOf(line: Buffer): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(line.toString())
-    return isObject(value) ? value : {}
-  } catch {
-    return {}
-  }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
 }
 
 function isHash(value: unknown): value is string {

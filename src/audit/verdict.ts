@@ -72,6 +72,6 @@ export interface Verdict {
   /** Whether there is no problem. */
   readonly ok: boolean
   readonly chains: readonly ChainReport[]
-  /** Of no chain that is here. */
-  readonly problems: readonly VerifyProblem[]
+  /** What is wrong with no chain that is here. */
+  readonly problems: readonly Finding[]
 }

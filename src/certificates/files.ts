@@ -23,8 +23,12 @@ export interface Certificate {
   readonly chain: string
   readonly key: Secret
   readonly clientCa: string | undefined
-  /** Milliseconds since the epoch; of the server's own certificate. */
+  /** Milliseconds since the epoch; of the server's own certificate, as the rest. */
   readonly expiresAt: number
+  /** Distinguished name, RFC 2253. */
+  readonly subject: string
+  /** Of its DER, in lower-case hexadecimal. */
+  readonly sha256: string
 }
 
 /** @throws Failure invalid_configuration, naming the file. */
@@ -42,7 +46,19 @@ export async function readCertificate(files: CertificateFiles): Promise<Certific
   }
   // What only OpenSSL can tell: a broken chain, a key that it takes for too weak.
   parsed(files, 'certificate', () => createSecureContext({ cert: chain, key }))
-  return { chain, key: new Secret(key), clientCa, expiresAt: Date.parse(own.validTo) }
+  return {
+    chain,
+    key: new Secret(key),
+    clientCa,
+    expiresAt: Date.parse(own.validTo),
+    subject: distinguishedName(own.subject),
+    sha256: own.fingerprint256.replaceAll(':', '').toLowerCase(),
+  }
+}
+
+/** Node gives a line to each attribute, the most general first; and nothing where there is none. */
+function distinguishedName(lines: string | undefined): string {
+  return lines?.split('\n').reverse().join(',') ?? ''
 }
 
 type Part = 'certificate' | 'key' | 'clientCa'

@@ -1,37 +1,63 @@
 // One journal record as one readable line. A record of a kind that is not known here, or a line that
 // is no JSON, is shown as it is: what a reader of an audit must not do is leave something out.
+// What the control plane does is put into words in audit-line-changes.ts.
 
+import { changes } from './audit-line-changes.ts'
+import { counted, type Describe, type Fields, text, who } from './audit-words.ts'
 import { printable, type Style } from './terminal.ts'
 
-type Fields = Readonly<Record<string, unknown>>
-
-export function auditLine(line: string, style: Style): string {
-  const fields = parse(line)
+/** `dated`: with the day, for records of many days. All times are UTC. */
+export function auditLine(
+  { chain, line }: { readonly chain: string; readonly line: string },
+  style: Style,
+  dated: boolean,
+): string {
+  const fields = fieldsOf(line)
   const describe = fields === undefined ? undefined : descriptions.get(text(fields, 'type'))
-  if (fields === undefined || describe === undefined) return printable(line)
-  // The day is in the file's name and in --json; here the time is what one looks for. UTC.
-  const time = style('dim', text(fields, 'time').slice(11, 23))
-  return `${time} ${describe(fields, style)}`
+  // What the proxy writes is what there is most of.
+  const writer = chain === 'main' ? '' : `${style('dim', `[${printable(chain)}]`)} `
+  if (fields === undefined || describe === undefined) return `${writer}${printable(line)}`
+  const at = text(fields, 'time')
+  const time = at.slice(11, 23).replace('Z', '')
+  return `${style('dim', dated ? `${at.slice(0, 10)} ${time}` : time)} ${writer}${describe(fields, style)}`
 }
 
-const descriptions: ReadonlyMap<string, (fields: Fields, style: Style) => string> = new Map([
+/** Undefined for what is no JSON object. */
+export function fieldsOf(line: string): Fields | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const descriptions: ReadonlyMap<string, Describe> = new Map([
+  ...changes,
   ['statement', statement],
   ['outcome', outcome],
   ['login', login],
   ['session.start', (fields, style) => `${who(fields, style)} session begins, ${origin(fields)}`],
   ['session.end', sessionEnd],
   ['session.tripwire', tripwire],
-  ['token.issued', tokenIssued],
   ['lease.issue', (fields, style) => `${who(fields, style)} lease issued: ${issued(fields)}`],
   ['lease.revoke', leaseRevoked],
   ['lease.problem', leaseProblem],
-  ['journal.check', () => 'journal checked after a failed write'],
-  ['cancel', (fields) => `cancel ${text(fields, 'result')}, from ${text(fields, 'client')}`],
-  ['journal.open', (fields) => `journal opened (${text(fields, 'reason')})`],
+  ['cancel', cancel],
+  ['journal.open', journalOpen],
+  [
+    'journal.seal',
+    (fields) => `journal goes on in the next file, after ${counted(fields, 'records')}`,
+  ],
   ['journal.close', () => 'journal closed'],
+  ['journal.check', () => 'journal checked after a failed write'],
+  ['journal.checkpoint', checkpoint],
+  ['journal.retired', retired],
+  ['journal.lost', lost],
   ['proxy.start', (fields) => `proxy started, version ${text(fields, 'version')}`],
   ['proxy.stop', (fields) => `proxy stopped: ${text(fields, 'reason')}`],
-])
+  ['certificate.loaded', certificate],
+] satisfies readonly (readonly [string, Describe])[])
 
 function statement(fields: Fields, style: Style): string {
   const denied = text(fields, 'decision') !== 'allow'
@@ -57,12 +83,6 @@ function login(fields: Fields, style: Style): string {
   const reason = text(fields, 'reason')
   const asked = `${text(fields, 'principal')} on ${text(fields, 'target')}`
   return `${asked} ${coloured}${reason === '' ? '' : `: ${reason}`}, from ${text(fields, 'client')}`
-}
-
-function tokenIssued(fields: Fields): string {
-  const grant = `${text(fields, 'role')} on ${text(fields, 'target')}`
-  const until = `until ${text(fields, 'endsAt')}`
-  return `${text(fields, 'kind')} token for ${text(fields, 'principal')}: ${grant} ${until}, because: ${text(fields, 'reason')}`
 }
 
 function sessionEnd(fields: Fields, style: Style): string {
@@ -91,32 +111,39 @@ function leaseProblem(fields: Fields, style: Style): string {
   return `${who(fields, style)} ${problem}: ${issued(fields)}, ${counted(fields, 'attempts')}`
 }
 
-function who(fields: Fields, style: Style): string {
-  const name = style('bold', text(fields, 'principal'))
-  return `${name} ${style('cyan', `${text(fields, 'role')}@${text(fields, 'target')}`)}`
-}
-
 function origin(fields: Fields): string {
   const application = text(fields, 'application')
   return `from ${text(fields, 'client')}${application === '' ? '' : ` with ${application}`}`
 }
 
-/** A field for people; empty when it is missing. */
-function text(fields: Fields, name: string): string {
-  const value = fields[name]
-  return typeof value === 'string' ? printable(value) : ''
+function cancel(fields: Fields): string {
+  const session = text(fields, 'session')
+  const of = session === '' ? '' : ` of session ${session}`
+  const count = fields['count'] === undefined ? '' : `, ${counted(fields, 'count', 'times')}`
+  return `cancel${of} ${text(fields, 'result')}, from ${text(fields, 'client')}${count}`
 }
 
-function counted(fields: Fields, name: string, unit = name): string {
-  const value = fields[name]
-  return typeof value === 'number' ? `${value} ${unit}` : ''
+function journalOpen(fields: Fields, style: Style): string {
+  const cut = counted(fields, 'bytesCut', 'bytes')
+  const torn = style('red', `, after half a line of ${cut} that a killed process left`)
+  return `journal opened (${text(fields, 'reason')})${cut === '' ? '' : torn}`
 }
 
-function parse(line: string): Fields | undefined {
-  try {
-    const value: unknown = JSON.parse(line)
-    return typeof value === 'object' && value !== null ? { ...value } : undefined
-  } catch {
-    return undefined
-  }
+function checkpoint({ of }: Fields): string {
+  const sequence = typeof of === 'object' && of !== null && 'seq' in of ? String(of.seq) : ''
+  return `checkpoint signed, of record ${printable(sequence)}`
+}
+
+function retired({ segments }: Fields): string {
+  const count = Array.isArray(segments) ? segments.length : 0
+  return `${count} old ${count === 1 ? 'file' : 'files'} of the journal deleted`
+}
+
+function lost(fields: Fields, style: Style): string {
+  return style('red', `${counted(fields, 'records')} LOST while the journal could not be written`)
+}
+
+function certificate(fields: Fields): string {
+  const subject = text(fields, 'subject')
+  return `certificate of ${text(fields, 'listener')} loaded: ${subject}, good until ${text(fields, 'expires')}`
 }

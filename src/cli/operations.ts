@@ -8,6 +8,7 @@ import type { PrincipalKind, Scope } from '../access/identity.ts'
 import type { LeaseEndResult, LeaseEngine } from '../access/lease.ts'
 import type { LockOut } from '../access/login-guard.ts'
 import type { AuditFilter } from '../audit/filter.ts'
+import type { Verdict } from '../audit/verdict.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Drift } from '../policy/grants.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -84,10 +85,10 @@ export interface Operations {
   }): Promise<Drift>
 
   /** Reads every chain to its end. `onProgress` hears of each file before it is read. */
-  verifyJournal(
-    directory: string,
-    onProgress: (progress: { readonly index: number; readonly of: number }) => void,
-  ): Promise<{ readonly ok: boolean; readonly chains: readonly ChainReport[] }>
+  verifyJournal(directory: string, options: VerifyRequest): Promise<Verdict>
+
+  /** The public keys of those that sign the checkpoints of a configuration, as PEM with a line end. */
+  publicKeys(options: { readonly configFile: string }): Promise<readonly string[]>
 
   /**
    * The last `lines` records of the journal that the filter lets through, oldest first, and with `follow` what
@@ -256,22 +257,10 @@ export interface ListedKeys {
   readonly more: boolean
 }
 
-/** One worker's chain of records. */
-export interface ChainReport {
-  readonly chain: string
-  /** Records found good, from the first on. */
-  readonly records: number
-  /** The last record found good. Kept elsewhere, it shows later whether the end was cut off. */
-  readonly tip: { readonly sequence: number; readonly hash: string }
-  /** The first line that cannot be trusted. */
-  readonly problem: ChainFault | undefined
-  /** What is no problem by itself but worth knowing. */
-  readonly notes: readonly string[]
-}
-
-interface ChainFault {
-  readonly file: string
-  readonly line: number
-  /** Lower-case start, no full stop. */
-  readonly message: string
+export interface VerifyRequest {
+  /** Files of public keys in PEM; without any, signatures are not checked. */
+  readonly publicKeyFiles: readonly string[]
+  /** A file of records as a sink delivered them, with checkpoints among them. */
+  readonly checkpointsFile: string | undefined
+  readonly onProgress: (progress: { readonly index: number; readonly of: number }) => void
 }

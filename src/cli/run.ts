@@ -49,9 +49,9 @@ export async function run(
   })
   const debugging = () =>
     program.opts<{ debug?: boolean }>().debug === true || terminal.env['PGWARDEN_DEBUG'] === '1'
-  // Whoever reads us through a pipe may stop reading (| head): that is no failure.
-  const onError = (error: Error) => terminal.exit(isBrokenPipe(error) ? 0 : 1)
-  terminal.stdout.on('error', onError)
+  // Whoever reads us through a pipe may stop reading (| head): that is no failure. The listener stays, since
+  // we hear of it after the last line was written, too.
+  terminal.stdout.on('error', (error) => terminal.exit(isBrokenPipe(error) ? 0 : 1))
   try {
     await program.parseAsync([...argv])
     return status
@@ -61,8 +61,6 @@ export async function run(
       return error.exitCode === 0 ? exitStatus.done : exitStatus.misused
     report(error, terminal, debugging())
     return statusOf(error)
-  } finally {
-    terminal.stdout.off('error', onError)
   }
 }
 

@@ -41,6 +41,11 @@ function invalidDuration(): InvalidArgumentError {
   return new InvalidArgumentError('A duration is written like 30m, 8h, 1h30m or 2d.')
 }
 
+/** One of an option that can be given more than once. */
+export function oneMore(text: string, before: readonly string[]): readonly string[] {
+  return [...before, text]
+}
+
 /** `uid=42`, as often as there are claims. */
 export function addClaim(text: string, claims: Readonly<Record<string, string>> = {}) {
   const [, name, value] = /^([A-Za-z_][\w.-]{0,63})=(\P{Cc}{1,1024})$/u.exec(text) ?? []

@@ -3,8 +3,7 @@
 
 import type { AccessRequest } from '../client/answers.ts'
 import type { Api } from '../client/api.ts'
-import { ApiFailure } from '../client/failure.ts'
-import { Failure } from '../errors.ts'
+import { isPassing } from '../client/failure.ts'
 import type { Context } from './program.ts'
 import { StatusLine } from './status-line.ts'
 import { durationText, needsText, secondsTo } from './wording.ts'
@@ -50,9 +49,4 @@ export async function awaitDecision(
   } finally {
     status.clear()
   }
-}
-
-function isPassing(error: unknown): boolean {
-  if (error instanceof ApiFailure) return error.status === 429 || error.status >= 502
-  return error instanceof Failure && error.code === 'cannot_connect_now'
 }

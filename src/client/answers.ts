@@ -144,6 +144,15 @@ const target = z.looseObject({
   roles: z.array(role),
 })
 
+/** A record of the journal; docs/audit.md lists the fields of each type. */
+export const auditEvent = z.looseObject({
+  chain: z.string(),
+  seq: z.number(),
+  time: z.string(),
+  type: z.string(),
+})
+
+export const auditPage = z.object({ items: z.array(auditEvent), next: z.string().optional() })
 export const sessions = z.object({ items: z.array(session) })
 export const roles = z.object({ items: z.array(role) })
 export const targets = z.object({ items: z.array(target) })
@@ -152,6 +161,7 @@ export const grantPage = z.object({ items: z.array(grant), next: z.string().opti
 
 export type Me = z.infer<typeof me>
 export type LoginTerms = z.infer<typeof loginTerms>
+export type AuditEvent = z.infer<typeof auditEvent>
 export type Need = z.infer<typeof need>
 export type AccessRequest = z.infer<typeof request>
 export type Grant = z.infer<typeof grant>

@@ -2,6 +2,7 @@
 // rejects with an ApiFailure when the server says no, with a Failure when it cannot be asked.
 
 import type * as z from 'zod'
+import { Failure } from '../errors.ts'
 import * as answers from './answers.ts'
 import type { Exchange, Question } from './exchange.ts'
 
@@ -124,6 +125,44 @@ export class Api {
     })
   }
 
+  /**
+   * Records of the audit, newest first, until `limit` or the signal. A page may hold none and not be the last:
+   * `onPage` hears of each.
+   */
+  async *auditEvents(
+    filter: Query,
+    limit: number,
+    signal: AbortSignal,
+    onPage: () => void = () => {},
+  ): AsyncGenerator<answers.AuditEvent> {
+    let left = limit
+    let cursor: string | undefined
+    do {
+      const query = { ...filter, limit: Math.min(left, pageSize), cursor }
+      const { items, next } = await this.#get(['audit', 'events'], answers.auditPage, query)
+      onPage()
+      yield* items
+      left -= items.length
+      cursor = next
+    } while (cursor !== undefined && left > 0 && !signal.aborted)
+  }
+
+  /**
+   * Records of the audit as they are written, or behind the place `after`, until the server ends it. The first
+   * may be a place alone: where it begins.
+   */
+  async *auditStream(
+    filter: Query,
+    after: string | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<StreamedRecord> {
+    const question = { path: ['audit', 'stream'], query: filter }
+    for await (const { type, id, data } of this.#exchange.events(question, after, signal)) {
+      if (type !== 'message') return
+      yield { place: id, event: data === undefined ? undefined : eventOf(data) }
+    }
+  }
+
   /** What the caller may ask for. */
   async targets(): Promise<readonly answers.Target[]> {
     return (await this.#get(['targets'], answers.targets)).items
@@ -162,6 +201,27 @@ export class Api {
 }
 
 const pageSize = 100
+
+function eventOf(data: string): answers.AuditEvent {
+  try {
+    return answers.auditEvent.parse(JSON.parse(data))
+  } catch (cause) {
+    throw new Failure(
+      'protocol_violation',
+      {
+        message: 'the stream holds what is no record of an audit',
+        hint: 'Is it a pgwarden, and of a version that fits this one?',
+      },
+      { cause },
+    )
+  }
+}
+
+export interface StreamedRecord {
+  /** What to go on behind, should the stream break off. */
+  readonly place: string | undefined
+  readonly event: answers.AuditEvent | undefined
+}
 
 export interface List<T> {
   readonly items: readonly T[]

@@ -2,10 +2,12 @@
 // questions without effect asked again. Ignorant of what is asked, and of where the credential comes from.
 
 import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
 import type * as z from 'zod'
 import { Failure } from '../errors.ts'
 import type { Secret } from '../secret.ts'
-import { type ApiFailure, failureOf } from './failure.ts'
+import { ApiFailure, failureOf } from './failure.ts'
+import { type ServerEvent, serverEvents } from './server-sent.ts'
 
 export type Fetch = typeof fetch
 
@@ -31,6 +33,9 @@ export interface Question<T> {
 }
 
 const limitMs = 15_000
+/** A stream says every 15 s that it is there. */
+const silentMs = 45_000
+const silent = new Error('nothing has come for a while')
 /** Far more than any page of the API. */
 const limitBytes = 8 * 1024 * 1024
 /** A proxy that is being replaced is back, or another one is, within these. */
@@ -59,6 +64,52 @@ export class Exchange {
     const outcome = await this.#attempt(question, key)
     if (outcome.type === 'answer') return outcome.answer
     throw outcome.failure
+  }
+
+  /**
+   * Server-sent events behind the one whose id is `after`, until the server ends them or `signal` fires.
+   * Asked once; rejects as `ask` does, also when the connection breaks or nothing comes any more.
+   */
+  async *events(
+    question: Omit<Question<unknown>, 'answer' | 'method'>,
+    after: string | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<ServerEvent> {
+    const { server, fetch } = this.#options
+    const silence = new AbortController()
+    const listen = (): NodeJS.Timeout => setTimeout(() => silence.abort(silent), silentMs)
+    let timer = listen()
+    try {
+      const headers = await this.#headers({ method: 'GET' }, '')
+      const response = await fetch(urlOf(server, question), {
+        headers: {
+          ...headers,
+          accept: 'text/event-stream, application/problem+json',
+          ...(after === undefined ? {} : { 'last-event-id': after }),
+        },
+        redirect: 'manual',
+        signal: AbortSignal.any([signal, silence.signal]),
+      })
+      if (response.status >= 300 && response.status < 400) throw elsewhere(server, response)
+      if (!response.ok) throw failureOf(response.status, parsed(await bodyOf(response)))
+      const body: AsyncIterable<unknown> = response.body ?? Readable.from([])
+      yield* serverEvents(
+        (async function* () {
+          for await (const chunk of body) {
+            clearTimeout(timer)
+            timer = listen()
+            yield chunk
+          }
+        })(),
+      )
+    } catch (error) {
+      if (signal.aborted) return
+      throw error instanceof Failure || error instanceof ApiFailure
+        ? error
+        : unreachable(server, error)
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async #attempt<T>(question: Question<T>, key: string): Promise<Outcome<T>> {
@@ -95,7 +146,7 @@ export class Exchange {
   }
 
   async #headers(
-    { method, body }: Question<unknown>,
+    { method, body }: Pick<Question<unknown>, 'method' | 'body'>,
     key: string,
   ): Promise<Record<string, string>> {
     const credential = await this.#options.credential()
@@ -118,7 +169,7 @@ type Outcome<T> =
       readonly passing: boolean
     }
 
-function urlOf(server: URL, { path, query = {} }: Question<unknown>): URL {
+function urlOf(server: URL, { path, query = {} }: Pick<Question<unknown>, 'path' | 'query'>): URL {
   const url = new URL(`api/v1/${path.map(encodeURIComponent).join('/')}`, server)
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) url.searchParams.set(name, String(value))

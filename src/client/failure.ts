@@ -2,6 +2,7 @@
 // are more than this version may know, so they are text here.
 
 import * as z from 'zod'
+import { Failure } from '../errors.ts'
 
 /** An answer that says no. */
 export class ApiFailure extends Error {
@@ -21,6 +22,12 @@ export class ApiFailure extends Error {
     this.detail = facts.detail
     this.hint = facts.hint
   }
+}
+
+/** Whether it may be otherwise in a moment: the server is away, or has too much to do. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof ApiFailure) return error.status === 429 || error.status >= 502
+  return error instanceof Failure && error.code === 'cannot_connect_now'
 }
 
 const problem = z.object({

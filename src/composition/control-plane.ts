@@ -57,6 +57,7 @@ export function openControlPlane(surroundings: Surroundings): Api {
     lockOuts,
     audit: new JournalReader(config.journal),
     record: (fields) => journal.record(fields),
+    note: (fields) => void journal.append(fields),
     keys: store.idempotencyKeys,
     rules,
     proxy: reachableProxy(config),

@@ -10,6 +10,7 @@ import { Keeper } from '../journal/keeper.ts'
 import { journalObserver } from '../telemetry/observers.ts'
 import { operatorChain, recordAsOperator } from './operator-journal.ts'
 import type { Run } from './run.ts'
+import { Shipping } from './sinks.ts'
 
 /** @throws Failure when the journal cannot be locked, read or written. */
 export async function openJournal(run: Run, version: string): Promise<Journal> {
@@ -22,9 +23,12 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
       'half a record was cut off the journal: the last run was killed',
     )
   }
+  const shipping = new Shipping(run)
+  // Before the files are given up, and with them the lock: one process sends at a time.
+  started('sinks', () => shipping.stop())
   const observer = journalObserver(metrics.journal, log)
   const journal = new Journal(files.storage, files.tip, clock, observer)
-  await journal.record(proxyStartRecord(version, instance))
+  await journal.record(proxyStartRecord(version, instance, config.sha256))
   started('journal', () => {
     journal.append(proxyStopRecord('shutdown'))
     journal.append(journalCloseRecord())
@@ -33,11 +37,17 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
       log.error({ records: journal.unwritten }, 'audit records could not be written and are lost')
     }
   })
-  keep(run, journal, files.storage)
+  shipping.start(journal)
+  keep(run, journal, files.storage, (chain) => shipping.shippedUpTo(chain))
   return journal
 }
 
-function keep({ config, clock, started, problem }: Run, journal: Journal, files: JournalFiles) {
+function keep(
+  { config, clock, started, problem }: Run,
+  journal: Journal,
+  files: JournalFiles,
+  shippedUpTo: (chain: string) => number,
+): void {
   const keeper = new Keeper({
     ...config.journal,
     chains: [
@@ -45,7 +55,7 @@ function keep({ config, clock, started, problem }: Run, journal: Journal, files:
       { chain: operatorChain, record: (fields) => recordAsOperator(config.journal, [fields]) },
     ],
     clock,
-    shippedUpTo: () => Number.POSITIVE_INFINITY,
+    shippedUpTo,
     rotate: () => {
       if (files.full) journal.rotate()
     },

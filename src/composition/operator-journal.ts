@@ -32,20 +32,26 @@ interface Where {
   readonly segmentBytes: number
 }
 
-/** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
+/**
+ * Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. `signed` has
+ * a checkpoint made where there is a key; it may take two seconds, and need not come to anything.
+ */
 export async function recordAsOperator(
   { directory, segmentBytes }: Where,
   records: readonly string[],
+  signed: (journal: Journal) => Promise<void> = async () => undefined,
 ): Promise<void> {
   const options = { directory, segmentBytes, clock: systemClock, chain: operatorChain }
-  for (let triesLeft = 20; ; triesLeft--) {
+  for (let triesLeft = 50; ; triesLeft--) {
     try {
       const files = JournalFiles.open(options)
       try {
         const journal = new Journal(files.storage, files.tip, systemClock)
         // Somebody waits here anyway, and such records are few: they go to the disk.
-        const all = [...records, journalCloseRecord()]
-        await Promise.all(all.map((fields) => journal.record(fields, { durable: true })))
+        const durable = { durable: true }
+        await Promise.all(records.map((fields) => journal.record(fields, durable)))
+        await signed(journal)
+        await journal.record(journalCloseRecord(), durable)
         return
       } finally {
         files.storage.close()

@@ -11,6 +11,7 @@ import { type LedgerPorts, transact } from '../access/ledger.ts'
 import { waitUntilGone } from '../access/revocation.ts'
 import { issueToken } from '../access/token.ts'
 import { changeRecord, changeUndoneRecord } from '../audit/change-record.ts'
+import type { Journal } from '../audit/journal.ts'
 import type {
   IssuedToken,
   ListedGrants,
@@ -24,6 +25,7 @@ import { reachableProxy } from '../config/reachable.ts'
 import { Failure } from '../errors.ts'
 import { tellOnce } from '../store/notices.ts'
 import { Store } from '../store/store.ts'
+import { lastCheckpoint } from './checkpoints.ts'
 import { operator, recordAsOperator } from './operator-journal.ts'
 
 const clock: Clock = systemClock
@@ -139,6 +141,7 @@ function revocable(id: string, grant: Grant | undefined): Grant {
 
 /** Changes by operators: in the store, and in their chain of the journal. */
 export function ledger(config: Config, store: Store): LedgerPorts {
+  const signed = (journal: Journal): Promise<void> => lastCheckpoint(config, journal)
   return {
     store: store.desk,
     clock,
@@ -146,11 +149,13 @@ export function ledger(config: Config, store: Store): LedgerPorts {
       recordAsOperator(
         config.journal,
         changes.map(({ number, change }) => changeRecord(number, change)),
+        signed,
       ),
     undone: (changes, result) =>
       recordAsOperator(
         config.journal,
         changes.map(({ number, change }) => changeUndoneRecord(number, change, result)),
+        signed,
       ),
     // The proxies are told by a notice, where they have to act.
     committed: () => undefined,

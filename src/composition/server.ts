@@ -15,10 +15,12 @@ import { needsOf } from '../access/rules.ts'
 import { SittingKeeper } from '../access/sittings.ts'
 import { createApi } from '../api/api.ts'
 import { serveApi } from '../api/serve.ts'
+import { certificateLoadedRecord } from '../audit/certificate-record.ts'
 import { changesIn } from '../audit/change-journal.ts'
+import type { Journal } from '../audit/journal.ts'
 import { SnapshotReader } from '../catalog/reader.ts'
 import { readSnapshotFile, snapshotText } from '../catalog/snapshot-file.ts'
-import { type CertificateFiles, readCertificate } from '../certificates/files.ts'
+import { type Certificate, type CertificateFiles, readCertificate } from '../certificates/files.ts'
 import { CertificateWatch } from '../certificates/watch.ts'
 import type { Operations, Running } from '../cli/operations.ts'
 import { type Clock, systemClock } from '../clock.ts'
@@ -26,7 +28,6 @@ import { type Config, loadConfig } from '../config/config.ts'
 import { unobserved } from '../credentials/vault/observer.ts'
 import { openVault } from '../credentials/vault/vault.ts'
 import { prepareDemo } from '../demo/demo.ts'
-import { verifyDirectory } from '../journal/verify.ts'
 import { Notifier } from '../notifications/notifier.ts'
 import { Aside } from '../parsing/aside.ts'
 import { Catalog } from '../policy/catalog.ts'
@@ -38,12 +39,13 @@ import { loadParser } from '../sql/analyse.ts'
 import { Notices } from '../store/notices.ts'
 import { Store } from '../store/store.ts'
 import { apiObserver } from '../telemetry/api-observer.ts'
-import { createLog, type Log } from '../telemetry/log.ts'
+import { createLog, type Log, standardError } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
 import { certificateObserver } from '../telemetry/observers.ts'
 import { Connector } from '../upstream/connector.ts'
 import { packageVersion } from '../version.ts'
+import { publicKeysOf } from './checkpoints.ts'
 import { openControlPlane } from './control-plane.ts'
 import { examination } from './examination.ts'
 import { journalWorks, openJournal } from './journal.ts'
@@ -54,6 +56,7 @@ import { queryJournal, tailJournal } from './operator-reading.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { problemsInto, type Run, type Stop } from './run.ts'
 import { openUpstreams } from './upstreams.ts'
+import { verifyJournal } from './verify.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
 const defaultStatementBytes = 1024 * 1024
@@ -64,7 +67,7 @@ const demoMs = 24 * 60 * 60 * 1000
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {
     const config = await loadConfig(configFile)
-    await serve(config, createLog(config.log.level), signal, onReady)
+    await serve(config, createLog(config.log.level, logDestination(config)), signal, onReady)
   },
 
   checkConfig: async (file) => {
@@ -110,7 +113,9 @@ export const operations: Operations = {
 
   drift,
 
-  verifyJournal: verifyDirectory,
+  verifyJournal,
+
+  publicKeys: async ({ configFile }) => publicKeysOf(await loadConfig(configFile)),
 
   tailJournal,
 
@@ -142,6 +147,11 @@ export const operations: Operations = {
       await prepared.stop()
     }
   },
+}
+
+/** Where standard output is a sink, nothing but records is written there. */
+function logDestination({ audit }: Config): 1 | typeof standardError {
+  return audit.sinks.some(({ type }) => type === 'stdout') ? standardError : 1
 }
 
 /** Runs everything until `signal`. What was started is stopped whatever happens, last started first. */
@@ -226,7 +236,7 @@ async function start(
   for (const listen of config.listen) {
     listenerOptions.push({
       ...listen,
-      certificates: await watchCertificate(run, listen, listen.tls),
+      certificates: await watchCertificate(run, journal, listen, listen.tls),
     })
   }
   const registry = new SessionRegistry({ store, notices, onProblem: problem('sessions') })
@@ -270,6 +280,7 @@ async function start(
       changes,
       grants: store,
       registry,
+      recording: config.audit.recording,
       clock,
       meter: metrics,
       log,
@@ -303,7 +314,7 @@ async function start(
   })
   const http = await serveApi(api, {
     ...config.http,
-    certificates: await watchCertificate(run, config.http, config.http.tls),
+    certificates: await watchCertificate(run, journal, config.http, config.http.tls),
   })
   started('http', () => {
     stopping.abort()
@@ -332,12 +343,22 @@ async function snapshot(config: Config, name: string): Promise<string> {
 /** Reads them again when they change, for as long as it runs. */
 async function watchCertificate(
   { metrics, log, clock, started }: Run,
+  journal: Journal,
   { address, port }: { readonly address: string; readonly port: number },
   files: CertificateFiles | undefined,
 ): Promise<CertificateWatch | undefined> {
   if (files === undefined) return undefined
-  const observer = certificateObserver(`${bracketed(address)}:${port}`, metrics, log, clock)
-  const certificates = await CertificateWatch.start({ files, clock, observer })
+  const listener = `${bracketed(address)}:${port}`
+  const observer = certificateObserver(listener, metrics, log, clock)
+  const loaded = (certificate: Certificate): void => {
+    journal.append(certificateLoadedRecord(listener, certificate))
+    observer.loaded(certificate)
+  }
+  const certificates = await CertificateWatch.start({
+    files,
+    clock,
+    observer: { ...observer, loaded },
+  })
   started('certificate', () => certificates.stop())
   return certificates
 }

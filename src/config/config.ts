@@ -1,6 +1,7 @@
 // A configuration file, read: YAML in, typed and checked values out, or every problem with its file,
 // line, column and path. Ignorant of what the values are for.
 
+import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -28,6 +29,8 @@ import { loopback } from './values.ts'
 import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 
 export interface Config {
+  /** Of the file, in lower-case hexadecimal. */
+  readonly sha256: string
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
   readonly http: HttpConfig
   readonly identity: IdentityConfig
@@ -166,7 +169,8 @@ export function parseConfig(
     ...auditProblems(parsed.data.audit, roleNames),
   ]
   if (problems.length > 0) throw invalid(source, problems)
-  return configOf(parsed.data, [...predefinedRoles, ...roles])
+  const sha256 = hash('sha256', text, 'hex')
+  return { ...configOf(parsed.data, [...predefinedRoles, ...roles]), sha256 }
 }
 
 /** The document as plain values. Aliases that multiply into the millions are refused by the parser. */
@@ -265,7 +269,7 @@ function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
   return problems
 }
 
-function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Config {
+function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Omit<Config, 'sha256'> {
   const { tokens } = raw
   const [first, ...more] = raw.listen
   const targets = new Map(

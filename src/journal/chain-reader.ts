@@ -28,6 +28,11 @@ export class ChainReader {
     this.#offset = offset
   }
 
+  /** Behind the last line that was handed out. */
+  get place(): Place {
+    return { segment: { chain: this.#chain, first: this.#first }, offset: this.#offset }
+  }
+
   /**
    * The whole lines that have come since the last call, without line feeds. Of what was deleted before it
    * was read, the reader hears nothing: it goes on with the oldest that is left.

@@ -68,7 +68,12 @@ export type Piece =
   | { readonly type: 'lines'; readonly lines: readonly Buffer[] }
   | { readonly type: 'torn'; readonly bytes: number }
 
-export async function* readLines(path: string, offset = 0): AsyncGenerator<Piece> {
+/** A line that is longer than `longest` comes in pieces. */
+export async function* readLines(
+  path: string,
+  offset = 0,
+  longest = longestLine,
+): AsyncGenerator<Piece> {
   const chunks = isCompressed(path) ? inflated(path, offset) : plain(path, offset)
   let rest = Buffer.alloc(0)
   for await (const chunk of chunks) {
@@ -76,7 +81,7 @@ export async function* readLines(path: string, offset = 0): AsyncGenerator<Piece
     const length = bytes.lastIndexOf(lineFeed) + 1
     const lines = splitLines(bytes.subarray(0, length))
     rest = bytes.subarray(length)
-    if (rest.length > longestLine) {
+    if (rest.length > longest) {
       // Handed on as a line, it is found to be none.
       lines.push(rest)
       rest = Buffer.alloc(0)

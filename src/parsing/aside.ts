@@ -120,7 +120,7 @@ export class Aside {
     for (const statement of analysis.statements) job.statements.push(statement)
     // Not at once: whoever else has something to do comes first.
     if (more) setImmediate(() => this.#continue(job))
-    else this.#finish({ type: 'parsed', statements: job.statements })
+    else this.#finish({ ...analysis, statements: job.statements })
   }
 
   #continue(job: Job): void {

@@ -3,7 +3,7 @@
 
 import { parentPort } from 'node:worker_threads'
 import { analyse, type Limits, loadParser } from '../sql/analyse.ts'
-import type { Analysis, Statement } from '../sql/facts.ts'
+import type { Analysis, Parsed } from '../sql/facts.ts'
 
 /** `more`: the next page of what was asked for last. */
 export type Request =
@@ -22,7 +22,7 @@ export interface Page {
  */
 const pageLength = 500
 
-let rest: readonly Statement[] = []
+let rest: Parsed = { type: 'parsed', statements: [], secrets: [] }
 
 async function answer(request: Request): Promise<Page> {
   if (request.type === 'more') return nextPage()
@@ -30,14 +30,14 @@ async function answer(request: Request): Promise<Page> {
   await loadParser()
   const analysis = analyse(request.text, request.limits)
   if (analysis.type === 'unparsable') return { analysis, more: false }
-  rest = analysis.statements
+  rest = analysis
   return nextPage()
 }
 
 function nextPage(): Page {
-  const statements = rest.slice(0, pageLength)
-  rest = rest.slice(pageLength)
-  return { analysis: { type: 'parsed', statements }, more: rest.length > 0 }
+  const analysis = { ...rest, statements: rest.statements.slice(0, pageLength) }
+  rest = { ...rest, statements: rest.statements.slice(pageLength) }
+  return { analysis, more: rest.statements.length > 0 }
 }
 
 // A rejection ends the thread, and the other end hears of it.

@@ -227,7 +227,7 @@ export class Policy {
   functionCall(subject: Subject, oid: number): Judgement & { readonly decision: Deny } {
     return {
       text: '',
-      analysis: { type: 'parsed', statements: [] },
+      analysis: { type: 'parsed', statements: [], secrets: [] },
       parameterTypes: [],
       decision: functionCallMessage(this.#remits.of(subject).role, oid),
       tags: [],

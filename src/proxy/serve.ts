@@ -13,6 +13,7 @@ import {
   sessionEndRecord,
   sessionStartRecord,
 } from '../audit/record.ts'
+import type { Recording } from '../audit/recording.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
@@ -40,6 +41,8 @@ export interface ServeDependencies extends LoginDependencies {
   readonly changes: GrantChanges
   readonly grants: GrantSource
   readonly registry: Registry
+  /** How much of a role's statements is recorded. */
+  readonly recording: (role: string) => Recording
   readonly clock: Clock
 }
 
@@ -121,7 +124,7 @@ export async function serve(
   upstream.on('error', () => upstream.destroy())
   await deps.catalogs.ready(loggedIn.target.name)
   const id = randomUUID()
-  const context = contextOf(id, loggedIn, peer)
+  const context = contextOf(id, loggedIn, peer, tls?.version ?? false)
   try {
     await recordStart(id, context, loggedIn, socket, peer, deps)
   } catch (error) {
@@ -134,20 +137,28 @@ export async function serve(
   relay.start(loggedIn.upstream.rest, intake.rest())
 }
 
-function contextOf(id: string, loggedIn: LoggedIn, peer: Peer): SessionContext {
-  const { grant } = loggedIn.authorization
+function contextOf(
+  id: string,
+  loggedIn: LoggedIn,
+  peer: Peer,
+  tls: string | false,
+): SessionContext {
+  const { grant, groups } = loggedIn.authorization
   const { lease } = loggedIn.use
   return sessionContext({
     session: id,
     principal: grant.principal,
+    groups,
     grant: grant.id,
     requestId: grant.requestId,
+    requestReason: grant.reason,
     role: grant.role,
     target: grant.target,
     databaseRole: lease.user,
     lease: lease.vaultLease ?? lease.id,
     client: peer.name,
     application: loggedIn.application,
+    tls,
   })
 }
 
@@ -177,9 +188,10 @@ async function recordStart(
   { authorization, upstream }: LoggedIn,
   socket: Socket,
   peer: Peer,
-  { journal, clock }: ServeDependencies,
+  { journal, clock, recording }: ServeDependencies,
 ): Promise<void> {
   const { grant, tokenId } = authorization
+  const beside = { durable: recording(grant.role).fsync === 'batch' }
   journal.append(
     loginRecord({
       result: 'ok',
@@ -191,9 +203,11 @@ async function recordStart(
       tokenId,
       session: id,
     }),
+    undefined,
+    beside,
   )
   try {
-    await journal.record(sessionStartRecord(context, peer.certificate))
+    await journal.record(sessionStartRecord(context, peer.certificate), beside)
   } catch (error) {
     upstream.socket.destroy()
     throw error
@@ -239,6 +253,7 @@ function startRelay(
     {
       authorization,
       context,
+      recording: deps.recording(role),
       policy,
       subject: remit,
       catalog,

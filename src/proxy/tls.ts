@@ -14,6 +14,8 @@ import type { Certificates } from './ports.ts'
 export interface ClientTls {
   /** The server name that the client asked for (SNI), its own claim; undefined when it named none. */
   readonly serverName: string | undefined
+  /** What was agreed on, e.g. `TLSv1.3`. */
+  readonly version: string
   /** The certificate that this connection was shown, DER: what channel binding is about. */
   readonly certificate: Buffer | undefined
   readonly client: ClientIdentity
@@ -127,6 +129,7 @@ export function clientTlsOf(socket: TLSSocket): ClientTls {
   const own = socket.getCertificate()
   return {
     serverName: typeof servername === 'string' && servername !== '' ? servername : undefined,
+    version: socket.getProtocol() ?? 'unknown',
     certificate: own !== null && 'raw' in own ? own.raw : undefined,
     client: clientOf(socket),
   }

@@ -33,8 +33,8 @@ export class CopyIn {
     this.#dispatch = dispatch
   }
 
-  /** A frame, while the server reads data. */
-  take(type: number, frame: Frame): Read {
+  /** A frame of `size` bytes, while the server reads data. */
+  take(type: number, size: number, frame: Frame): Read {
     if (type === frontend.sync) {
       decodeEmpty(frame.bytes, frame.start, frame.end)
       if (++this.#heldSyncs > mostHeldSyncs) throw tooManySyncs()
@@ -42,8 +42,11 @@ export class CopyIn {
     }
     this.#heldSyncs = 0
     switch (type) {
-      case frontend.flush:
       case frontend.copyData:
+        this.#count(size)
+        this.#dispatch.pass(frame)
+        return 'data'
+      case frontend.flush:
         this.#dispatch.pass(frame)
         return 'data'
       case frontend.copyDone:
@@ -67,6 +70,11 @@ export class CopyIn {
       this.#dispatch.forward(expectation('sync'), wholeFrame(sync))
     }
     return true
+  }
+
+  #count(bytes: number): void {
+    const execution = this.#state.pipeline.head?.execution
+    if (execution !== undefined) execution.bytesIn += bytes
   }
 
   /**

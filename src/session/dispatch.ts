@@ -2,11 +2,11 @@
 // that fails goes in its place. Notes the answer that each will have. Ignorant of why.
 
 import type { JournalWaiter, Receipt } from '../audit/journal.ts'
-import type { StatementProtocol } from '../audit/record.ts'
 import type { Failure } from '../errors.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
 import type { Deniable } from './denial.ts'
 import { failingSubstitute } from './denial.ts'
+import type { Arrival } from './events.ts'
 import type { Execution } from './execution.ts'
 import { Outbox, type Recorded } from './outbox.ts'
 import type { Expectation } from './pipeline.ts'
@@ -56,8 +56,8 @@ export class Dispatch implements JournalWaiter {
   }
 
   /** Appends the record of a run. `runs` is what its EXECUTE and FETCH run. */
-  accept(judgement: Judgement, protocol: StatementProtocol, runs: readonly Judgement[]): Execution {
-    return this.#state.events.accepted(judgement, protocol, runs, this)
+  accept(judgement: Judgement, arrival: Arrival, runs: readonly Judgement[]): Execution {
+    return this.#state.events.accepted(judgement, arrival, runs, this)
   }
 
   /** A frame that runs SQL: it goes when the record of `execution` is stored. */
@@ -80,9 +80,9 @@ export class Dispatch implements JournalWaiter {
     name: string,
     judgement: Judgement,
     decision: Deny,
-    protocol: StatementProtocol,
+    arrival: Arrival,
   ): void {
-    this.#state.events.denied(judgement, decision, protocol, this)
+    this.#state.events.denied(judgement, decision, arrival, this)
     this.#substitute(expectation, kind, name, decision.failure, true)
   }
 
@@ -94,12 +94,13 @@ export class Dispatch implements JournalWaiter {
   /** Sends what need not wait. Call at the end of a chunk. */
   flush(): void {
     if (this.#outbox.waiting) return
-    const buffers = this.#outbox.take(0)
+    const buffers = this.#outbox.takeUnrecorded()
     if (buffers.length > 0) this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
 
   stored(receipt: Receipt): void {
-    this.#state.options.port.toUpstream(this.#outbox.take(receipt.upTo), receipt)
+    const at = this.#state.options.clock.elapsed()
+    this.#state.options.port.toUpstream(this.#outbox.take(receipt.upTo, at), receipt)
   }
 
   refused(failure: Failure, upTo: number): void {

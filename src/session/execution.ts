@@ -6,6 +6,13 @@ import type { Judgement } from '../policy/decision.ts'
 /** A prepared statement: by Parse or by SQL's PREPARE, which share one name space. */
 export interface Prepared {
   readonly judgement: Judgement
+  /**
+   * OIDs of its first parameters' types, as Parse gave them and later as the server describes them; 0 is
+   * unknown. None where values are not recorded.
+   */
+  parameterTypes: readonly number[]
+  /** What judging took at Parse, until the record of a run has it. */
+  judgedMs: number
 }
 
 /** A portal: by Bind, or by SQL's DECLARE as a cursor, which share one name space too. */
@@ -31,12 +38,20 @@ export interface Execution {
   readonly tags: readonly string[]
   /** It, or what its EXECUTE names, may change what is known of the target's catalog. */
   readonly changesCatalog: boolean
+  /** What may be recorded of an error's message; `shape`: nothing that quotes a value. */
+  readonly messages: 'all' | 'shape' | 'none'
+  /** What judging took, in milliseconds. */
+  readonly policyMs: number
   /** Clock.elapsed() when it was accepted. */
   readonly startedAt: number
+  /** Clock.elapsed() when its intent was stored: it is on its way to the server. */
+  storedAt: number | undefined
   /** Rows of the commands that have ended, and of portal fetches that have been suspended. */
   rows: number
   /** Rows seen since. */
   seen: number
+  /** Bytes of COPY data from the client. */
+  bytesIn: number
   /** Bytes of rows and COPY data sent to the client. */
   bytes: number
   /** Commands of the query string that have ended. */

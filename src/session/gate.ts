@@ -2,6 +2,7 @@
 // been judged and recorded, or replaced by one that fails. Frames that carry no meaning here stream
 // through. docs/architecture.md, "One statement's way", steps 3 to 8.
 
+import { mostParameters } from '../audit/parameters-record.ts'
 import type { Judgement } from '../policy/decision.ts'
 import type { FrameHandler } from '../wire/frames.ts'
 import {
@@ -14,9 +15,11 @@ import {
   decodeTarget,
   frontend,
 } from '../wire/frontend.ts'
+import { boundValues } from './bound-values.ts'
 import { calledAs } from './called-as.ts'
 import { CopyIn } from './copy-in.ts'
 import { Dispatch, type Frame } from './dispatch.ts'
+import type { Arrival } from './events.ts'
 import type { Portal, Prepared } from './execution.ts'
 import { Judging } from './judging.ts'
 import type { Names } from './names.ts'
@@ -59,7 +62,7 @@ export class Gate implements FrameHandler {
       this.#terminate(frame)
       return true
     }
-    if (this.#state.pipeline.copyingIn) return this.#inCopy(type, frame)
+    if (this.#state.pipeline.copyingIn) return this.#inCopy(type, size, frame)
     switch (type) {
       case frontend.query:
         return this.#query(size, frame)
@@ -68,10 +71,9 @@ export class Gate implements FrameHandler {
       case frontend.bind:
         return this.#bind(size, frame)
       case frontend.execute:
-        return this.#execute(frame)
+        return this.#execute(size, frame)
       case frontend.describe:
-        decodeTarget(bytes, start, end)
-        this.#dispatch.forward(expectation('describe'), frame)
+        this.#describe(frame)
         return true
       case frontend.close:
         this.#close(frame)
@@ -120,8 +122,8 @@ export class Gate implements FrameHandler {
     this.#judging.close()
   }
 
-  #inCopy(type: number, frame: Frame): boolean {
-    const read = this.#copyIn.take(type, frame)
+  #inCopy(type: number, size: number, frame: Frame): boolean {
+    const read = this.#copyIn.take(type, size, frame)
     if (read !== 'data') this.#waitsFor = this.#settled
     return read !== 'failed'
   }
@@ -137,6 +139,7 @@ export class Gate implements FrameHandler {
 
   #query(size: number, frame: Frame): boolean {
     const { statements, portals } = this.#state
+    const arrival = { protocol: 'simple', bytesIn: size, since: this.#judging.since } as const
     const text = textOf(size, frame, decodeQuery)
     const judgement = this.#judge(text, size)
     if (judgement === undefined) return false
@@ -157,10 +160,10 @@ export class Gate implements FrameHandler {
     // What its statements make of names is certain only when they have run.
     this.#state.group++
     if (denied !== undefined) {
-      this.#dispatch.deny(expected, 'query', '', judgement, denied, 'simple')
+      this.#dispatch.deny(expected, 'query', '', judgement, denied, arrival)
     } else if (full) this.#dispatch.fail(expected, 'query', '', tooManyNames())
     else {
-      const execution = this.#dispatch.accept(judgement, 'simple', named.judgements)
+      const execution = this.#dispatch.accept(judgement, arrival, named.judgements)
       this.#dispatch.run(expected, execution, 'query', '', frame)
       this.#waitForCopy(runs)
     }
@@ -169,7 +172,8 @@ export class Gate implements FrameHandler {
 
   #parse(size: number, frame: Frame): boolean {
     const { statements } = this.#state
-    const { policy, subject, catalog } = this.#state.options
+    const { policy, subject, catalog, clock } = this.#state.options
+    const { since } = this.#judging
     let name = ''
     let types: readonly number[] = []
     const text = textOf(size, frame, (bytes, start, end) => {
@@ -185,12 +189,20 @@ export class Gate implements FrameHandler {
     const denied =
       this.#judging.denial(judgement) ?? this.#judging.unsettled(text, this.#state.group)
     // More than one statement the server never prepares: to walk through them at each Bind is for nothing.
-    const prepared = denied === undefined && judgement.tags.length <= 1 ? { judgement } : undefined
+    const prepared =
+      denied === undefined && judgement.tags.length <= 1
+        ? {
+            judgement,
+            parameterTypes: this.#state.recordsValues ? types.slice(0, mostParameters) : unknown,
+            judgedMs: clock.elapsed() - since,
+          }
+        : undefined
     const expected = expectation('parse', {
       statementChange: statements.announce(name, prepared, this.#state.group),
     })
     if (denied !== undefined) {
-      this.#dispatch.deny(expected, 'parse', name, judgement, denied, 'extended')
+      const arrival = { protocol: 'extended', bytesIn: size, since } as const
+      this.#dispatch.deny(expected, 'parse', name, judgement, denied, arrival)
     } else if (statements.full) this.#dispatch.fail(expected, 'parse', name, tooManyNames())
     else {
       // Reading a constant can run the CHECK of a domain.
@@ -203,6 +215,7 @@ export class Gate implements FrameHandler {
   #bind(size: number, frame: Frame): boolean {
     const { statements, portals } = this.#state
     const { bytes, start, end } = frame
+    const since = this.#state.options.clock.elapsed()
     const { portal: name, statement } = decodeBindHead(bytes, start, end, end - start === size)
     if (!this.#certain(statements, [statement])) return false
     const prepared = statements.get(statement)
@@ -218,13 +231,22 @@ export class Gate implements FrameHandler {
       return true
     }
     const denied = this.#judging.refusal(judgement, named)
+    const arrival: Arrival = {
+      protocol: 'extended',
+      bytesIn: size,
+      since: since - prepared.judgedMs,
+      ...(this.#state.recordsValues && {
+        parameters: boundValues(frame, prepared.parameterTypes),
+      }),
+    }
+    prepared.judgedMs = 0
     if (denied !== undefined) {
-      this.#dispatch.deny(this.#unbound(name), 'bind', name, judgement, denied, 'extended')
+      this.#dispatch.deny(this.#unbound(name), 'bind', name, judgement, denied, arrival)
       return true
     }
     this.#judging.noteRun([judgement, ...named.judgements], this.#state.group)
     // Recorded here and not at Execute: to plan, the server runs what is declared IMMUTABLE.
-    const execution = this.#dispatch.accept(judgement, 'extended', named.judgements)
+    const execution = this.#dispatch.accept(judgement, arrival, named.judgements)
     const portal = { prepared, hold: false, execution }
     const portalChange = portals.announce(name, portal, this.#state.group)
     this.#dispatch.run(expectation('bind', { portalChange }), execution, 'bind', name, frame)
@@ -238,7 +260,21 @@ export class Gate implements FrameHandler {
     })
   }
 
-  #execute(frame: Frame): boolean {
+  /** Whoever prepares a statement without types asks the server for them: so they are learnt here too. */
+  #describe(frame: Frame): void {
+    const { statements, recordsValues, group } = this.#state
+    const { target, name } = decodeTarget(frame.bytes, frame.start, frame.end)
+    const certain = recordsValues && target === 'statement' && !statements.unsettled(name, group)
+    const described = certain ? statements.get(name) : undefined
+    this.#dispatch.forward(expectation('describe', { described }), frame)
+  }
+
+  #execute(size: number, frame: Frame): boolean {
+    const arrival: Arrival = {
+      protocol: 'extended',
+      bytesIn: size,
+      since: this.#state.options.clock.elapsed(),
+    }
     const { portal: name } = decodeExecute(frame.bytes, frame.start, frame.end)
     if (!this.#certain(this.#state.portals, [name])) return false
     const portal = this.#state.portals.get(name)
@@ -253,7 +289,7 @@ export class Gate implements FrameHandler {
     // The grant may have ended, or a name that EXECUTE uses may have gone, since Bind.
     const denied = this.#judging.refusal(judgement, named)
     if (denied !== undefined) {
-      this.#dispatch.deny(expectation('execute'), 'execute', '', judgement, denied, 'extended')
+      this.#dispatch.deny(expectation('execute'), 'execute', '', judgement, denied, arrival)
       return true
     }
     if (this.#full(runs)) {
@@ -263,7 +299,7 @@ export class Gate implements FrameHandler {
     this.#judging.noteRun(runs, this.#state.group)
     const expected = expectation('execute', { sqlChanges: this.#announce(judgement) })
     if (portal.execution === undefined || portal.execution.ended) {
-      portal.execution = this.#dispatch.accept(judgement, 'extended', named.judgements)
+      portal.execution = this.#dispatch.accept(judgement, arrival, named.judgements)
       this.#dispatch.run(expected, portal.execution, 'execute', '', frame)
     } else {
       expected.execution = portal.execution
@@ -285,21 +321,26 @@ export class Gate implements FrameHandler {
 
   /** Runs a function by its OID: judged as the SQL that calls it. */
   #functionCall(size: number, frame: Frame): void {
-    const { policy, subject, catalog } = this.#state.options
+    const { policy, subject, catalog, clock } = this.#state.options
     const { bytes, start, end } = frame
+    const arrival: Arrival = {
+      protocol: 'functionCall',
+      bytesIn: size,
+      since: clock.elapsed(),
+    }
     const { oid, call } = decodeCallHead(bytes, start, end, size)
     const text = calledAs(oid, call)
     const expected = expectation('call')
     if (text === undefined) {
       const judgement = policy.functionCall(subject, oid)
-      this.#dispatch.deny(expected, 'call', '', judgement, judgement.decision, 'functionCall')
+      this.#dispatch.deny(expected, 'call', '', judgement, judgement.decision, arrival)
     } else {
       const judgement = policy.judge(subject, text, catalog())
       const denied = this.#judging.denial(judgement)
       if (denied !== undefined) {
-        this.#dispatch.deny(expected, 'call', '', judgement, denied, 'functionCall')
+        this.#dispatch.deny(expected, 'call', '', judgement, denied, arrival)
       } else {
-        const execution = this.#dispatch.accept(judgement, 'functionCall', [])
+        const execution = this.#dispatch.accept(judgement, arrival, [])
         this.#dispatch.run(expected, execution, 'call', '', frame)
       }
     }
@@ -362,6 +403,8 @@ export class Gate implements FrameHandler {
     if (copies) this.#waitsFor = this.#settled
   }
 }
+
+const unknown: readonly number[] = []
 
 /** The frame's query string; undefined when the frame is too large to be read. */
 function textOf(

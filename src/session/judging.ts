@@ -10,6 +10,8 @@ import type { SessionState } from './state.ts'
 /** A long text that is being judged. */
 interface Pending {
   readonly text: Buffer
+  /** Clock.elapsed() when it was asked for. */
+  readonly since: number
   /** Returns what came of it, once it has come. */
   result: (() => Judgement) | undefined
   /** Tells whoever judges it that the session is over. */
@@ -45,6 +47,11 @@ export class Judging {
       return undefined
     }
     return pending.result?.()
+  }
+
+  /** Clock.elapsed() when judging began of the text that is asked for, or asked for again. */
+  get since(): number {
+    return this.#pending?.since ?? this.#state.options.clock.elapsed()
   }
 
   /** Whether a text is held here and not judged yet. */
@@ -132,8 +139,13 @@ export class Judging {
   }
 
   #judgeLong(text: Buffer): void {
-    const { policy, subject, catalog, port } = this.#state.options
-    const pending: Pending = { text, result: undefined, gone: new AbortController() }
+    const { policy, subject, catalog, port, clock } = this.#state.options
+    const pending: Pending = {
+      text,
+      since: clock.elapsed(),
+      result: undefined,
+      gone: new AbortController(),
+    }
     this.#pending = pending
     const settle = (result: () => Judgement): void => {
       if (this.#pending !== pending || pending.result !== undefined) return

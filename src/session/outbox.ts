@@ -46,9 +46,18 @@ export class Outbox {
     this.#items.push({ bytes, start, end, recorded })
   }
 
-  /** Everything before the first frame whose record came after `upTo`. */
-  take(upTo: number): readonly Buffer[] {
-    for (const item of this.#covered(upTo)) this.#ranges.add(item.bytes, item.start, item.end)
+  /** Everything, while nothing waits. */
+  takeUnrecorded(): readonly Buffer[] {
+    return this.#ranges.take()
+  }
+
+  /** Everything before the first frame whose record came after `upTo`; the others' was stored `at`. */
+  take(upTo: number, at: number): readonly Buffer[] {
+    for (const { bytes, start, end, recorded } of this.#covered(upTo)) {
+      const execution = recorded === 'rest' ? undefined : recorded?.expectation.execution
+      if (execution !== undefined) execution.storedAt = at
+      this.#ranges.add(bytes, start, end)
+    }
     return this.#ranges.take()
   }
 

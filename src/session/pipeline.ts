@@ -21,6 +21,8 @@ export interface Expectation extends NameChanges {
   denial: Failure | undefined
   /** What the COPY's error says when it is the answer to a CopyFail of ours. */
   copyFailure: Failure | undefined
+  /** What a Describe asks about, where the types of its parameters are wanted. */
+  readonly described: Prepared | undefined
   /** The run that the answers belong to; none where nothing runs. */
   execution: Execution | undefined
   /** What the SQL in it makes of names, one for each statement; empty when no statement does. */
@@ -29,12 +31,15 @@ export interface Expectation extends NameChanges {
 
 export function expectation(
   kind: Expectation['kind'],
-  changes?: Partial<Pick<Expectation, 'statementChange' | 'portalChange' | 'sqlChanges'>>,
+  changes?: Partial<
+    Pick<Expectation, 'described' | 'statementChange' | 'portalChange' | 'sqlChanges'>
+  >,
 ): Expectation {
   return {
     kind,
     denial: undefined,
     copyFailure: undefined,
+    described: changes?.described,
     execution: undefined,
     statementChange: changes?.statementChange,
     portalChange: changes?.portalChange,

@@ -9,6 +9,7 @@ import {
   decodeCommandTag,
   decodeErrorFields,
   decodeParameterStatus,
+  decodeParameterTypes,
   decodeStatus,
 } from '../wire/backend.ts'
 import { errorResponse } from '../wire/backend-encoder.ts'
@@ -74,6 +75,13 @@ export class Replies implements FrameHandler {
       case backend.rowDescription:
         if (this.#state.pipeline.head?.kind === 'describe') this.#state.pipeline.take()
         break
+      case backend.parameterDescription: {
+        const described = this.#state.pipeline.head?.described
+        if (described !== undefined) {
+          described.parameterTypes = decodeParameterTypes(bytes, start, end)
+        }
+        break
+      }
       case backend.portalSuspended:
         this.#suspended()
         break
@@ -91,7 +99,7 @@ export class Replies implements FrameHandler {
           message: 'the target database sent a message that does not belong in a session',
         })
       default:
-        // CopyOutResponse, CopyDone, notices, notifications, descriptions of parameters.
+        // CopyOutResponse, CopyDone, notices, notifications.
         break
     }
     this.#ranges.add(bytes, start, end)
@@ -178,7 +186,7 @@ export class Replies implements FrameHandler {
     if (failedByUs !== undefined) this.#state.intruder = true
     const denial = head.denial ?? failedByUs
     if (execution !== undefined) {
-      events.ended(execution, 'error', fields['C'])
+      events.ended(execution, 'error', { sqlstate: fields['C'], message: fields['M'] })
       // A procedure may have committed before it failed.
       this.#state.catalogTouched ||= execution.changesCatalog
     }

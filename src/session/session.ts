@@ -39,7 +39,8 @@ export class Session {
     this.#replies = new Replies(this.#state)
     // A Parse holds a name and parameter types besides its text; the text's own limit is policy's.
     const maxFrame = options.maxStatementBytes + 64 * 1024
-    this.#clientFrames = new FrameReader(sessionFrames(maxFrame), this.#gate)
+    const frames = sessionFrames(maxFrame, this.#state.recordsValues)
+    this.#clientFrames = new FrameReader(frames, this.#gate)
     this.#upstreamFrames = new FrameReader(upstreamFrames, this.#replies)
   }
 

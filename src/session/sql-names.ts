@@ -155,10 +155,12 @@ function standIn(outer: Judgement, statement: Statement): Prepared {
     judgement: {
       ...outer,
       text: statement.text,
-      analysis: { type: 'parsed', statements: [statement] },
+      analysis: { type: 'parsed', statements: [statement], secrets: statement.secrets },
       tags: [statement.tag],
       class: statement.class,
       executes: [],
     },
+    parameterTypes: [],
+    judgedMs: 0,
   }
 }

@@ -4,6 +4,7 @@
 import type { Authorization } from '../access/authorization.ts'
 import type { Journal } from '../audit/journal.ts'
 import type { SessionContext } from '../audit/record.ts'
+import type { Recording } from '../audit/recording.ts'
 import type { Clock } from '../clock.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -20,6 +21,8 @@ export interface SessionOptions {
   readonly authorization: Authorization
   /** Who, where, as what: goes into each audit record. */
   readonly context: SessionContext
+  /** How much of its statements is recorded. */
+  readonly recording: Recording
   readonly policy: Policy
   /** What the statements are judged as: the grant's role, less what is kept from this session. */
   readonly subject: Subject
@@ -34,12 +37,15 @@ export interface SessionOptions {
   readonly pinned: ReadonlyMap<string, readonly string[]>
 }
 
-/** About what a name costs without its text. */
+/** About what a name costs without its text; and the types of its parameters. */
 const nameWeight = 256
+const typesWeight = 512
 
 export class SessionState {
   readonly options: SessionOptions
-  readonly statements = new Names<Prepared>(({ judgement }) => nameWeight + judgement.text.length)
+  readonly statements = new Names<Prepared>(
+    ({ judgement }) => nameWeight + judgement.text.length + (this.recordsValues ? typesWeight : 0),
+  )
   readonly portals = new Names<Portal>(
     ({ prepared }) => nameWeight + prepared.judgement.text.length,
   )
@@ -61,8 +67,13 @@ export class SessionState {
   constructor(options: SessionOptions) {
     this.options = options
     this.readyAt = options.clock.elapsed()
-    this.events = new StatementEvents(options)
+    this.events = new StatementEvents({ ...options, status: () => this.status })
     this.pipeline = new Pipeline((expectation) => this.dropped(expectation))
+  }
+
+  /** Values that come beside a text are recorded too. */
+  get recordsValues(): boolean {
+    return this.options.recording.parameters === 'full'
   }
 
   /** The client's messages have been read: if they run something, its transaction begins with them. */

@@ -4,26 +4,11 @@
 
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { type ISocketFactory, Kafka, logLevel, Partitioners, type Producer } from 'kafkajs'
-import type { Secret } from '../secret.ts'
+import { Kafka, logLevel, Partitioners, type Producer, type SASLOptions } from 'kafkajs'
 import { unlessAborted } from './abortable.ts'
-import type { Shipment, Sink } from './sink.ts'
-import { type TlsSettings, tlsOptions } from './tls.ts'
-
-export interface KafkaSettings {
-  /** `host:port` each: some of one cluster; they name the others. */
-  readonly brokers: readonly string[]
-  readonly topic: string
-  readonly login:
-    | {
-        readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
-        readonly user: string
-        readonly password: Secret
-      }
-    | undefined
-  /** Undefined on this machine only. */
-  readonly tls: TlsSettings | undefined
-}
+import type { KafkaSettings, TlsSettings } from './settings.ts'
+import { type Shipment, type Sink, SinkProblem } from './sink.ts'
+import { tlsOptions } from './tls.ts'
 
 const connectMs = 5_000
 const answerMs = 10_000
@@ -57,7 +42,7 @@ export class KafkaSink implements Sink {
     } catch (error) {
       // An idempotent producer that does not know what became of its last request cannot go on.
       await this.close()
-      throw error
+      throw new SinkProblem(error instanceof Error ? error.message : String(error))
     }
   }
 
@@ -92,28 +77,22 @@ export class KafkaSink implements Sink {
   }
 }
 
-function open({ brokers, topic: _, login, tls }: KafkaSettings): Connection {
+function open({ brokers, login, tls }: KafkaSettings): Connection {
   const sockets = new Set<Socket>()
   let over = false
   const kafka = new Kafka({
     clientId: 'pgwarden-audit',
     brokers: [...brokers],
-    ...(tls && { ssl: { ...tlsOptions(tls) } }),
-    ...(login && {
-      sasl: {
-        mechanism: login.mechanism,
-        username: login.user,
-        password: login.password.reveal(),
-      },
-    }),
+    ssl: tls === undefined ? false : { ...tlsOptions(tls) },
+    ...(login && { sasl: saslOf(login) }),
     connectionTimeout: connectMs,
     authenticationTimeout: connectMs,
     requestTimeout: answerMs,
     // Whoever sends hears of every failure, and says so.
     logLevel: logLevel.NOTHING,
-    socketFactory: ({ host, port, ssl, onConnect }) => {
+    socketFactory: ({ host, port, onConnect }) => {
       if (over) throw new Error('closed')
-      const socket = dial({ host, port, ssl, onConnect })
+      const socket = dial(host, port, tls, onConnect)
       sockets.add(socket)
       socket.once('close', () => sockets.delete(socket))
       return socket
@@ -137,12 +116,30 @@ function open({ brokers, topic: _, login, tls }: KafkaSettings): Connection {
 }
 
 /** As the library's own does, but for a socket that can be ended from outside. */
-function dial({ host, port, ssl, onConnect }: Parameters<ISocketFactory>[0]): Socket {
+function dial(
+  host: string,
+  port: number,
+  tls: TlsSettings | undefined,
+  onConnect: () => void,
+): Socket {
   const servername = isIP(host) === 0 ? { servername: host } : {}
-  const socket = isTls(ssl)
-    ? connectTls({ host, port, ...servername, ...ssl }, onConnect)
-    : connect({ host, port }, onConnect)
+  const socket =
+    tls === undefined
+      ? connect({ host, port }, onConnect)
+      : connectTls({ host, port, ...servername, ...tlsOptions(tls) }, onConnect)
   return socket.setKeepAlive(true, keepAliveMs)
+}
+
+function saslOf({ mechanism, user, password }: NonNullable<KafkaSettings['login']>): SASLOptions {
+  const login = { username: user, password: password.reveal() }
+  switch (mechanism) {
+    case 'plain':
+      return { mechanism, ...login }
+    case 'scram-sha-256':
+      return { mechanism, ...login }
+    case 'scram-sha-512':
+      return { mechanism, ...login }
+  }
 }
 
 /** A request is stored whole or not at all; each part fits into one. */

@@ -23,24 +23,10 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from '@nats-io/transport-node'
-import type { Secret } from '../secret.ts'
 import { unlessAborted } from './abortable.ts'
-import type { Shipment, Sink } from './sink.ts'
-import { type TlsSettings, tlsOptions } from './tls.ts'
-
-export interface NatsSettings {
-  /** `host:port` each: members of one cluster. */
-  readonly servers: readonly string[]
-  readonly stream: string
-  readonly subject: string
-  readonly login:
-    | { readonly type: 'credentials'; readonly content: Secret }
-    | { readonly type: 'token'; readonly token: Secret }
-    | { readonly type: 'password'; readonly user: string; readonly password: Secret }
-    | undefined
-  /** Undefined on this machine only. */
-  readonly tls: TlsSettings | undefined
-}
+import type { NatsSettings } from './settings.ts'
+import { type Shipment, type Sink, SinkProblem } from './sink.ts'
+import { tlsOptions } from './tls.ts'
 
 const connectMs = 5_000
 const answerMs = 5_000
@@ -71,7 +57,7 @@ export class NatsSink implements Sink {
     } catch (error) {
       // What is under way on it could still arrive; a new connection begins with the oldest.
       await this.close()
-      throw error
+      throw new SinkProblem(sentenceFor(error))
     }
   }
 
@@ -174,6 +160,12 @@ function authenticatorOf(login: NonNullable<NatsSettings['login']>): Authenticat
 /** A type is read from a file: what would be a wildcard, or the end of a command, must not become one. */
 function subjectPart(type: string): string {
   return /^[a-z_]+(\.[a-z_]+)*$/i.test(type) ? type : 'unknown'
+}
+
+/** The library takes nobody's answering for JetStream being switched off. */
+function sentenceFor(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.name === 'JetStreamNotEnabled' ? 'no stream takes the subject' : error.message
 }
 
 function isApiError(error: unknown, code: number): boolean {

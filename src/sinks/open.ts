@@ -2,8 +2,10 @@
 // what is sent, and when.
 
 import type { Clock } from '../clock.ts'
-import { Failure } from '../errors.ts'
 import { FileSink } from './file.ts'
+import { KafkaSink } from './kafka.ts'
+import { NatsSink } from './nats.ts'
+import { PostgresqlSink } from './postgresql.ts'
 import type { SinkSettings } from './settings.ts'
 import type { Sink } from './sink.ts'
 import { StdoutSink } from './stdout.ts'
@@ -21,10 +23,10 @@ export function openSink(settings: SinkSettings, clock: Clock): Sink {
     case 'webhook':
       return new WebhookSink(settings, clock)
     case 'nats':
+      return new NatsSink(settings)
     case 'kafka':
+      return new KafkaSink(settings)
     case 'postgresql':
-      throw new Failure('feature_not_supported', {
-        message: `there is no sink of the kind ${settings.type}`,
-      })
+      return new PostgresqlSink(settings)
   }
 }

@@ -2,10 +2,11 @@
 // per statement collects everything (walk.ts). Ignorant of roles and rules.
 
 import { heaviest, tagOf } from './commands.ts'
-import type { Analysis, Statement, Unparsable } from './facts.ts'
+import type { Analysis, Range, Statement, Unparsable } from './facts.ts'
 import { parse, type RawStatement } from './parser.ts'
+import { secretsOf } from './redact.ts'
 import { child, type Node, string } from './tree.ts'
-import { walk } from './walk.ts'
+import { type Findings, walk } from './walk.ts'
 
 export { loadParser } from './parser.ts'
 
@@ -35,10 +36,16 @@ export function analyse(text: string, limits: Limits): Analysis {
       `query string of ${tree.statements.length} statements is longer than the limit of ${mostStatements}`,
     )
   }
-  const textOf = slicer(text, bytes)
+  const walked = tree.statements.map((raw) => ({ ...raw, found: walk(raw.node) }))
+  const secrets = secretsOf(
+    text,
+    walked.map(({ start, found }) => ({ start, ...found })),
+  )
+  const pieceOf = slicer(text, bytes)
   return {
     type: 'parsed',
-    statements: tree.statements.map((raw) => describe(raw.node, textOf(raw))),
+    statements: walked.map((raw) => describe(raw.node, raw.found, pieceOf(raw), secrets)),
+    secrets,
   }
 }
 
@@ -48,8 +55,13 @@ export function tooLarge(bytes: number, limits: Limits): Unparsable {
   return unparsable('statement_too_large', message)
 }
 
-function describe(wrapper: Node, text: string): Statement {
-  const found = walk(wrapper)
+/** `secrets` are those of the query string. */
+function describe(
+  wrapper: Node,
+  found: Findings,
+  piece: Piece,
+  secrets: readonly Range[],
+): Statement {
   return {
     tag: tagOf(found.actions[0]?.command ?? 'UNKNOWN'),
     class: heaviest(found.actions.map((action) => action.class)),
@@ -60,33 +72,36 @@ function describe(wrapper: Node, text: string): Statement {
     operators: [...found.operators.values()],
     types: [...found.types.values()],
     copies: found.copies,
-    prepares: prepares(wrapper, text),
+    prepares: prepares(wrapper, piece, secrets),
     executes: found.executes,
     deallocates: deallocates(wrapper),
-    declares: declares(wrapper, text),
+    declares: declares(wrapper, piece, secrets),
     closes: closes(wrapper),
     fetches: string(child(wrapper, 'FetchStmt') ?? {}, 'portalname'),
     opaque: found.opaque,
-    text,
+    secretParameters: found.secrets.some(({ type }) => type === 'parameter'),
+    text: piece.text,
+    secrets: within(piece, secrets),
   }
 }
 
-function prepares(wrapper: Node, text: string): Statement['prepares'] {
+function prepares(wrapper: Node, piece: Piece, secrets: readonly Range[]): Statement['prepares'] {
   const prepare = child(wrapper, 'PrepareStmt') ?? {}
   const query = child(prepare, 'query')
   if (query === undefined) return undefined
-  return { name: string(prepare, 'name') ?? '', statement: describe(query, ownCopy(text)) }
+  const statement = describe(query, walk(query), ownCopy(piece), secrets)
+  return { name: string(prepare, 'name') ?? '', statement }
 }
 
 /** A name outlives the query string that made it, and a piece of a string keeps all of it in memory. */
-function ownCopy(text: string): string {
-  return Buffer.from(text).toString()
+function ownCopy({ text, start }: Piece): Piece {
+  return { text: Buffer.from(text).toString(), start }
 }
 
 /** CURSOR_OPT_HOLD of parsenodes.h. */
 const withHold = 0x0020
 
-function declares(wrapper: Node, text: string): Statement['declares'] {
+function declares(wrapper: Node, piece: Piece, secrets: readonly Range[]): Statement['declares'] {
   const declare = child(wrapper, 'DeclareCursorStmt') ?? {}
   const query = child(declare, 'query')
   if (query === undefined) return undefined
@@ -94,7 +109,7 @@ function declares(wrapper: Node, text: string): Statement['declares'] {
   return {
     name: string(declare, 'portalname') ?? '',
     hold: (options & withHold) !== 0,
-    statement: describe(query, ownCopy(text)),
+    statement: describe(query, walk(query), ownCopy(piece), secrets),
   }
 }
 
@@ -114,11 +129,41 @@ function discardsAll(wrapper: Node): boolean {
   return string(child(wrapper, 'DiscardStmt') ?? {}, 'target') === 'DISCARD_ALL'
 }
 
-// The parser counts bytes, JavaScript counts UTF-16 units; in an ASCII text they are the same.
-function slicer(text: string, bytes: number): (raw: RawStatement) => string {
-  if (bytes === text.length) return (raw) => text.slice(raw.start, raw.end).trim()
+/** A statement's own text, and where it begins in the query string, in UTF-16 units. */
+interface Piece {
+  readonly text: string
+  readonly start: number
+}
+
+// The parser counts bytes, JavaScript counts UTF-16 units; in an ASCII text they are the same. Statements
+// are asked for in their order.
+function slicer(text: string, bytes: number): (raw: RawStatement) => Piece {
+  if (bytes === text.length) {
+    return (raw) => trimmed(text.slice(raw.start, raw.end), raw.start)
+  }
   const encoded = Buffer.from(text)
-  return (raw) => encoded.toString('utf8', raw.start, raw.end).trim()
+  let byte = 0
+  let unit = 0
+  return (raw) => {
+    unit += encoded.toString('utf8', byte, raw.start).length
+    byte = raw.start
+    return trimmed(encoded.toString('utf8', raw.start, raw.end), unit)
+  }
+}
+
+function trimmed(text: string, start: number): Piece {
+  return { text: text.trim(), start: start + text.length - text.trimStart().length }
+}
+
+function within({ text, start }: Piece, secrets: readonly Range[]): readonly Range[] {
+  if (secrets.length === 0) return secrets
+  const end = start + text.length
+  return secrets
+    .filter((range) => range.start < end && range.end > start)
+    .map((range) => ({
+      start: Math.max(range.start - start, 0),
+      end: Math.min(range.end, end) - start,
+    }))
 }
 
 function unparsable(code: Unparsable['code'], message: string): Unparsable {

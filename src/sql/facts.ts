@@ -74,6 +74,12 @@ export interface RelationUse {
   readonly access: 'read' | 'write' | 'maintain'
 }
 
+/** A piece of a text, in UTF-16 units. */
+export interface Range {
+  readonly start: number
+  readonly end: number
+}
+
 /** One SQL statement of a query string. */
 export interface Statement {
   /** PostgreSQL's command tag of the top level, e.g. `SELECT`, `CREATE TABLE AS`, `SELECT INTO`. */
@@ -104,14 +110,20 @@ export interface Statement {
   readonly deallocates: string | undefined
   /** Why the tree cannot tell what the statement does; such a statement is denied to all. */
   readonly opaque: string | undefined
+  /** A value that is given beside the text would be a secret: `SELECT crypt($1, $2)`. */
+  readonly secretParameters: boolean
   /** The statement's own text within the query string. */
   readonly text: string
+  /** Secrets in `text`, in order: passwords and the like. */
+  readonly secrets: readonly Range[]
 }
 
 /** A query string that was understood. No statements at all (white space, a lone `;`) is legal. */
 export interface Parsed {
   readonly type: 'parsed'
   readonly statements: readonly Statement[]
+  /** Secrets in the query string, in order: those of its statements, and of comments around them. */
+  readonly secrets: readonly Range[]
 }
 
 /** A query string that was not: refused to everybody, with the reason. */

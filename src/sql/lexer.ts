@@ -15,7 +15,7 @@ export type TokenKind =
   /** An identifier in double quotes, with its `U&`. */
   | 'quoted'
   | 'operator'
-  /** What is no operator: `( ) [ ] , ; : . ..` and what has no meaning at all. */
+  /** What is no operator: `( ) [ ] , ; . .. : :: :=` and what has no meaning at all. */
   | 'punctuation'
   | 'comment'
 
@@ -118,6 +118,8 @@ export class Lexer {
       case dollar:
         if (classOf(second) === digit) return this.#upTo('parameter', endOfDigits(text, start + 1))
         return this.#dollarQuoted()
+      case colon:
+        return this.#upTo('punctuation', start + (second === colon || second === equals ? 2 : 1))
       case dot:
         if (second === dot) return this.#upTo('punctuation', start + 2)
         if (classOf(second) === digit) return this.#upTo('number', endOfNumber(text, start))
@@ -144,6 +146,8 @@ const dash = 0x2d
 const slash = 0x2f
 const star = 0x2a
 const dot = 0x2e
+const colon = 0x3a
+const equals = 0x3d
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
 

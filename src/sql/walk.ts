@@ -10,6 +10,7 @@ import { sequencesNamed } from './named-by-text.ts'
 import { intrusions, relationsByName, writableThroughView } from './objects.ts'
 import { operatorsOf, typeOf } from './operators.ts'
 import { type Access, accessTo, isJoined, openScope, relationsOf, type Scope } from './relations.ts'
+import { type Code, codeIn, type SecretPlace, secretParts, secretPlaces } from './secrets.ts'
 import { settingFromCatalog, settingsOf } from './settings.ts'
 import { commandsOf, copyOf, isStatement, selectCommands } from './statements.ts'
 import { byKind, child, isNode, list, type Node, string } from './tree.ts'
@@ -23,6 +24,8 @@ export interface Findings {
   readonly operators: Map<string, NameUse>
   readonly types: Map<string, NameUse>
   readonly copies: CopyUse[]
+  readonly secrets: SecretPlace[]
+  code: Code | undefined
   executes: string | undefined
   opaque: string | undefined
 }
@@ -35,12 +38,21 @@ interface Place {
   readonly access: Access
   /** True where a SELECT is a statement of its own rather than a sub-query. */
   readonly standing: boolean
+  /** Constants are secrets here. */
+  readonly secret: boolean
 }
 
 interface Visit extends Place {
   readonly value: unknown
   /** The node type; for a node without a wrapper the name of its field, which begins in lower case. */
   readonly kind: string | undefined
+}
+
+/** What has been seen of a node before its turn comes. */
+interface Foreseen {
+  /** Settings whose name stands elsewhere than in the call that sets them. */
+  readonly constants: Map<Node, SettingChange>
+  readonly secretParts: Set<unknown>
 }
 
 /** Statements whose `query` is another statement, run or prepared as it stands. */
@@ -77,20 +89,30 @@ export function walk(root: Node): Findings {
     operators: new Map(),
     types: new Map(),
     copies: [],
+    secrets: [],
+    code: undefined,
     executes: undefined,
     opaque: undefined,
   }
-  const constants = new Map<Node, SettingChange>()
-  const top: Place = { where: 'top level', scope: undefined, access: 'read', standing: true }
+  const foreseen: Foreseen = { constants: new Map(), secretParts: new Set() }
+  const top: Place = {
+    where: 'top level',
+    scope: undefined,
+    access: 'read',
+    standing: true,
+    secret: false,
+  }
   const stack: Visit[] = [{ ...top, value: root, kind: undefined }]
   for (let visit = stack.pop(); visit !== undefined; visit = stack.pop()) {
     const { value } = visit
+    const place =
+      !visit.secret && foreseen.secretParts.has(value) ? { ...visit, secret: true } : visit
     if (Array.isArray(value)) {
-      for (const element of value.toReversed()) push(stack, element, undefined, visit)
+      for (const element of value.toReversed()) push(stack, element, undefined, place)
     } else if (isNode(value)) {
       const kind = kindByShape(value) ?? visit.kind
-      if (kind !== undefined) note(found, constants, kind, value, visit)
-      pushChildren(stack, kind, value, visit)
+      if (kind !== undefined) note(found, foreseen, kind, value, place)
+      pushChildren(stack, kind, value, place)
     }
   }
   return found
@@ -109,7 +131,7 @@ function kindByShape(node: Node): string | undefined {
 
 function note(
   found: Findings,
-  constants: Map<Node, SettingChange>,
+  { constants, secretParts: parts }: Foreseen,
   kind: string,
   node: Node,
   place: Place,
@@ -125,7 +147,11 @@ function note(
   if (kind === 'CopyStmt') found.copies.push(copyOf(node))
   const constant = constants.get(node)
   const by = found.actions[0]?.command ?? ''
-  found.settings.push(...(constant === undefined ? settingsOf(kind, node, by) : [constant]))
+  const changes = constant === undefined ? settingsOf(kind, node, by) : [constant]
+  found.settings.push(...changes)
+  for (const part of secretParts(kind, node, changes)) parts.add(part)
+  found.secrets.push(...secretPlaces(kind, node, place.secret))
+  found.code ??= codeIn(kind, node)
   if (kind === 'RangeVar') {
     for (const use of relationsOf(node, place.access, place.scope)) noteRelation(found, use)
   }
@@ -181,19 +207,26 @@ function pushChildren(stack: Visit[], kind: string | undefined, node: Node, plac
     } else if (field === 'withClause' && withClause !== undefined) {
       for (const [index, cte] of [...list(withClause, 'ctes').entries()].reverse()) {
         const inner = scopes?.queries[index]
-        push(stack, cte, undefined, { where, scope: inner, access: 'read', standing: false })
+        const { secret } = place
+        push(stack, cte, undefined, {
+          where,
+          scope: inner,
+          access: 'read',
+          standing: false,
+          secret,
+        })
       }
     } else if (field !== 'lockedRels') {
       // (The relations of FOR UPDATE OF are aliases of ones that are named elsewhere.)
       const access = isJoined(kind, field) ? place.access : accessTo(kind, field, node)
       const standing = field === 'query' && carriers.has(kind ?? '')
-      push(stack, value, field, { where, scope, access, standing })
+      push(stack, value, field, { where, scope, access, standing, secret: place.secret })
     }
   }
 }
 
 function push(stack: Visit[], value: unknown, kind: string | undefined, place: Place): void {
   if (typeof value !== 'object' || value === null) return
-  const { where, scope, access, standing } = place
-  stack.push({ value, kind, where, scope, access, standing })
+  const { where, scope, access, standing, secret } = place
+  stack.push({ value, kind, where, scope, access, standing, secret })
 }

@@ -45,6 +45,7 @@ interface TokenRow extends Omit<GrantRow, 'revoked_at'> {
   readonly scram_stored_key: Buffer | null
   readonly scram_server_key: Buffer | null
   readonly grant_revoked_at: Date | null
+  readonly groups: readonly string[] | null
 }
 
 const tokensWithGrants = `
@@ -53,8 +54,10 @@ const tokensWithGrants = `
          t.scram_salt, t.scram_iterations, t.scram_stored_key, t.scram_server_key,
          g.principal, g.target, g.role, g.starts_at, g.ends_at,
          g.revoked_at as grant_revoked_at, g.reason, g.request_id,
-         g.relations, g.claims
-    from pgwarden.access_tokens t join pgwarden.grants g on g.id = t.grant_id`
+         g.relations, g.claims, r.groups
+    from pgwarden.access_tokens t
+         join pgwarden.grants g on g.id = t.grant_id
+         left join pgwarden.requests r on r.id = g.request_id`
 
 export async function findToken(database: Database, id: string): Promise<StoredToken | undefined> {
   const [row] = await database.rows<TokenRow>(`${tokensWithGrants} where t.id = $1`, [id])
@@ -161,6 +164,7 @@ function tokenOf(row: TokenRow): StoredToken {
             logins: row.sitting_logins,
           },
     grant: grantOf({ ...row, id: row.grant_id, revoked_at: row.grant_revoked_at }),
+    groups: row.groups ?? undefined,
   }
 }
 

@@ -27,8 +27,13 @@ const vaultToken = /\b(hv[bsr]|[bsr])\.[A-Za-z0-9_-]{20,}/g
 /** scheme://user:password@host. */
 const userInfo = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*:)[^\s/@"]+@/gi
 
-/** Writes to `destination`, standard output by default. */
-export function createLog(level: LogLevel, destination?: DestinationStream): Log {
+export const standardError = 2
+
+/** Writes to `destination`: a stream, or one of the process' own by its number; standard output by default. */
+export function createLog(
+  level: LogLevel,
+  destination: DestinationStream | 1 | typeof standardError = 1,
+): Log {
   return pino(
     {
       level,
@@ -43,6 +48,6 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
             .replace(userInfo, '$1[redacted]@'),
       },
     },
-    destination ?? pino.destination(1),
+    typeof destination === 'number' ? pino.destination(destination) : destination,
   )
 }

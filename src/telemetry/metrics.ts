@@ -5,9 +5,11 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { type ApiMeter, createApiMeter } from './api-observer.ts'
+import { type CheckpointMeter, createCheckpointMeter } from './checkpoint-observer.ts'
 import { createJournalMeter, type JournalMeter } from './journal-metrics.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
+import { createSinkMeter, type SinkMeter } from './sink-metrics.ts'
 import { Tally } from './tally.ts'
 import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 
@@ -40,6 +42,10 @@ export interface Metrics {
   vault(): VaultMeter
   /** Shown from this call on, as Vault's. */
   notifications(): NotificationMeter
+  /** Shown from this call on, as Vault's. `now`: milliseconds since the epoch. */
+  sinks(now: () => number): SinkMeter
+  /** Shown from this call on, as Vault's. */
+  checkpoints(): CheckpointMeter
   /** For the API's observer. */
   api(): ApiMeter
   readonly journal: JournalMeter
@@ -188,6 +194,8 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     },
     vault: () => createVaultMeter(registry),
     notifications: () => createNotificationMeter(registry),
+    sinks: (now) => createSinkMeter(registry, now),
+    checkpoints: () => createCheckpointMeter(registry),
     api: () => createApiMeter(registry),
     journal: createJournalMeter(registry),
     leases: createLeaseMetrics(registry),

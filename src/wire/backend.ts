@@ -99,6 +99,9 @@ export type BackendMessage =
 /** How much of an ErrorResponse or a ParameterStatus is gathered; SQLSTATE and names come early. */
 const gathered = 8 * 1024
 
+/** Of a ParameterDescription: as many types as anybody here looks at. */
+const describedTypes = 64
+
 /**
  * What an upstream may send in a session. Rows and COPY data are seen by their headers alone; small
  * control messages are gathered. The server is trusted with sizes: they cost nothing here.
@@ -109,7 +112,6 @@ export const upstreamFrames: FrameTable = {
       case backend.dataRow:
       case backend.copyData:
       case backend.rowDescription:
-      case backend.parameterDescription:
       case backend.notification:
       case backend.notice:
       case backend.functionCallResponse:
@@ -117,6 +119,8 @@ export const upstreamFrames: FrameTable = {
       case backend.copyOutResponse:
       case backend.copyBothResponse:
         return headerBytes
+      case backend.parameterDescription:
+        return Math.min(size, headerBytes + 2 + describedTypes * 4)
       default:
         return Math.min(size, gathered)
     }
@@ -145,6 +149,12 @@ export function decodeStatus(bytes: Buffer, start: number, end: number): Transac
   body.done()
   if (status === 'I' || status === 'T' || status === 'E') return status
   throw body.bad('has an unknown transaction status')
+}
+
+/** The types of a ParameterDescription, as far as the range reaches. */
+export function decodeParameterTypes(bytes: Buffer, start: number, end: number): readonly number[] {
+  const body = new Body('ParameterDescription', bytes, start + headerBytes, end)
+  return list(Math.min(body.uint16(), Math.floor(body.left / 4)), () => body.uint32())
 }
 
 /** As far as the range reaches: a value may be longer than what is gathered, and is then cut. */

@@ -82,9 +82,10 @@ const callHeadBytes = 64
 
 /**
  * What a client may send once it is logged in. A Query or Parse larger than `maxStatementFrame` bytes
- * is announced by its header alone, so that it can be refused without being gathered.
+ * is announced by its header alone, so that it can be refused without being gathered. `wholeBinds`: up
+ * to that size a Bind is gathered too, however a client cuts it, since its values are looked at.
  */
-export function sessionFrames(maxStatementFrame: number): FrameTable {
+export function sessionFrames(maxStatementFrame: number, wholeBinds = false): FrameTable {
   return {
     need(type, size) {
       switch (type) {
@@ -94,7 +95,7 @@ export function sessionFrames(maxStatementFrame: number): FrameTable {
           return size > maxStatementFrame ? headerBytes : size
         case frontend.bind:
           limit(size, largeFrame)
-          return Math.min(size, bindHeadBytes)
+          return wholeBinds && size <= maxStatementFrame ? size : Math.min(size, bindHeadBytes)
         case frontend.functionCall:
           limit(size, largeFrame)
           return Math.min(size, callHeadBytes)

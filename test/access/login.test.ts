@@ -74,6 +74,7 @@ class ScriptedStore implements TokenStore {
   }
 }
 
+const never = { redeemedAt: undefined, revokedAt: undefined }
 let now = start
 const clock = { now: () => now, elapsed: () => now }
 let store = new ScriptedStore()
@@ -82,7 +83,7 @@ let password = ''
 
 async function issue(kind: TokenKind, change: Partial<StoredToken> = {}): Promise<void> {
   const { record, text } = await issueToken(grant, kind, start, { redeemWithinMs: 10 * minute })
-  const unused = { grant, redeemedAt: undefined, revokedAt: undefined, sitting: undefined }
+  const unused = { ...{ grant, groups: undefined, sitting: undefined }, ...never }
   store.token = { ...record, ...unused, ...change }
   password = text.reveal()
 }
@@ -212,7 +213,7 @@ describe('a proof by SCRAM', () => {
       const { record } = await issueToken(grant, 'one-time', start, { redeemWithinMs: minute })
       const { verifier } = record
       if (verifier === undefined) throw new Error('no verifier')
-      const unused = { grant, redeemedAt: undefined, revokedAt: undefined, sitting: undefined }
+      const unused = { ...{ grant, groups: undefined, sitting: undefined }, ...never }
       store.others.push({ ...record, ...unused, verifier })
     }
     expect(await logIn('scram')).toMatchObject({ type: 'authorized' })

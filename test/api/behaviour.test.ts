@@ -153,9 +153,10 @@ describe('the API', () => {
       expect((await call('GET', '/audit/events', { by })).status).toBe(403)
       expect((await call('GET', '/audit/stream', { by })).status).toBe(403)
     }
-    expect(recorded).toEqual([])
+    const readings = () => recorded.filter((fields) => fields.includes('audit.read'))
+    expect(readings()).toEqual([])
     expect((await call('GET', '/audit/events?principal=alice', { by: 'carol' })).status).toBe(200)
-    expect(recorded).toEqual([
+    expect(readings()).toEqual([
       '"type":"audit.read","by":"carol","via":"oidc","how":"events","filter":"{\\"principal\\":\\"alice\\"}"',
     ])
   })

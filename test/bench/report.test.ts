@@ -5,7 +5,7 @@ import { parseStat } from '../../bench/cpu.ts'
 import { quantile } from '../../bench/load.ts'
 import { parseOptions } from '../../bench/options.ts'
 import { parseLatencies, parseSummary } from '../../bench/pgbench.ts'
-import { report, type Sample } from '../../bench/report.ts'
+import { amongJournals, report, type Sample } from '../../bench/report.ts'
 
 const sample = (contender: string, tps: number, more: Partial<Sample> = {}): Sample => ({
   load: { script: 'SELECT', protocol: 'simple', clients: 1 },
@@ -52,6 +52,18 @@ describe('the report', () => {
       sample('direct', 4000, { load }),
     ])
     expect(row(text, 'pgwarden')[5]).toBe('0.75')
+  })
+
+  it('says what the journal costs in transactions and in CPU, round by round', () => {
+    const text = report(
+      [
+        ...[1000, 500, 100].map((tps) => sample('no journal', tps, { cpuUs: 20_000 / tps })),
+        ...[900, 490, 80].map((tps) => sample('journal', tps, { cpuUs: 22_000 / tps })),
+      ],
+      amongJournals,
+    )
+    expect(row(text, 'journal')[4]).toBe('0.90')
+    expect(row(text, 'journal')[8]).toBe('1.22')
   })
 
   it('shows a dash for what was not measured', () => {
@@ -106,7 +118,7 @@ describe('CPU time', () => {
 
 describe('the options', () => {
   it('are five rounds of two seconds unless told otherwise', () => {
-    expect(parseOptions([])).toEqual({ seconds: 2, rounds: 5, json: undefined })
+    expect(parseOptions([])).toEqual({ seconds: 2, rounds: 5, journal: false, json: undefined })
     expect(parseOptions(['--quick'])).toMatchObject({ seconds: 1, rounds: 1 })
     expect(parseOptions(['--quick', '--rounds', '3'])).toMatchObject({ seconds: 1, rounds: 3 })
   })

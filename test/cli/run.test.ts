@@ -1,7 +1,10 @@
 import { EventEmitter } from 'node:events'
+import { PassThrough, Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Operations } from '../../src/cli/operations.ts'
+import { outside } from '../../src/cli/outside.ts'
+import { run } from '../../src/cli/run.ts'
 import { Failure } from '../../src/errors.ts'
 import { pgwarden } from '../support/command-line.ts'
 
@@ -21,6 +24,7 @@ describe('help', () => {
     ['policy', 'snapshot'],
     ['audit', 'verify'],
     ['audit', 'tail'],
+    ['audit', 'query'],
     ['demo'],
     ...['login', 'logout', 'whoami', 'request', 'requests', 'approve', 'deny', 'withdraw'].map(one),
     ...['grants', 'extend', 'revoke', 'token', 'sessions', 'kill', 'targets', 'roles'].map(one),
@@ -133,3 +137,22 @@ describe('serve', () => {
     },
   )
 })
+
+describe('a reader who stops reading', () => {
+  it('is no failure, also when that is heard of after the last line', async () => {
+    const stdout = new PassThrough()
+    const exits: number[] = []
+    const streams = { stdin: Readable.from([]), stdout, stderr: new PassThrough() }
+    const status = await run(['node', 'pgwarden', '--help'], unexpected, outside, {
+      ...{ ...streams, env: {}, signals: new EventEmitter(), self: 'pgwarden' },
+      exit: (status) => exits.push(status),
+    })
+    expect(status).toBe(0)
+    stdout.emit('error', Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }))
+    expect(exits).toEqual([0])
+  })
+})
+
+function unexpected(): never {
+  throw new Error('this test expects no operation')
+}

@@ -10,11 +10,13 @@ import {
   decodeCommandTag,
   decodeErrorFields,
   decodeParameterStatus,
+  decodeParameterTypes,
   decodeStatus,
   upstreamFrames,
   upstreamLoginFrames,
 } from '../../src/wire/backend.ts'
 import { encodeBackend } from '../../src/wire/backend-encoder.ts'
+import { decodeBindValues } from '../../src/wire/bind-values.ts'
 import { FrameReader, type FrameTable } from '../../src/wire/frames.ts'
 import {
   decodeBindHead,
@@ -60,11 +62,13 @@ const clientDecoders: readonly Decode[] = [
   decodeTarget,
   (bytes, start, end) => decodeBindHead(bytes, start, end, true),
   (bytes, start, end) => decodeBindHead(bytes, start, end, false),
+  (bytes, start, end) => decodeBindValues(bytes, start, end, 3),
 ]
 const serverDecoders: readonly Decode[] = [
   decodeCommandTag,
   decodeStatus,
   decodeParameterStatus,
+  decodeParameterTypes,
   decodeErrorFields,
 ]
 
@@ -122,6 +126,7 @@ describe('the decoders', () => {
 describe('the frame reader', () => {
   const tables: readonly FrameTable[] = [
     sessionFrames(4_096),
+    sessionFrames(4_096, true),
     loginFrames(4_096),
     upstreamFrames,
     upstreamLoginFrames,

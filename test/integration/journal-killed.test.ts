@@ -66,7 +66,7 @@ describe.runIf(possible)(`killed ${kills} times under load`, () => {
 
       const { chains, ok } = await verifyDirectory(warden.journalDirectory)
       expect(ok).toBe(true)
-      const lost = chains.find(({ chain }) => chain === 'main')?.unfinished ?? []
+      const lost = chains.find(({ chain }) => chain === 'main')?.lost.ids ?? []
       expect([...lost].sort()).toEqual(withoutOutcome(records))
       expect(lost.length).toBeGreaterThan(0)
       console.info(`${kills} kills: ${sum(reached)} statements, ${lost.length} without an outcome`)

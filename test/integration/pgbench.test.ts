@@ -69,7 +69,7 @@ describe.runIf(pgbench !== '')('pgbench', () => {
       expect(recorded).toBeLessThanOrEqual(16 * transactions * statements + 20)
       expect(ok).toBe(recorded)
       const verified = await verifyDirectory(warden.journalDirectory)
-      expect(verified.chains.map(({ problem }) => problem)).toEqual([undefined, undefined])
+      expect(verified.chains.map(({ problems }) => problems)).toEqual([[], []])
     },
     60_000,
   )

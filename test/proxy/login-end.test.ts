@@ -6,6 +6,7 @@ import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
+import { usualRecording } from '../../src/audit/recording.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles } from '../../src/policy/roles.ts'
@@ -130,20 +131,24 @@ describe('a notice of ours', () => {
         context: sessionContext({
           session: 's1',
           principal: 'alice',
+          groups: undefined,
           grant: 'g1',
           requestId: undefined,
+          requestReason: 'test',
           role: grant.role,
           target: 'shop',
           databaseRole: 'v-x',
           lease: 'creds/1',
           client: '127.0.0.1:5000',
           application: 'test',
+          tls: false,
         }),
         policy: new Policy(predefinedRoles, { maxBytes: 1024 }),
         catalog: () => Catalog.unread(),
         journal: new Journal(new MemoryStorage(), emptyChain, clock),
         clock,
         maxStatementBytes: 1024,
+        recording: usualRecording,
         pinned: new Map(),
       },
       { client, upstream },

@@ -137,7 +137,8 @@ describe('a long text', () => {
       {
         decision: 'deny',
         reason: 'canceling statement due to user request',
-        text: long('SELECT 1'),
+        text: long('SELECT 1').slice(0, 16 * 1024),
+        textBytes: long('SELECT 1').length,
       },
       { decision: 'allow', text: 'SELECT 2' },
     ])

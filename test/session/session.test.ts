@@ -290,7 +290,7 @@ describe('the extended protocol', () => {
 
   it('records a long text whole once, and where that is when it runs again', () => {
     const script = new Script()
-    const long = `SELECT '${'x'.repeat(20_000)}'`
+    const long = `SELECT '${'x'.repeat(10_000)}'`
     script.client(parse(long), sync)
     script.upstream(parsed, ready())
     for (let n = 0; n < 3; n++) {
@@ -300,7 +300,7 @@ describe('the extended protocol', () => {
     const [first, second, third] = script.records('statement')
     expect(first).toMatchObject({ text: long })
     expect(second).toMatchObject({ textBytes: long.length, textIn: first?.['id'] })
-    expect(String(third?.['text']).length).toBeLessThan(10_000)
+    expect(String(third?.['text']).length).toBeLessThan(2_000)
     expect(third).toMatchObject({ textIn: first?.['id'], tags: ['SELECT'] })
   })
 

@@ -30,6 +30,7 @@ const none: Operations = {
   grants: unexpected,
   drift: unexpected,
   verifyJournal: unexpected,
+  publicKeys: unexpected,
   tailJournal: unexpected,
   queryJournal: unexpected,
   demo: unexpected,

@@ -1,8 +1,9 @@
-// What a Vault answers when nothing is wrong: tokens, wrapped secrets, leases, database logins, KV. Times
+// What a Vault answers when nothing is wrong: tokens, wrapped secrets, leases, database logins, KV, keys that
+// sign. Times
 // are real and short. Ignorant of HTTP and of everything that may go wrong there. That its answers are
 // those of a real Vault is checked by vault-contract.test.ts.
 
-import { randomUUID } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
 
 export interface FakeAnswer {
   readonly status: number
@@ -49,6 +50,8 @@ export class FakeVaultState {
   readonly secrets = new Map<string, Readonly<Record<string, string>>>()
   readonly roleId = 'role-id-of-pgwarden'
   readonly secretIds = new Set<string>()
+  /** Private keys of Ed25519 by name, all versions: index 0 is version 1. */
+  readonly signingKeys = new Map<string, KeyObject[]>()
   /** Terms of tokens that logins give. */
   loginTerms: TokenTerms = { ttlMs: 3_600_000 }
   /** Of database logins. */
@@ -69,6 +72,12 @@ export class FakeVaultState {
     const secretId = randomUUID()
     this.secretIds.add(secretId)
     return secretId
+  }
+
+  /** The next version of a key, which is the one that signs from now on. */
+  rotateKey(name: string): void {
+    const { privateKey } = generateKeyPairSync('ed25519')
+    this.signingKeys.set(name, [...(this.signingKeys.get(name) ?? []), privateKey])
   }
 
   /** A wrapping token, good for one look at `data`. */
@@ -155,9 +164,35 @@ export class FakeVaultState {
         if (secret === undefined) return { status: 404, body: { errors: [] } }
         return success({ data: { data: secret, metadata: { version: 1, destroyed: false } } })
       }
+      case 'sign':
+      case 'keys':
+        return this.#transit(engine, this.signingKeys.get(name), String(body['input']))
       default:
         return refusal(404, `no handler for route "${path}"`)
     }
+  }
+
+  #transit(what: 'sign' | 'keys', versions: readonly KeyObject[] = [], input: string): FakeAnswer {
+    const [latest] = versions.slice(-1)
+    if (latest === undefined) {
+      return what === 'sign'
+        ? refusal(400, 'signing key not found')
+        : { status: 404, body: { errors: [] } }
+    }
+    if (what === 'sign') {
+      const signature = sign(null, Buffer.from(input, 'base64'), latest).toString('base64')
+      return success({
+        data: { signature: `vault:v${versions.length}:${signature}`, key_version: versions.length },
+      })
+    }
+    const keys = versions.map((key, at) => {
+      const { x = '' } = createPublicKey(key).export({ format: 'jwk' })
+      const publicKey = Buffer.from(x, 'base64url').toString('base64')
+      return [String(at + 1), { name: 'ed25519', public_key: publicKey }] as const
+    })
+    return success({
+      data: { type: 'ed25519', latest_version: versions.length, keys: Object.fromEntries(keys) },
+    })
   }
 
   async #dynamic(path: string, role: string, token: string): Promise<FakeAnswer> {

@@ -6,6 +6,7 @@ import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
+import { usualRecording } from '../../src/audit/recording.ts'
 import { Failure } from '../../src/errors.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
@@ -77,14 +78,17 @@ export class FuzzSession {
       context: sessionContext({
         session: `s${++house.sessions}`,
         principal: 'alice',
+        groups: undefined,
         grant: 'g1',
         requestId: undefined,
+        requestReason: 'test',
         role,
         target: 'shop',
         databaseRole: 'pgw_g1',
         lease: 'l1',
         client: '127.0.0.1:5000',
         application: 'fuzz',
+        tls: false,
       }),
       policy,
       subject: authorization.grant.role,
@@ -92,6 +96,7 @@ export class FuzzSession {
       journal,
       clock,
       maxStatementBytes,
+      recording: { ...usualRecording, parameters: 'full' },
       pinned,
       port: {
         toUpstream: (buffers) => this.#toServer(Buffer.concat(buffers)),

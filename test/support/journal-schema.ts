@@ -41,7 +41,8 @@ export async function checkJournal(directory: string): Promise<void> {
     }
   }
   const { chains } = await verifyDirectory(directory)
-  for (const { chain, problem } of chains) {
+  for (const { chain, problems } of chains) {
+    const [problem] = problems
     if (problem === undefined) continue
     throw new Error(`the chain ${chain} is not whole: ${problem.file}: ${problem.message}`)
   }

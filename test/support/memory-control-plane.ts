@@ -221,6 +221,7 @@ export function controlPlane(other: Partial<ControlPlane> = {}) {
       },
     },
     record: async (fields) => recorded.push(fields),
+    note: (fields) => recorded.push(fields),
     keys: new MemoryKeys(),
     rules: { administrators: ['pgwarden-admins'], auditors: ['security-audit'] },
     proxy: { host: 'db.example', port: 6432, sslmode: 'require' },

@@ -75,7 +75,7 @@ export class ProxyHealth {
   async booksBalance(): Promise<void> {
     await this.#warden.halt()
     const { ok, chains } = await verifyDirectory(this.#warden.journalDirectory)
-    const unfinished = chains.flatMap((chain) => chain.unfinished)
+    const unfinished = chains.flatMap(({ running, lost }) => [...running.ids, ...lost.ids])
     if (!ok || unfinished.length > 0) throw this.#report(`journal: ${JSON.stringify(chains)}`)
   }
 

@@ -1,4 +1,4 @@
-// PostgreSQL's own programs and PgBouncer, where this machine has them.
+// PostgreSQL's own programs, PgBouncer and nats-server, where this machine has them.
 
 import { execFile } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'
@@ -25,6 +25,10 @@ export function findPgDump(): string | undefined {
 
 export function findPgbouncer(): string | undefined {
   return find('pgbouncer')
+}
+
+export function findNatsServer(): string | undefined {
+  return find('nats-server')
 }
 
 /** Runs a program with `input` on its standard input, and lets it fail. */

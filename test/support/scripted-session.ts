@@ -6,6 +6,7 @@ import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext, type Tripwire } from '../../src/audit/record.ts'
+import { type Recording, usualRecording } from '../../src/audit/recording.ts'
 import type { JournalStorage } from '../../src/audit/storage.ts'
 import type { Clock } from '../../src/clock.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
@@ -23,6 +24,7 @@ export interface ScriptOptions {
   readonly role?: string
   /** In place of an array for its lines. */
   readonly storage?: JournalStorage
+  readonly recording?: Partial<Recording>
   readonly pinned?: ReadonlyMap<string, readonly string[]>
   /** Answers for long texts; without one they are analysed at once. */
   readonly analyseAside?: PolicyOptions['analyseAside']
@@ -50,7 +52,13 @@ export class Script {
   /** What the session throws when it goes on by itself. */
   ending: unknown
 
-  constructor({ role = 'read_limited_write', storage, pinned, analyseAside }: ScriptOptions = {}) {
+  constructor({
+    role = 'read_limited_write',
+    storage,
+    recording,
+    pinned,
+    analyseAside,
+  }: ScriptOptions = {}) {
     const clock: Clock = { now: () => this.now, elapsed: () => this.now }
     const stored =
       storage ??
@@ -99,14 +107,17 @@ export class Script {
       context: sessionContext({
         session: 's1',
         principal: 'alice',
+        groups: undefined,
         grant: 'g1',
         requestId: undefined,
+        requestReason: 'test',
         role,
         target: 'shop',
         databaseRole: 'pgw_g1',
         lease: 'l1',
         client: '127.0.0.1:5000',
         application: 'test',
+        tls: false,
       }),
       policy: new Policy(predefinedRoles, {
         maxBytes: 1024 * 1024,
@@ -118,6 +129,7 @@ export class Script {
       clock,
       port,
       maxStatementBytes: 1024 * 1024,
+      recording: { ...usualRecording, ...recording },
       pinned: pinned ?? new Map(),
     })
   }

@@ -2,6 +2,7 @@
 
 import { z } from '@hono/zod-openapi'
 import type { RequestableRole } from '../../access/desk.ts'
+import { relationForm } from '../../audit/filter.ts'
 import { name, page, pageOf, reason, text, time, timeGiven } from './common.ts'
 import { need } from './requests.ts'
 
@@ -91,15 +92,29 @@ const lockOut = z
 export const lockOuts = z.object({ items: z.array(lockOut) }).openapi('LockOuts')
 
 const filters = {
+  chain: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'expected the name of a chain')
+    .optional()
+    .openapi({
+      description: 'Who wrote it: `main` for the proxy, `operator` for the command line.',
+    }),
   type: z
     .string()
     .regex(/^[a-z.]{1,64}$/, 'expected the type of a record')
     .optional()
     .openapi({ description: '`grant.revoked`, or all below one: `grant`.' }),
-  principal: name.optional(),
+  principal: name.optional().openapi({ description: 'Of whom it tells, or who did it.' }),
   target: name.optional(),
+  role: name.optional(),
   session: foreignId.optional(),
   grantId: foreignId.optional(),
+  relation: z
+    .string()
+    .regex(relationForm, 'expected schema.table or table, and perhaps :read, :write or :maintain')
+    .optional()
+    .openapi({ description: '`orders`, `shop.orders`, `shop.orders:write`.' }),
+  fingerprint: foreignId.optional(),
   decision: z.enum(['allow', 'deny']).optional(),
   since: timeGiven.optional(),
   until: timeGiven.optional(),

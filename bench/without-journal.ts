@@ -1,0 +1,44 @@
+// Loaded into a pgwarden that is measured, with node --import: its statements are neither described nor
+// recorded, and are told at the end of the turn that they were. Logins, sessions and all else are recorded
+// as ever, which is where the receipt comes from. Of the benchmark only: the product has no such switch.
+
+import { register } from 'node:module'
+import type { JournalWaiter, Receipt } from '../src/audit/journal.ts'
+
+// Before anything of the program is loaded.
+register(new URL('without-records.js', import.meta.url))
+
+const program = new URL('../../dist/audit/journal.js', import.meta.url)
+const { Journal } = (await import(program.href)) as typeof import('../src/audit/journal.ts')
+const append = Journal.prototype.append
+
+let receipt: Receipt | undefined
+let waiting = new Set<JournalWaiter>()
+
+Journal.prototype.append = function (fields, waiter, beside) {
+  if (fields !== '') {
+    return append.call(this, fields, waiter && remembering(waiter), beside)
+  }
+  if (waiter !== undefined) {
+    if (waiting.size === 0) setImmediate(tellAll)
+    waiting.add(waiter)
+  }
+  return 0
+}
+
+function remembering(waiter: JournalWaiter): JournalWaiter {
+  return {
+    stored(given) {
+      receipt = given
+      waiter.stored(given)
+    },
+    refused: (failure) => waiter.refused(failure),
+  }
+}
+
+function tellAll(): void {
+  const told = waiting
+  waiting = new Set()
+  if (receipt === undefined) throw new Error('a statement came before anything was recorded')
+  for (const waiter of told) waiter.stored(receipt)
+}
