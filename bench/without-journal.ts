@@ -12,31 +12,35 @@ const program = new URL('../../dist/audit/journal.js', import.meta.url)
 const { Journal } = (await import(program.href)) as typeof import('../src/audit/journal.ts')
 const append = Journal.prototype.append
 
+let journal: InstanceType<typeof Journal> | undefined
 let receipt: Receipt | undefined
 let waiting = new Set<JournalWaiter>()
 
 Journal.prototype.append = function (fields, waiter, beside) {
   if (fields !== '') {
-    return append.call(this, fields, waiter && remembering(waiter), beside)
+    append.call(this, fields, remembering(waiter), beside)
+    return
   }
+  journal = this
   if (waiter !== undefined) {
     if (waiting.size === 0) setImmediate(tellAll)
     waiting.add(waiter)
   }
-  return 0
 }
 
-function remembering(waiter: JournalWaiter): JournalWaiter {
+/** A receipt covers all that was appended before it, so every record must leave its own. */
+function remembering(waiter: JournalWaiter | undefined): JournalWaiter {
   return {
     stored(given) {
       receipt = given
-      waiter.stored(given)
+      waiter?.stored(given)
     },
-    refused: (failure) => waiter.refused(failure),
+    refused: (failure, upTo) => waiter?.refused(failure, upTo),
   }
 }
 
 function tellAll(): void {
+  journal?.flush()
   const told = waiting
   waiting = new Set()
   if (receipt === undefined) throw new Error('a statement came before anything was recorded')
