@@ -51,7 +51,7 @@ export async function openJournal(
     }
   })
   shipping.start(journal)
-  keep(run, journal, files.storage, shipping)
+  keep(run, journal, files.storage, (chain) => shipping.shippedUpTo(chain))
   return journal
 }
 
@@ -59,8 +59,8 @@ function keep(
   { config, clock, started, problem }: Run,
   journal: Journal,
   files: JournalFiles,
-  shipping: Shipping,
-) {
+  shippedUpTo: (chain: string) => number,
+): void {
   const keeper = new Keeper({
     ...config.journal,
     chains: [
@@ -68,7 +68,7 @@ function keep(
       { chain: operatorChain, record: (fields) => recordAsOperator(config.journal, [fields]) },
     ],
     clock,
-    shippedUpTo: (chain) => shipping.shippedUpTo(chain),
+    shippedUpTo,
     rotate: () => {
       if (files.full) journal.rotate()
     },

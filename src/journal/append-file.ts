@@ -1,7 +1,16 @@
 // A file that only grows, one positional write for each piece. A write that fails leaves nothing of itself
 // behind, or nothing more is written until what it left could be cut off. Ignorant of lines.
 
-import { closeSync, fdatasync, fstatSync, fsync, ftruncateSync, openSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  openSync,
+  writeSync,
+} from 'node:fs'
 import { promisify } from 'node:util'
 
 /** The calls that can fail at any time while statements run. */
@@ -10,12 +19,14 @@ export interface SegmentIo {
   truncate(fd: number, length: number): void
   /** To the disk, with what is needed to find it there. */
   sync(fd: number): Promise<void>
+  syncNow(fd: number): void
 }
 
 export const systemIo: SegmentIo = {
   write: writeSync,
   truncate: ftruncateSync,
   sync: promisify(fdatasync),
+  syncNow: fdatasyncSync,
 }
 
 export class AppendFile {
@@ -24,7 +35,8 @@ export class AppendFile {
   #size = 0
   /** Something may stand behind #size that must not. */
   #torn = false
-  #syncing = false
+  /** Flushes that run: an ended segment's may join one that somebody waits for. */
+  #syncs = 0
   #closed = false
 
   /** Exclusive: a file that is already there belongs to another writer, and is never overwritten. */
@@ -76,22 +88,23 @@ export class AppendFile {
     this.#torn = false
   }
 
-  /** Resolves when all that was written before is on the disk. One at a time. */
+  /** Resolves when all that was written before is on the disk. */
   async sync(): Promise<void> {
-    this.#syncing = true
+    if (this.#closed) throw new Error('the file is closed')
+    this.#syncs += 1
     try {
       await this.#io.sync(this.#fd)
     } finally {
-      this.#syncing = false
-      if (this.#closed) closeSync(this.#fd)
+      this.#syncs -= 1
+      if (this.#closed && this.#syncs === 0) closeSync(this.#fd)
     }
   }
 
-  /** Waits for the flush that runs: the number could be another file's by then. */
+  /** Waits for flushes that run: the number could be another file's by then, or be closed twice. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    if (!this.#syncing) closeSync(this.#fd)
+    if (this.#syncs === 0) closeSync(this.#fd)
   }
 }
 

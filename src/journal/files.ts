@@ -45,8 +45,8 @@ export class JournalFiles implements JournalStorage {
   readonly #lock: ChainLock
   /** Undefined when the next write begins one. */
   #segment: OpenSegment | undefined
-  /** Ended segments that somebody waits for to be on the disk. */
-  #ended: OpenSegment[] = []
+  /** Of ended segments, on their way to the disk. */
+  readonly #ended = new Set<Promise<void>>()
   /** A file's name may not be on the disk yet. */
   #newNames = false
   #lookedAt = 0
@@ -71,7 +71,7 @@ export class JournalFiles implements JournalStorage {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
       const storage = new JournalFiles(options, chain, lockChain(directory, chain))
       try {
-        const { tip, recovered } = recoverTip(directory, chain)
+        const { tip, recovered } = recoverTip(directory, chain, storage.#io)
         return { storage, tip: storage.#begin(tip, recovered), recovered }
       } catch (error) {
         storage.close()
@@ -96,11 +96,22 @@ export class JournalFiles implements JournalStorage {
     return journalSealRecord(tip.sequence + 1 - segment.first + 1)
   }
 
+  /**
+   * What is on the disk must have on the disk what came before it, or the loss of power would look like
+   * a segment that somebody removed. So each is flushed, also where nobody waits for it.
+   */
   end(): void {
     const segment = this.#segment
+    if (segment === undefined) return
     this.#segment = undefined
-    if (segment?.durable === true) this.#ended.push(segment)
-    else segment?.close()
+    const flushed = segment.sync()
+    segment.close()
+    this.#ended.add(flushed)
+    // One that fails stays, for whoever waits for the disk next.
+    flushed.then(
+      () => this.#ended.delete(flushed),
+      () => undefined,
+    )
   }
 
   opening(tip: Tip): string | undefined {
@@ -117,6 +128,7 @@ export class JournalFiles implements JournalStorage {
   }
 
   async sync(): Promise<void> {
+    if (this.#closed) throw new Error('the journal is closed')
     if (this.#stuck) throw new Error('the disk has not confirmed an earlier write yet')
     try {
       await this.#inTime(this.#flush())
@@ -133,7 +145,8 @@ export class JournalFiles implements JournalStorage {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    for (const segment of [...this.#ended, this.#segment]) segment?.close()
+    this.#segment?.close()
+    this.#segment = undefined
     this.#lock.release()
   }
 
@@ -175,18 +188,19 @@ export class JournalFiles implements JournalStorage {
   }
 
   async #flush(): Promise<void> {
-    const { directory } = this.#options
-    const ended = this.#ended
     // All of it begins before the first wait: meanwhile this segment may be ended, and another begun.
-    const segments = this.#segment?.durable === true ? [...ended, this.#segment] : ended
+    const ended = [...this.#ended]
     const done = Promise.all([
-      this.#newNames ? syncDirectory(directory) : undefined,
-      ...segments.map((segment) => segment.sync()),
+      this.#newNames ? syncDirectory(this.#options.directory) : undefined,
+      this.#segment?.durable === true ? this.#segment.sync() : undefined,
+      ...ended,
     ])
     this.#newNames = false
-    this.#ended = []
-    for (const segment of ended) segment.close()
-    await done
+    try {
+      await done
+    } finally {
+      for (const flushed of ended) this.#ended.delete(flushed)
+    }
   }
 
   async #inTime(flushed: Promise<void>): Promise<void> {
@@ -199,7 +213,10 @@ export class JournalFiles implements JournalStorage {
       }, syncMs)
     })
     try {
-      await Promise.race([flushed.finally(() => (this.#stuck = false)), late])
+      const ended = flushed.finally(() => {
+        this.#stuck = false
+      })
+      await Promise.race([ended, late])
     } finally {
       clearTimeout(timer)
     }

@@ -2,11 +2,12 @@
 // line is cut off, in the segment and beside it. Call with the chain's lock held.
 
 import { hash, randomBytes } from 'node:crypto'
-import { existsSync, rmSync, truncateSync, unlinkSync } from 'node:fs'
+import { closeSync, existsSync, openSync, rmSync, truncateSync, unlinkSync } from 'node:fs'
 import { genesisHash, readSeal } from '../audit/chain.ts'
 import type { JournalOpen } from '../audit/journal-record.ts'
 import type { Tip } from '../audit/storage.ts'
 import { Failure } from '../errors.ts'
+import type { SegmentIo } from './append-file.ts'
 import { lastLines } from './lines.ts'
 import { listSegments, overflowPath } from './segments.ts'
 
@@ -17,6 +18,7 @@ export type Recovered = NonNullable<JournalOpen['recovered']>
 export function recoverTip(
   directory: string,
   chain: string,
+  io: Pick<SegmentIo, 'syncNow'>,
 ): { readonly tip: Tip; readonly recovered: Recovered | undefined } {
   let recovered: Recovered | undefined
   const segments = listSegments(directory).filter((segment) => segment.chain === chain)
@@ -37,9 +39,24 @@ export function recoverTip(
     if (existsSync(beside)) truncateSync(beside, lastLines(beside, 1).end)
     const said = readSeal(line)
     if (said === undefined) throw damaged(segment.path, directory)
+    const unsure = segments.filter(({ compressed, first }) => !compressed && first <= segment.first)
+    for (const { path } of unsure.slice(0, 2)) toDisk(path, io)
     return { tip: { ...said, chainId: said.chainId ?? newChainId() }, recovered }
   }
   return { tip: { chainId: newChainId(), sequence: 0, hash: genesisHash }, recovered }
+}
+
+/**
+ * Of the process that died, the last segment may not be on the disk yet, nor the one before if it had just
+ * been ended. What this process will say is safe must not come to stand behind a hole.
+ */
+function toDisk(path: string, io: Pick<SegmentIo, 'syncNow'>): void {
+  const fd = openSync(path, 'r')
+  try {
+    io.syncNow(fd)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 function newChainId(): string {

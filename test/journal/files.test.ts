@@ -182,6 +182,7 @@ describe('a journal whose disk is full', () => {
       },
       truncate: ftruncateSync,
       sync: async () => undefined,
+      syncNow: () => undefined,
     }
     return disk satisfies SegmentIo
   }
@@ -229,6 +230,7 @@ describe('a journal whose disk is full', () => {
         ftruncateSync(fd, length)
       },
       sync: disk.sync,
+      syncNow: disk.syncNow,
     }
     const { storage, journal } = open({ io })
     const path = join(directory, 'main-000000000001.jsonl')
