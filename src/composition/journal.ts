@@ -38,11 +38,16 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
     }
   })
   shipping.start(journal)
-  keep(run, journal, files.storage)
+  keep(run, journal, files.storage, shipping)
   return journal
 }
 
-function keep({ config, clock, started, problem }: Run, journal: Journal, files: JournalFiles) {
+function keep(
+  { config, clock, started, problem }: Run,
+  journal: Journal,
+  files: JournalFiles,
+  shipping: Shipping,
+) {
   const keeper = new Keeper({
     ...config.journal,
     chains: [
@@ -50,7 +55,7 @@ function keep({ config, clock, started, problem }: Run, journal: Journal, files:
       { chain: operatorChain, record: (fields) => recordAsOperator(config.journal, [fields]) },
     ],
     clock,
-    shippedUpTo: () => Number.POSITIVE_INFINITY,
+    shippedUpTo: (chain) => shipping.shippedUpTo(chain),
     rotate: () => {
       if (files.full) journal.rotate()
     },
