@@ -25,7 +25,7 @@ beforeAll(async () => {
   auditor = await introduce(warden, 'carol', { groups: ['security'] })
   developer = await introduce(warden, 'alice', { groups: ['developers'] })
 })
-afterAll(() => warden?.stop())
+afterAll(() => warden.stop())
 
 function as(person: Person, words: readonly string[], signals = new EventEmitter()) {
   return pgwarden(['audit', ...words], operations, { env: person.env(warden), outside, signals })
