@@ -9,7 +9,7 @@ import { Lexer, type TokenKind } from './lexer.ts'
 import type { Code, SecretPlace } from './secrets.ts'
 
 /** What stands in the place of a secret. */
-export const redacted = "'[redacted]'"
+const redacted = "'[redacted]'"
 
 /** A statement of the query string, and what its tree says. */
 export interface Telling {
