@@ -64,6 +64,7 @@ describe('the record of a statement', () => {
       transaction: 'idle',
       bytesIn: 14,
       text: 'select 1',
+      fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/) as unknown,
       tags: ['SELECT'],
       class: 'READ',
       decision: 'allow',
@@ -126,7 +127,7 @@ describe('the record of a statement', () => {
     const of = parseLine(`{${fields}}`)
     expect(of).toMatchObject({ runCount: 400 })
     const list = overflow.find(({ sha256 }) => sha256 === of['runsSha256'])
-    expect(JSON.parse(list?.text ?? '')).toEqual(
+    expect(JSON.parse(list?.text ?? '')).toMatchObject(
       runs.map(({ judgement }) => ({ text: judgement.text })),
     )
   })

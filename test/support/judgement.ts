@@ -14,12 +14,13 @@ export function judgementOf(
     text,
     analysis: {
       type: 'parsed',
+      secrets: [],
       statements: [
         {
           ...{ tag: 'SELECT', class: 'READ', text, relations, actions: [], functions: [] },
           ...{ settings: [], operators: [], types: [], copies: [], declares: undefined },
           ...{ closes: undefined, fetches: undefined, prepares: undefined, executes: undefined },
-          ...{ deallocates: undefined, opaque: undefined },
+          ...{ deallocates: undefined, opaque: undefined, secretParameters: false, secrets: [] },
         },
       ],
     },
