@@ -14,6 +14,7 @@ export function judgementOf(
     text,
     analysis: {
       type: 'parsed',
+      secrets: [],
       statements: [
         {
           ...{ tag: 'SELECT', class: 'READ', text, relations, actions: [], functions: [] },
