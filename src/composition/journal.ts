@@ -38,7 +38,7 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
     }
   })
   shipping.start(journal)
-  keep(run, journal, files.storage, (chain) => shipping.shippedUpTo(chain))
+  keep(run, journal, files.storage, shipping)
   return journal
 }
 
@@ -46,8 +46,8 @@ function keep(
   { config, clock, started, problem }: Run,
   journal: Journal,
   files: JournalFiles,
-  shippedUpTo: (chain: string) => number,
-): void {
+  shipping: Shipping,
+) {
   const keeper = new Keeper({
     ...config.journal,
     chains: [
@@ -55,7 +55,7 @@ function keep(
       { chain: operatorChain, record: (fields) => recordAsOperator(config.journal, [fields]) },
     ],
     clock,
-    shippedUpTo,
+    shippedUpTo: (chain) => shipping.shippedUpTo(chain),
     rotate: () => {
       if (files.full) journal.rotate()
     },

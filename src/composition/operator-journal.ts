@@ -48,10 +48,10 @@ export async function recordAsOperator(
       try {
         const journal = new Journal(files.storage, files.tip, systemClock)
         // Somebody waits here anyway, and such records are few: they go to the disk.
-        const durable = { durable: true }
-        await Promise.all(records.map((fields) => journal.record(fields, durable)))
+        const record = (fields: string) => journal.record(fields, { durable: true })
+        await Promise.all(records.map(record))
         await signed(journal)
-        await journal.record(journalCloseRecord(), durable)
+        await record(journalCloseRecord())
         return
       } finally {
         files.storage.close()

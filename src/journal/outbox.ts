@@ -182,9 +182,8 @@ function insteadOf(
   }
   const segment = segments.findLast(({ first }) => first <= from.sequence)
   if (segment === undefined) {
-    const gone = oldest.first > from.sequence + 1 ? ' what came between was deleted unsent' : ''
     return {
-      note: `${at} is not there any more: sending goes on with record ${oldest.first};${gone}`,
+      note: `${at} is not there any more: sending goes on with record ${oldest.first}`,
       segment: oldest,
     }
   }

@@ -41,6 +41,7 @@ export class NatsSink implements Sink {
   readonly #settings: NatsSettings
   #connection: NatsConnection | undefined
   #window = widest
+  #attempts = 0
 
   constructor(settings: NatsSettings) {
     this.#settings = settings
@@ -100,10 +101,13 @@ export class NatsSink implements Sink {
   async #connected(signal: AbortSignal): Promise<NatsConnection> {
     if (this.#connection !== undefined && !this.#connection.isClosed()) return this.#connection
     const { servers, tls, login } = this.#settings
+    // One at a time: the next one has its turn when this one fails.
+    const server = servers[this.#attempts++ % servers.length] ?? ''
     const connection = await connect({
       name: 'pgwarden audit',
-      servers: [...servers],
-      tls: tls === undefined ? null : tlsOptions(tls),
+      servers: server,
+      // The library compares a certificate with the name `localhost` where it connected to an address.
+      tls: tls === undefined ? null : { ...tlsOptions(tls), ...{ host: hostOf(server) } },
       timeout: connectMs,
       // Whoever sends decides when to try again, and begins with the oldest record.
       reconnect: false,
@@ -155,6 +159,10 @@ function authenticatorOf(login: NonNullable<NatsSettings['login']>): Authenticat
     case 'password':
       return usernamePasswordAuthenticator(login.user, login.password.reveal())
   }
+}
+
+function hostOf(server: string): string {
+  return new URL(`nats://${server}`).hostname.replace(/^\[(.*)\]$/, '$1')
 }
 
 /** A type is read from a file: what would be a wildcard, or the end of a command, must not become one. */

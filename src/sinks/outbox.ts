@@ -30,7 +30,7 @@ export interface Reading {
 }
 
 /** What a sink does not have yet. Bytes as they are on the disk: of compressed segments fewer. */
-export interface Backlog {
+interface Backlog {
   readonly records: number
   readonly bytes: number
 }

@@ -14,7 +14,7 @@ interface Place {
   readonly name: string
 }
 
-export interface StdoutSettings extends Place {
+interface StdoutSettings extends Place {
   readonly type: 'stdout'
 }
 

@@ -10,7 +10,7 @@ import type { Positions } from './positions.ts'
 import { Settling, type Taken } from './settling.ts'
 import { type BatchLimits, type Sink, SinkProblem } from './sink.ts'
 
-export interface ShipperObserver {
+interface ShipperObserver {
   sent(records: number, bytes: number): void
   /** It will be tried again. */
   failed(why: string): void

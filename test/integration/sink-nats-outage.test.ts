@@ -37,7 +37,7 @@ beforeAll(async () => {
     sections: ['audit:', '  sinks:', `    - nats: { servers: '${nats.address}', tls: off }`],
   })
   await runProgram(pgbench, ['-i', '-q', '-s', '1', warden.target.url])
-}, 60_000)
+}, 180_000)
 afterAll(async () => {
   if (!possible) return
   await warden.stop()

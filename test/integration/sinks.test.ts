@@ -4,7 +4,8 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
-import { tailDirectory } from '../../src/journal/follow.ts'
+import { readLines } from '../../src/journal/lines.ts'
+import { listSegments } from '../../src/journal/segments.ts'
 import { eventually } from '../support/eventually.ts'
 import { build } from '../support/executable.ts'
 import { freePort } from '../support/ports.ts'
@@ -16,7 +17,7 @@ const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 let warden: Warden | undefined
 const closing: (() => Promise<unknown>)[] = []
 
-beforeAll(() => build())
+beforeAll(() => build(), 120_000)
 afterEach(async () => {
   await warden?.stop()
   warden = undefined
@@ -26,13 +27,11 @@ afterEach(async () => {
 /** The lines of the proxy's chain, as they stand in the journal. */
 async function journalLines({ journalDirectory }: Warden): Promise<readonly string[]> {
   const lines: string[] = []
-  const { signal } = new AbortController()
-  for await (const line of tailDirectory(
-    journalDirectory,
-    { follow: false, lines: 100_000 },
-    signal,
-  )) {
-    lines.push(line)
+  for (const { chain, path } of listSegments(journalDirectory)) {
+    if (chain !== 'main') continue
+    for await (const piece of readLines(path)) {
+      if (piece.type === 'lines') lines.push(...piece.lines.map(String))
+    }
   }
   return lines
 }

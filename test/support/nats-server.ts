@@ -4,7 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
-import { connect, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node'
+import {
+  connect,
+  createInbox,
+  type NatsConnection,
+  type NodeConnectionOptions,
+} from '@nats-io/transport-node'
 import { freePort } from './ports.ts'
 import { ServerProcess } from './server-process.ts'
 
@@ -73,7 +78,7 @@ export class NatsServer {
       const { state } = await manager.streams.info(stream)
       const all: Stored[] = []
       if (state.messages === 0) return all
-      const inbox = 'stored'
+      const inbox = createInbox()
       const messages = connection.subscribe(inbox)
       await manager.consumers.add(stream, { deliver_subject: inbox })
       for await (const message of messages) {

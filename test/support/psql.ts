@@ -1,4 +1,4 @@
-// PostgreSQL's own programs, PgBouncer and nats-server, where this machine has them.
+// PostgreSQL's own programs, PgBouncer, nats-server and rsyslogd, where this machine has them.
 
 import { execFile } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'
@@ -29,6 +29,10 @@ export function findPgbouncer(): string | undefined {
 
 export function findNatsServer(): string | undefined {
   return find('nats-server')
+}
+
+export function findRsyslogd(): string | undefined {
+  return find('rsyslogd')
 }
 
 /** Runs a program with `input` on its standard input, and lets it fail. */
