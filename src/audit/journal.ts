@@ -309,10 +309,10 @@ export class Journal {
   }
 
   #works(writes: boolean, syncs: boolean): void {
-    const worked = this.healthy
+    const recovers = writes && syncs && !this.healthy
     this.#writes = writes
     this.#syncs = syncs
-    if (!worked && this.healthy) this.#observer?.recovered()
+    if (recovers) this.#observer?.recovered()
   }
 
   #tryAgain(): void {

@@ -96,7 +96,7 @@ export class AppendFile {
       await this.#io.sync(this.#fd)
     } finally {
       this.#syncs -= 1
-      if (this.#closed && this.#syncs === 0) closeSync(this.#fd)
+      this.#release()
     }
   }
 
@@ -104,7 +104,11 @@ export class AppendFile {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    if (this.#syncs === 0) closeSync(this.#fd)
+    this.#release()
+  }
+
+  #release(): void {
+    if (this.#closed && this.#syncs === 0) closeSync(this.#fd)
   }
 }
 

@@ -14,7 +14,6 @@ export function judgementOf(
     text,
     analysis: {
       type: 'parsed',
-      secrets: [],
       statements: [
         {
           ...{ tag: 'SELECT', class: 'READ', text, relations, actions: [], functions: [] },
