@@ -46,6 +46,8 @@ export interface WardenOptions {
   readonly failedLogins?: string
   /** Roles besides the predefined ones that the broker makes logins for. */
   readonly moreRoles?: readonly string[]
+  /** Fields of `journal:` besides its directory. */
+  readonly journal?: readonly string[]
   /** YAML lines on the top level. */
   readonly sections?: readonly string[]
   /** Another one, whose store and target it shares. */
@@ -252,7 +254,7 @@ export class Warden {
       'http:',
       `  port: ${this.httpPort}`,
       `store: { url: ${quote(store.href)} }`,
-      'journal: { directory: ./journal }',
+      `journal: { directory: ./journal${(options.journal ?? []).map((field) => `, ${field}`).join('')} }`,
       // Tests fail to log in more often than people, and all from one address.
       `logins: ${options.failedLogins ?? '{ failures: 1000000, delay: off }'}`,
       ...(options.limits ?? []).map((line, at) => (at === 0 ? `limits:\n  ${line}` : `  ${line}`)),
