@@ -62,7 +62,10 @@ module.exports = {
       name: 'ground-imports-nothing',
       severity: 'error',
       from: { path: '^src/(errors|secret|clock|loopback|version|post|standard-webhook)[.]ts$' },
-      to: { path: '^src/', pathNot: '^src/(errors|secret|clock|loopback|version|post|standard-webhook)[.]ts$' },
+      to: {
+        path: '^src/',
+        pathNot: '^src/(errors|secret|clock|loopback|version|post|standard-webhook)[.]ts$',
+      },
     },
     {
       name: 'nobody-imports-the-roots',

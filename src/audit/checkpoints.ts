@@ -15,7 +15,7 @@ import {
 } from './checkpoint.ts'
 import type { JournalWaiter } from './journal.ts'
 
-export interface KeySignature {
+interface KeySignature {
   readonly keyId: string
   readonly signature: Buffer
 }

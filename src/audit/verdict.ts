@@ -9,7 +9,7 @@ import type { ChainPlace, ProblemKind as ChainProblemKind } from './chain.ts'
  * `bad signature`, `unknown key`, `unsigned`; `rewritten` and `cut off`: one that was kept elsewhere is not
  * in the chain.
  */
-export type ProblemKind =
+type ProblemKind =
   | ChainProblemKind
   | 'missing segment'
   | 'torn'

@@ -46,7 +46,7 @@ export class OverflowCheck {
   /** `plain`: where it is, or was before it was compressed; `path`: where it is, if it is. */
   constructor(plain: string, path: string | undefined) {
     this.#file = basename(path ?? plain)
-    this.#entries = path === undefined ? nothing() : entries(path)
+    this.#entries = entries(path)
   }
 
   /** Records are asked for in their order. Undefined when the texts are there, and true. */
@@ -84,13 +84,10 @@ export class OverflowCheck {
   }
 }
 
-async function* nothing(): AsyncGenerator<never, undefined> {
-  return undefined
-}
-
 async function* entries(
-  path: string,
+  path: string | undefined,
 ): AsyncGenerator<Entry | { readonly damaged: number }, undefined> {
+  if (path === undefined) return undefined
   let line = 0
   for await (const piece of readLines(path, 0, longestLine)) {
     if (piece.type === 'torn') return undefined

@@ -8,7 +8,7 @@ import { ChainVerifier, type Evidence } from './chain-verifier.ts'
 import { findSegments, listSegments, type Segment } from './segments.ts'
 
 /** Called before each segment. */
-export interface VerifyProgress {
+interface VerifyProgress {
   readonly file: string
   readonly index: number
   readonly of: number

@@ -41,7 +41,7 @@ const made = (): readonly (Checkpoint | undefined)[] =>
     .map((line) => readCheckpoint(Buffer.from(line)))
 
 /** Until what was asked for is done, and `ms` of the timers later. */
-async function after(ms = 0): Promise<void> {
+async function later(ms = 0): Promise<void> {
   vi.advanceTimersByTime(ms)
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
 }
@@ -62,7 +62,7 @@ function slowSigner() {
 describe('checkpoints', () => {
   it('sign at the start what the chain is, for anybody with the public key to verify', async () => {
     checkpoints().start()
-    await after()
+    await later()
     const [checkpoint] = made()
     if (checkpoint === undefined) throw new Error('there is none')
     const [first = ''] = storage.lines
@@ -75,12 +75,12 @@ describe('checkpoints', () => {
 
   it('are made again when something was recorded, and not when only they were', async () => {
     checkpoints().start()
-    await after()
-    await after(everyMs)
-    await after(everyMs)
+    await later()
+    await later(everyMs)
+    await later(everyMs)
     expect(made()).toHaveLength(1)
     await journal.record('"type":"x"')
-    await after(everyMs)
+    await later(everyMs)
     expect(made().map((each) => each?.of.sequence)).toEqual([1, 3])
   })
 
@@ -89,11 +89,11 @@ describe('checkpoints', () => {
     checkpoints(signer).start()
     await journal.record('"type":"while it is signed"')
     asked[0]?.()
-    await after()
+    await later()
     expect(made()[0]?.of.sequence).toBe(1)
-    await after(everyMs)
+    await later(everyMs)
     asked[1]?.()
-    await after()
+    await later()
     expect(made()[1]?.of.sequence).toBe(3)
   })
 
@@ -112,20 +112,20 @@ describe('checkpoints', () => {
       sign: (text, signal) =>
         isDown ? Promise.reject(new Error('sealed')) : quick.sign(text, signal),
     }).start()
-    await after()
+    await later()
     expect(told.failed).toEqual([new Error('sealed')])
     isDown = false
-    await after(30_000)
+    await later(30_000)
     expect(made()).toHaveLength(1)
   })
 
   it('are tried again after the journal could not be written', async () => {
     storage.failing = true
     checkpoints().start()
-    await after()
+    await later()
     expect(told.failed).toHaveLength(1)
     storage.failing = false
-    await after(30_000)
+    await later(30_000)
     expect(made()).toHaveLength(1)
   })
 
@@ -134,7 +134,7 @@ describe('checkpoints', () => {
     checkpoints(signer).start()
     clock.wall += 5 * 60_000
     asked[0]?.()
-    await after()
+    await later()
     expect(made()).toEqual([])
     expect(told.failed).toHaveLength(1)
   })
@@ -142,12 +142,12 @@ describe('checkpoints', () => {
   it('end with one of the last record, and none after it', async () => {
     const signing = checkpoints()
     signing.start()
-    await after()
+    await later()
     await journal.record('"type":"proxy.stop"')
     await signing.stop()
     expect(made().map((each) => each?.of.sequence)).toEqual([1, 3])
     await journal.record('"type":"journal.close"')
-    await after(everyMs)
+    await later(everyMs)
     expect(made()).toHaveLength(2)
   })
 
@@ -155,7 +155,7 @@ describe('checkpoints', () => {
     const { asked, signer } = slowSigner()
     const signing = checkpoints(signer)
     signing.start()
-    await after()
+    await later()
     const startedAt = performance.now()
     await signing.stop()
     expect(performance.now() - startedAt).toBeLessThan(3_000)
