@@ -1,48 +1,26 @@
-// Loaded into a pgwarden that is measured, with node --import: its statements are neither described nor
-// recorded, and are told at the end of the turn that they were. Logins, sessions and all else are recorded
-// as ever, which is where the receipt comes from. Of the benchmark only: the product has no such switch.
+// Loaded into a pgwarden that is measured, with node --import: its statements are neither described, nor
+// sealed, nor written. Logins, sessions and all else are recorded as ever, and who waits is told by the
+// journal itself at the end of the turn. Of the benchmark only: the product has no such switch.
 
 import { register } from 'node:module'
-import type { JournalWaiter, Receipt } from '../src/audit/journal.ts'
 
 // Before anything of the program is loaded.
 register(new URL('without-records.js', import.meta.url))
 
-const program = new URL('../../dist/audit/journal.js', import.meta.url)
-const { Journal } = (await import(program.href)) as typeof import('../src/audit/journal.ts')
-const append = Journal.prototype.append
+const program = new URL('../../dist/', import.meta.url)
+const { BatchBuffer } = (await import(
+  new URL('audit/batch.js', program).href
+)) as typeof import('../src/audit/batch.ts')
+const { JournalFiles } = (await import(
+  new URL('journal/files.js', program).href
+)) as typeof import('../src/journal/files.ts')
 
-let journal: InstanceType<typeof Journal> | undefined
-let receipt: Receipt | undefined
-let waiting = new Set<JournalWaiter>()
-
-Journal.prototype.append = function (fields, waiter, beside) {
-  if (fields !== '') {
-    append.call(this, fields, remembering(waiter), beside)
-    return
-  }
-  journal = this
-  if (waiter !== undefined) {
-    if (waiting.size === 0) setImmediate(tellAll)
-    waiting.add(waiter)
-  }
+const { add } = BatchBuffer.prototype
+BatchBuffer.prototype.add = function (entry) {
+  if (entry.fields !== '') add.call(this, entry)
 }
 
-/** A receipt covers all that was appended before it, so every record must leave its own. */
-function remembering(waiter: JournalWaiter | undefined): JournalWaiter {
-  return {
-    stored(given) {
-      receipt = given
-      waiter?.stored(given)
-    },
-    refused: (failure, upTo) => waiter?.refused(failure, upTo),
-  }
-}
-
-function tellAll(): void {
-  journal?.flush()
-  const told = waiting
-  waiting = new Set()
-  if (receipt === undefined) throw new Error('a statement came before anything was recorded')
-  for (const waiter of told) waiter.stored(receipt)
+const { write } = JournalFiles.prototype
+JournalFiles.prototype.write = function (batch) {
+  if (batch.length > 0) write.call(this, batch)
 }

@@ -3,7 +3,7 @@
 
 import type { ResolveHook } from 'node:module'
 
-const described = new URL('../../dist/audit/record.js', import.meta.url).href
+const described = new URL('../../dist/audit/statement-record.js', import.meta.url).href
 const nothing = new URL('no-records.js', import.meta.url).href
 
 export const resolve: ResolveHook = async (specifier, context, next) => {

@@ -47,8 +47,9 @@ export interface ChainProblem {
 export interface Seal {
   readonly sequence: number
   readonly hash: string
-  /** Which chain its event's id says it is of; undefined in a line of the first format. */
+  /** The two parts of its event's id; undefined in a line of the first format. */
   readonly chainId: string | undefined
+  readonly eventSequence: number | undefined
 }
 
 /** Undefined when it is no line of ours. */
@@ -56,9 +57,8 @@ export function readSeal(line: Buffer): Seal | undefined {
   const start = lineStart.exec(line.toString('latin1', 0, 96))
   const end = lineEnd.exec(line.toString('latin1', line.length - sealLength))
   if (start?.[1] === undefined || end?.[1] === undefined) return undefined
-  // An event's id ends with the number of its record.
-  if (start[2] !== undefined && start[3] !== start[1]) return undefined
-  return { sequence: Number(start[1]), hash: end[1], chainId: start[2] }
+  const eventSequence = start[3] === undefined ? undefined : Number(start[3])
+  return { sequence: Number(start[1]), hash: end[1], chainId: start[2], eventSequence }
 }
 
 const lineStart = /^\{"seq":([1-9][0-9]{0,14}),(?:"v":1,"event":"([0-9a-f]{16})-([0-9]{1,15})",)?"/
@@ -125,8 +125,11 @@ export class ChainCheck {
       this.#problem = this.#misplaced(said.sequence, said.hash, head)
     } else if (this.#sealOf(head) !== said.hash) {
       this.#problem = changed(expected)
-    } else if (this.#chainId !== undefined && said.chainId !== this.#chainId) {
-      this.#problem = foreign(expected, said.chainId, this.#chainId)
+    } else if (!this.#isOwn(said)) {
+      this.#problem = {
+        kind: 'malformed',
+        message: `the id of the event of record ${expected} does not go on from those before it`,
+      }
     } else {
       this.#sequence = expected
       this.#hash = said.hash
@@ -158,20 +161,18 @@ export class ChainCheck {
     }
   }
 
+  /** A chain of the first format goes on in this one, and not the other way round. */
+  #isOwn({ sequence, chainId, eventSequence = sequence }: Seal): boolean {
+    if (this.#chainId !== undefined && chainId !== this.#chainId) return false
+    return eventSequence === sequence
+  }
+
   #sealOf(head: Buffer): string {
     const length = genesisHash.length + head.length
     if (length > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(length * 2)
     this.#scratch.write(this.#hash, 'latin1')
     head.copy(this.#scratch, genesisHash.length)
     return hash('sha256', this.#scratch.subarray(0, length), 'hex')
-  }
-}
-
-function foreign(sequence: number, said: string | undefined, chainId: string): ChainProblem {
-  const whose = said === undefined ? 'names no chain' : `is of the chain ${said}`
-  return {
-    kind: 'malformed',
-    message: `the event of record ${sequence} ${whose}, not of ${chainId} like those before it`,
   }
 }
 

@@ -70,7 +70,9 @@ export class CheckpointCheck<P> {
     if (this.#keys === undefined || this.#uncovered === undefined) return undefined
     const { place, time } = this.#uncovered
     if (this.#good === 0) {
-      return { place, finding: unsigned('no good checkpoint vouches for any record of this chain') }
+      // Those that are not good were named themselves.
+      if (this.#count > 0) return undefined
+      return { place, finding: unsigned('no checkpoint vouches for any record of this chain') }
     }
     const ageMs = between(time, this.#newest)
     if (ageMs <= Math.max(graceMs, (3 * this.#delaysMs) / this.#good)) return undefined

@@ -31,6 +31,8 @@ export interface SignedJournal {
   /** How often something has been appended. */
   readonly appended: number
   append(fields: string, waiter: JournalWaiter): void
+  /** Stores what was appended before, so that the tip has it. */
+  flush(): void
 }
 
 /** Hears of each checkpoint, for metrics and the log. */
@@ -105,6 +107,7 @@ export class Checkpoints {
     if (journal.appended === this.#covered) return true
     try {
       const at = clock.now()
+      journal.flush()
       // What comes while it is signed is for the next one.
       const covers = journal.appended + 1
       await this.#store(await this.#signed(at, signal))

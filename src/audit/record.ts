@@ -173,8 +173,8 @@ export function cancelRecord(cancel: Cancel): string {
 /** `instance` names the process to others that share its store; `configuration`: SHA-256 of the file. */
 export function proxyStartRecord(version: string, instance: string, configuration: string): string {
   return (
-    `"type":"proxy.start","version":${quoteWithin(version, nameLimit)},"instance":${quoteWithin(instance, nameLimit)}` +
-    `,"configuration":"${configuration}"`
+    `"type":"proxy.start","version":${quoteWithin(version, nameLimit)}` +
+    `,"instance":${quoteWithin(instance, nameLimit)},"configuration":"${configuration}"`
   )
 }
 

@@ -3,6 +3,7 @@
 // how secrets are found (sql/redact.ts).
 
 import type { Decision, Judgement } from '../policy/decision.ts'
+import type { Parsed } from '../sql/facts.ts'
 import { withoutGuessed, withoutSecrets } from '../sql/redact.ts'
 import { fingerprint, normalized } from '../sql/shape.ts'
 import type { Recording } from './recording.ts'
@@ -49,9 +50,7 @@ function record({ text, analysis }: Judgement, mode: Mode): RecordedText {
   return {
     text: shown(clean, mode),
     fingerprint: text.length > longestFingerprinted ? undefined : fingerprint(clean),
-    redacted:
-      analysis.secrets.length > 0 ||
-      analysis.statements.some(({ secretParameters }) => secretParameters),
+    redacted: analysis.secrets.length > 0 || takesSecrets(analysis),
   }
 }
 
@@ -72,4 +71,25 @@ export function recordedReason(judgement: Judgement, { reason }: Decision, mode:
   // The parser quotes a word of the text, a setting's value stands in quotes; names are no constants.
   const quoted = judgement.analysis.type === 'unparsable' ? /".*"/s : /'.*'/s
   return reason.replace(quoted, (found) => `${found.charAt(0)}[redacted]${found.charAt(0)}`)
+}
+
+/**
+ * The mode for a text that may run others by name, as `EXECUTE p('...')` does: its constants are values of
+ * theirs, and may be secrets that they do not look like. So they are where nobody knows what `p` is.
+ */
+export function modeOfCaller(
+  { analysis, executes }: Judgement,
+  called: readonly Judgement[],
+  mode: Mode,
+): Mode {
+  if (mode !== 'full' || analysis.type === 'unparsable') return mode
+  if (analysis.statements.every((statement) => statement.executes === undefined)) return mode
+  const unknown = executes.length > 0 && called.length === 0
+  const analyses = [analysis, ...called.map((each) => each.analysis)]
+  const secret = analyses.some((each) => each.type === 'parsed' && takesSecrets(each))
+  return unknown || secret ? 'normalized' : mode
+}
+
+function takesSecrets({ statements }: Parsed): boolean {
+  return statements.some(({ secretParameters }) => secretParameters)
 }

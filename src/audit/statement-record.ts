@@ -9,7 +9,7 @@ import { milliseconds, nameLimit, quoteWithin, type TextFields, textFields } fro
 import { type Parameters, parametersField } from './parameters-record.ts'
 import { perJudgement } from './per-judgement.ts'
 import type { SessionContext } from './record.ts'
-import { recordedReason, recordedText } from './recorded-text.ts'
+import { modeOfCaller, recordedReason, recordedText } from './recorded-text.ts'
 import type { Recording } from './recording.ts'
 import { type Run, runsField } from './runs-record.ts'
 import type { OverflowText } from './storage.ts'
@@ -55,11 +55,13 @@ export function statementRecord(
 ): StatementRecord {
   const { judgement, decision, repeats, runs, parameters } = statement
   const { id } = context
-  const known = knownOf(judgement, mode)
+  const called = runs.map((each) => each.judgement)
+  const shown = modeOfCaller(judgement, called, mode)
+  const known = knownOf(judgement, shown)
   const text =
     repeats === undefined
       ? known.text
-      : `${repeatedTextOf(judgement, mode)},"textIn":"${id}.${repeats}"`
+      : `${repeatedTextOf(judgement, shown)},"textIn":"${id}.${repeats}"`
   const fields =
     `"type":"statement","id":"${id}.${statement.number}",${context.fields}` +
     `,"protocol":"${statement.protocol}","transaction":"${statement.transaction}"` +
@@ -73,13 +75,13 @@ export function statementRecord(
     }
   }
   const run = runsField(id, mode, runs)
-  const all = [judgement, ...runs.map((each) => each.judgement)]
+  const all = [judgement, ...called]
   return {
     fields:
       fields +
       relationsField(all) +
       decided +
-      parametersField(parameters, run.redacted) +
+      parametersField(parameters, known.redacted || run.redacted) +
       run.field,
     overflow: [...(repeats === undefined ? known.overflow : none), ...run.overflow],
   }

@@ -21,7 +21,8 @@ import { Failure } from '../errors.ts'
 
 interface Surroundings {
   readonly clock: Clock
-  readonly observer: CheckpointObserver
+  /** Asked for one only where checkpoints are configured. */
+  readonly observer: () => CheckpointObserver
   /** Where one is configured. */
   readonly vault: Vault | undefined
 }
@@ -34,13 +35,19 @@ export function checkpointsOf(
 ): Checkpoints | undefined {
   if (checkpoints === undefined) return undefined
   const { everyMs, key } = checkpoints
-  return new Checkpoints({ journal, signer: signerFor(key, vault), clock, everyMs, observer })
+  return new Checkpoints({
+    journal,
+    signer: signerFor(key, vault),
+    clock,
+    everyMs,
+    observer: observer(),
+  })
 }
 
 /** With a Vault of its own, for a process that signs once. */
 export async function lastCheckpoint(config: Config, journal: SignedJournal): Promise<void> {
   const vault = vaultFor(config)
-  const observer = { made: () => undefined, failed: () => undefined }
+  const observer = () => ({ made: () => undefined, failed: () => undefined })
   try {
     await checkpointsOf(config, journal, { clock: systemClock, observer, vault })?.stop()
   } finally {

@@ -4,6 +4,7 @@
 import { readCertificate } from '../certificates/files.ts'
 import { systemClock as clock } from '../clock.ts'
 import { type Config, loadConfig, type TargetConfig } from '../config/config.ts'
+import type { CheckpointConfig } from '../config/journal.ts'
 import type { VaultConfig } from '../config/vault.ts'
 import { healthOf } from '../credentials/vault/health.ts'
 import { pathOf } from '../credentials/vault/login.ts'
@@ -55,7 +56,10 @@ export async function* examination(options: Examination): AsyncGenerator<Finding
     opened.push(...parts)
     const deployment: Deployment = {
       premises: premisesOf(config),
-      vault: vault && config.vault && examinedVault(config.vault, vault, examined),
+      vault:
+        vault &&
+        config.vault &&
+        examinedVault(config.vault, vault, examined, config.journal.checkpoints?.key),
       targets: parts,
     }
     yield* examine(deployment, { clock, signal, onStep })
@@ -97,6 +101,7 @@ function examinedVault(
   { addresses, tls, auth }: VaultConfig,
   vault: Vault,
   targets: readonly TargetConfig[],
+  key: CheckpointConfig['key'] | undefined,
 ): ExaminedVault {
   return {
     method: auth.method,
@@ -111,8 +116,17 @@ function examinedVault(
       auth.method === 'approle' && auth.wrapped
         ? 'a wrapped secret id can be unwrapped once, and serve needs it'
         : undefined,
-    needs: needsOf(targets, auth.method),
+    needs: [...needsOf(targets, auth.method), ...signingNeeds(key)],
   }
+}
+
+function signingNeeds(key: CheckpointConfig['key'] | undefined): readonly Need[] {
+  if (key?.type !== 'vault') return []
+  const why = 'to sign checkpoints of the audit journal'
+  return [
+    { path: `${key.mount}/sign/${key.name}`, capability: 'update', why },
+    { path: `${key.mount}/keys/${key.name}`, capability: 'read', why },
+  ]
 }
 
 function needsOf(targets: readonly TargetConfig[], method: string): readonly Need[] {

@@ -5,15 +5,22 @@
 import { Journal } from '../audit/journal.ts'
 import { journalCheckRecord, journalCloseRecord } from '../audit/journal-record.ts'
 import { proxyStartRecord, proxyStopRecord } from '../audit/record.ts'
+import type { Vault } from '../credentials/vault/vault.ts'
 import { JournalFiles } from '../journal/files.ts'
 import { Keeper } from '../journal/keeper.ts'
+import { checkpointObserver } from '../telemetry/checkpoint-observer.ts'
 import { journalObserver } from '../telemetry/observers.ts'
+import { checkpointsOf } from './checkpoints.ts'
 import { operatorChain, recordAsOperator } from './operator-journal.ts'
 import type { Run } from './run.ts'
 import { Shipping } from './sinks.ts'
 
 /** @throws Failure when the journal cannot be locked, read or written. */
-export async function openJournal(run: Run, version: string): Promise<Journal> {
+export async function openJournal(
+  run: Run,
+  version: string,
+  vault: Vault | undefined,
+): Promise<Journal> {
   const { config, log, clock, metrics, instance, started } = run
   const files = JournalFiles.open({ ...config.journal, clock })
   started('journal files', () => files.storage.close())
@@ -29,8 +36,14 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
   const observer = journalObserver(metrics.journal, log)
   const journal = new Journal(files.storage, files.tip, clock, observer)
   await journal.record(proxyStartRecord(version, instance, config.sha256))
-  started('journal', () => {
+  const checkpoints = checkpointsOf(config, journal, {
+    ...{ clock, vault },
+    observer: () => checkpointObserver(metrics.checkpoints(), log),
+  })
+  checkpoints?.start()
+  started('journal', async () => {
     journal.append(proxyStopRecord('shutdown'))
+    await checkpoints?.stop()
     journal.append(journalCloseRecord())
     journal.close()
     if (journal.unwritten > 0) {
@@ -38,7 +51,7 @@ export async function openJournal(run: Run, version: string): Promise<Journal> {
     }
   })
   shipping.start(journal)
-  keep(run, journal, files.storage, shipping)
+  keep(run, journal, files.storage, (chain) => shipping.shippedUpTo(chain))
   return journal
 }
 
@@ -46,8 +59,8 @@ function keep(
   { config, clock, started, problem }: Run,
   journal: Journal,
   files: JournalFiles,
-  shipping: Shipping,
-) {
+  shippedUpTo: (chain: string) => number,
+): void {
   const keeper = new Keeper({
     ...config.journal,
     chains: [
@@ -55,7 +68,7 @@ function keep(
       { chain: operatorChain, record: (fields) => recordAsOperator(config.journal, [fields]) },
     ],
     clock,
-    shippedUpTo: (chain) => shipping.shippedUpTo(chain),
+    shippedUpTo,
     rotate: () => {
       if (files.full) journal.rotate()
     },

@@ -48,10 +48,10 @@ export async function recordAsOperator(
       try {
         const journal = new Journal(files.storage, files.tip, systemClock)
         // Somebody waits here anyway, and such records are few: they go to the disk.
-        const record = (fields: string) => journal.record(fields, { durable: true })
-        await Promise.all(records.map(record))
+        const durable = { durable: true }
+        await Promise.all(records.map((fields) => journal.record(fields, durable)))
         await signed(journal)
-        await record(journalCloseRecord())
+        await journal.record(journalCloseRecord(), durable)
         return
       } finally {
         files.storage.close()

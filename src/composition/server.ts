@@ -55,7 +55,7 @@ import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
 import { queryJournal, tailJournal } from './operator-reading.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
 import { problemsInto, type Run, type Stop } from './run.ts'
-import { openUpstreams } from './upstreams.ts'
+import { openUpstreams, startVault } from './upstreams.ts'
 import { verifyJournal } from './verify.ts'
 
 /** The statement limit of `policy check` without a configuration: the configuration's default. */
@@ -200,7 +200,8 @@ async function start(
   const metrics = createMetrics(version, () => policy.memory)
   const run: Run = { config, log, clock, metrics, instance: randomUUID(), started, problem }
 
-  const journal = await openJournal(run, version)
+  const vault = startVault(run)
+  const journal = await openJournal(run, version, vault)
 
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
@@ -214,7 +215,7 @@ async function start(
   notices.start()
   started('notices', () => notices.stop())
 
-  const { connector, vault, leases, catalogs } = openUpstreams(run, store, journal)
+  const { connector, leases, catalogs } = openUpstreams(run, store, journal, vault)
 
   const sittings = new SittingKeeper(store, clock, config.tokens, problem('sittings'))
   sittings.start()

@@ -17,20 +17,28 @@ import { openTargets } from './targets.ts'
 
 interface Upstreams {
   readonly connector: Connector
-  /** Where one is configured. */
-  readonly vault: Vault | undefined
   readonly leases: Leases
   readonly catalogs: Catalogs
 }
 
-export function openUpstreams(run: Run, store: Store, journal: Journal): Upstreams {
+/** Where one is configured. The journal asks it too, to its last record. */
+export function startVault({ config, log, clock, metrics, started }: Run): Vault | undefined {
+  if (config.vault === undefined) return undefined
+  const observer = vaultObserver(metrics.vault(), log)
+  const vault = openVault(config.vault, { clock, observer })
+  vault.start()
+  started('vault', () => vault.stop())
+  return vault
+}
+
+export function openUpstreams(
+  run: Run,
+  store: Store,
+  journal: Journal,
+  vault: Vault | undefined,
+): Upstreams {
   const { config, log, clock, metrics, instance, started, problem } = run
   const connector = new Connector(config.targets, clock)
-  const vault =
-    config.vault &&
-    openVault(config.vault, { clock, observer: vaultObserver(metrics.vault(), log) })
-  vault?.start()
-  started('vault', () => vault?.stop())
   const targets = openTargets(config, { connector, vault, clock, onProblem: problem('targets') })
   started('targets', () => targets.close())
   const leases = new Leases({
@@ -62,5 +70,5 @@ export function openUpstreams(run: Run, store: Store, journal: Journal): Upstrea
   })
   catalogs.start()
   started('catalogs', () => catalogs.stop())
-  return { connector, vault, leases, catalogs }
+  return { connector, leases, catalogs }
 }

@@ -176,7 +176,9 @@ export function auditSchema(surroundings: Surroundings, resolvePath: (path: stri
       }
     }),
     postgresql: keys({
-      url: secretText,
+      url: secretText.refine(isSealed, {
+        error: 'expected a URL with ?sslmode=verify-full; without for this machine only',
+      }),
       table: z
         .string()
         .regex(
@@ -307,6 +309,19 @@ function tlsOf(raw: RawTls): TlsConfig | undefined {
 
 function addressOf({ host, port }: z.output<typeof hostAndPort>, usual: number): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port ?? usual}`
+}
+
+/** As the driver reads it: `host` as a parameter overrides, and a path is a socket of this machine. */
+function isSealed(url: Secret): boolean {
+  const text = url.reveal()
+  if (!URL.canParse(text)) return false
+  const { hostname, searchParams } = new URL(text)
+  const host = searchParams.getAll('host').at(-1) ?? hostname
+  return (
+    host.startsWith('/') ||
+    isLoopback(host) ||
+    searchParams.getAll('sslmode').at(-1) === 'verify-full'
+  )
 }
 
 function onlyHere(hosts: readonly string[], context: z.RefinementCtx): void {

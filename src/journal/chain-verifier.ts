@@ -28,6 +28,8 @@ interface Place {
 }
 
 const mostProblems = 100
+/** Written by commands, of which those that only read know no key: it is signed at times. */
+const signedAtTimes = 'operator'
 
 /** A record's time and type and, of statements and outcomes, the statement's id. Read off verified lines only. */
 const recordStart =
@@ -70,7 +72,7 @@ export class ChainVerifier {
     const { file, chain, first } = segment
     const fileNumber = this.#end.fileNumber + 1
     this.#end = { file, fileNumber, line: 0 }
-    if (this.#decided) return
+    if (this.#isDecided()) return
     const overflow = new OverflowCheck(
       overflowPath(this.#directory, chain, first),
       findOverflow(this.#directory, segment),
@@ -80,7 +82,7 @@ export class ChainVerifier {
       for await (const piece of readLines(segment.path)) {
         if (piece.type === 'torn') this.#torn(piece.bytes, isLast)
         else await this.#lines(segment, piece.lines, overflow)
-        if (this.#decided) return
+        if (this.#isDecided()) return
       }
     } catch (error) {
       if (!(error instanceof Failure)) throw error
@@ -123,7 +125,7 @@ export class ChainVerifier {
   }
 
   /** Only missing records are looked for further down; any other verdict is final. */
-  get #decided(): boolean {
+  #isDecided(): boolean {
     const problem = this.#trial?.check.problem
     return this.#stopped || (problem !== undefined && problem.kind !== 'removed')
   }
@@ -233,7 +235,11 @@ export class ChainVerifier {
     else if (!this.#stopped) {
       this.#find(this.#kept?.missing())
       const unsigned = this.#checkpoints.unsigned()
-      this.#find(unsigned?.finding, unsigned?.place)
+      if (this.#chain !== signedAtTimes) this.#find(unsigned?.finding, unsigned?.place)
+      else if (unsigned !== undefined) {
+        const { place, finding } = unsigned
+        this.#notes.push(`${place.file}:${place.line}: ${finding.message}`)
+      }
     }
     return this.#found
       .toSorted((a, b) => a.place.fileNumber - b.place.fileNumber || a.place.line - b.place.line)

@@ -22,11 +22,10 @@ export function isCompressed(path: string): boolean {
 export async function* inflated(path: string, offset = 0): AsyncGenerator<Buffer> {
   const gunzip = createGunzip({ chunkSize: chunkBytes })
   // What goes wrong with either comes out of the iteration.
-  const source = pipeline(createReadStream(path), gunzip, () => undefined)
+  const chunks: AsyncIterable<Buffer> = pipeline(createReadStream(path), gunzip, () => undefined)
   let position = 0
   try {
-    for await (const chunk of source) {
-      const bytes: Buffer = chunk
+    for await (const bytes of chunks) {
       position += bytes.length
       if (position > mostInflated) throw damaged(path, new Error('it has more than 4 GiB inside'))
       const wanted = Math.min(bytes.length, position - offset)

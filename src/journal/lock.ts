@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs'
@@ -22,12 +23,18 @@ export interface ChainLock {
 interface Holder {
   readonly pid: number
   readonly started: string | undefined
+  /** What it locked, by device and inode. */
+  readonly directory: string | undefined
 }
 
 /** Takes the lock, over from a dead process if need be. Throws a Failure that names a living one. */
 export function lockChain(directory: string, chain: string): ChainLock {
   const path = lockPath(directory, chain)
-  const mine = JSON.stringify({ pid: process.pid, started: processStart(process.pid) })
+  const mine = JSON.stringify({
+    pid: process.pid,
+    started: processStart(process.pid),
+    directory: identityOf(directory),
+  })
   // Another process may take or release the lock between two of these steps.
   for (let attempt = 0; attempt < 3; attempt += 1) {
     if (createLock(path, mine)) return { release: () => releaseLock(path, mine) }
@@ -43,11 +50,20 @@ export function lockChain(directory: string, chain: string): ChainLock {
   })
 }
 
-/** Whether a living process writes the chain. Processes of other containers are not seen. */
+/**
+ * Whether a living process writes the chain, here: the lock in a copy of the directory is of the original.
+ * Processes of other containers are not seen.
+ */
 export function isHeld(directory: string, chain: string): boolean {
   const text = readIfThere(lockPath(directory, chain))
   const holder = text === undefined ? undefined : parseHolder(text)
-  return holder !== undefined && isAlive(holder)
+  if (holder === undefined || !isAlive(holder)) return false
+  return holder.directory === undefined || holder.directory === identityOf(directory)
+}
+
+function identityOf(directory: string): string {
+  const { dev, ino } = statSync(directory, { bigint: true })
+  return `${dev}:${ino}`
 }
 
 function lockPath(directory: string, chain: string): string {
@@ -101,7 +117,9 @@ function parseHolder(text: string): Holder | undefined {
   if (!('pid' in value) || typeof value.pid !== 'number' || value.pid < 1) return undefined
   const started =
     'started' in value && typeof value.started === 'string' ? value.started : undefined
-  return { pid: value.pid, started }
+  const directory =
+    'directory' in value && typeof value.directory === 'string' ? value.directory : undefined
+  return { pid: value.pid, started, directory }
 }
 
 function isAlive(holder: Holder): boolean {

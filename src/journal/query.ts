@@ -21,7 +21,7 @@ export interface QueryOptions {
   readonly onProgress?: (at: SearchedTo) => void
 }
 
-export interface SearchedTo {
+interface SearchedTo {
   /** RFC 3339. */
   readonly time: string
   readonly records: number

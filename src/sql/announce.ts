@@ -64,7 +64,7 @@ export function tellsSecret(inner: string): boolean {
     inUrl.test(inner) ||
     called.test(inner) ||
     (elsewhere.test(inner) && /\b(?:options|connection)\b/i.test(inner)) ||
-    program.test(inner) ||
+    (program.test(inner) && /\bcopy\b/i.test(inner)) ||
     (/\b(?:set|alter|option)/i.test(inner) && named.test(inner))
   )
 }

@@ -9,7 +9,7 @@ import { Lexer, type TokenKind } from './lexer.ts'
 import type { Code, SecretPlace } from './secrets.ts'
 
 /** What stands in the place of a secret. */
-export const redacted = "'[redacted]'"
+const redacted = "'[redacted]'"
 
 /** A statement of the query string, and what its tree says. */
 export interface Telling {
@@ -68,7 +68,7 @@ export function withoutSecrets(text: string, secrets: readonly Range[]): string 
 }
 
 /** A quote of any kind, or a word that a password may follow without one. */
-const firstPlace = /['"$]|\bpass\w*|\bpwd\b|\bsecret\b|\btoken\b/i
+const firstPlace = /['"$]|\bpass\w*|\bpwd\b|\b(?:secret|token|program|connection)\b/i
 
 /**
  * The same for a text that could not be parsed: where its quotes begin and end is nobody's knowledge, as

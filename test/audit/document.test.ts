@@ -125,7 +125,9 @@ function explained(section: string): readonly { readonly name: string; readonly 
 function propertiesOf(part: Schema | undefined): Readonly<Record<string, Schema>> {
   if (part === undefined) return {}
   const inherited = (part.allOf ?? []).map((each) => propertiesOf(resolved(each)))
-  return Object.assign({}, ...inherited, part.properties)
+  return Object.fromEntries(
+    [...inherited, part.properties ?? {}].flatMap((properties) => Object.entries(properties)),
+  )
 }
 
 /** Of an object, or of the objects in a list. */

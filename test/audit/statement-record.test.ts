@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { clip, quote, quoteWithin } from '../../src/audit/json.ts'
 import type { Parameter } from '../../src/audit/parameters-record.ts'
 import { sessionContext } from '../../src/audit/record.ts'
+import { recordedText } from '../../src/audit/recorded-text.ts'
 import type { Recording } from '../../src/audit/recording.ts'
 import {
   outcomeRecord,
@@ -64,6 +65,7 @@ describe('the record of a statement', () => {
       transaction: 'idle',
       bytesIn: 14,
       text: 'select 1',
+      fingerprint: '09be28d39835a169',
       tags: ['SELECT'],
       class: 'READ',
       decision: 'allow',
@@ -127,7 +129,10 @@ describe('the record of a statement', () => {
     expect(of).toMatchObject({ runCount: 400 })
     const list = overflow.find(({ sha256 }) => sha256 === of['runsSha256'])
     expect(JSON.parse(list?.text ?? '')).toEqual(
-      runs.map(({ judgement }) => ({ text: judgement.text })),
+      runs.map(({ judgement }) => ({
+        text: judgement.text,
+        fingerprint: recordedText(judgement, 'full').fingerprint,
+      })),
     )
   })
 })

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { auditLine } from '../../src/cli/audit-line.ts'
-import type { ChainReport, Operations } from '../../src/cli/operations.ts'
+import type { Operations } from '../../src/cli/operations.ts'
 import { pgwarden } from '../support/command-line.ts'
 import { ControlPlane, json, key, problem } from '../support/control-plane.ts'
 
@@ -11,36 +11,6 @@ const time = '2030-01-02T03:04:05.678Z'
 const record = (fields: object) => JSON.stringify({ seq: 7, time, ...fields, hash: '0' })
 const shown = (line: string, chain = 'main') => auditLine({ chain, line }, (_, text) => text, false)
 const plain = (fields: object) => shown(record(fields))
-
-describe('audit verify', () => {
-  const verifying = (chains: readonly ChainReport[]): Partial<Operations> => ({
-    verifyJournal: async (_, onProgress) => {
-      onProgress({ index: 0, of: 1 })
-      return { ok: chains.every(({ problem }) => problem === undefined), chains }
-    },
-  })
-  const good: ChainReport = {
-    ...{ chain: 'a', records: 12, tip: { sequence: 12, hash: 'beef' } },
-    ...{ problem: undefined, notes: ['it was not closed'] },
-  }
-
-  it('says how far the chain is good, with status 0', async () => {
-    expect(await pgwarden(['audit', 'verify', 'd'], verifying([good]))).toEqual({
-      status: 0,
-      stdout: 'a: ok, 12 records are good, the last is 12 with hash beef\n  it was not closed\n',
-      stderr: '',
-    })
-  })
-
-  it('names the line where a chain breaks, with status 1', async () => {
-    const problem = { file: 'a-1.ndjson', line: 3, message: 'the record was changed' }
-    const broken = { ...good, chain: 'b', problem }
-    const { status, stdout } = await pgwarden(['audit', 'verify', 'd'], verifying([broken, good]))
-    expect(status).toBe(1)
-    expect(stdout).toContain('b: BROKEN a-1.ndjson:3: the record was changed; 12 records')
-    expect(stdout).toContain('a: ok, 12 records')
-  })
-})
 
 describe('audit tail', () => {
   const line = record({ type: 'journal.close' })

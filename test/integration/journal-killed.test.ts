@@ -13,7 +13,7 @@ import { logSize, statementKey, statementsLogged } from '../support/server-log.t
 import { type JournalRecord, Warden } from '../support/warden.ts'
 
 const kills = Number(process.env['JOURNAL_KILLS'] ?? 5)
-const protocols = ['simple'] as const
+const protocols = ['simple', 'extended', 'prepared'] as const
 const clients = 8
 /** Of the server's log: more than logging in writes. */
 const underWay = 150_000
@@ -43,7 +43,7 @@ beforeAll(async () => {
     sections: ['audit: { statements: { parameters: full } }'],
   })
   await writeFile(join(warden.directory, 'load.sql'), script)
-})
+}, 120_000)
 afterAll(() => (possible ? warden.stop() : undefined))
 
 describe.runIf(possible)(`killed ${kills} times under load`, () => {

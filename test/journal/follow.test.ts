@@ -1,10 +1,11 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Journal } from '../../src/audit/journal.ts'
 import { JournalFiles } from '../../src/journal/files.ts'
 import { tailDirectory } from '../../src/journal/follow.ts'
+import { compressSegments } from '../support/compressing.ts'
 import { HeldClock, parseLine } from '../support/memory-journal.ts'
 
 let directory: string
@@ -13,12 +14,14 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
-function openJournal() {
-  const clock = new HeldClock()
-  const { storage, tip } = JournalFiles.open({ directory, segmentBytes: 500, clock })
+const clock = new HeldClock()
+
+function openJournal(chain = 'main') {
+  const { storage, tip } = JournalFiles.open({ directory, segmentBytes: 500, clock, chain })
   const journal = new Journal(storage, tip, clock)
   return {
     add: (number: number) => {
+      clock.wall += 1_000
       journal.append(`"type":"test","number":${number}`)
       journal.flush()
     },
@@ -75,6 +78,63 @@ describe('tail', () => {
     }
     journal.close()
     expect(found).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+  })
+
+  it('shows all chains in the order of their times, and follows one that begins later', async () => {
+    const [main, operator] = [openJournal(), openJournal('operator')]
+    for (let i = 1; i <= 8; i += 1) (i % 3 === 0 ? operator : main).add(i)
+    const stop = new AbortController()
+    const found: string[] = []
+    let late: ReturnType<typeof openJournal> | undefined
+    const options = { filter: { type: 'test' }, follow: true, lines: 4 }
+    for await (const { chain, line } of tailDirectory(directory, options, stop.signal)) {
+      found.push(`${chain} ${numberOf(line)}`)
+      if (found.length === 4) {
+        late = openJournal('late')
+        late.add(9)
+        operator.add(10)
+      }
+      if (found.length === 6) stop.abort()
+    }
+    for (const journal of [main, operator, late]) journal?.close()
+    expect(found.slice(0, 4)).toEqual(['main 5', 'operator 6', 'main 7', 'main 8'])
+    expect(found.slice(4).sort()).toEqual(['late 9', 'operator 10'])
+  })
+
+  it('loses nothing and shows nothing twice while segments are compressed under it', async () => {
+    const journal = openJournal()
+    journal.add(1)
+    const stop = new AbortController()
+    const found: number[] = []
+    const options = { filter: {}, follow: true, lines: 1 }
+    for await (const { line } of tailDirectory(directory, options, stop.signal)) {
+      const number = numberOf(line)
+      if (number === undefined) continue
+      found.push(number)
+      compressSegments(directory)
+      if (number % 6 === 1 && number < 25) for (let i = 1; i <= 6; i += 1) journal.add(number + i)
+      if (number === 25) stop.abort()
+    }
+    journal.close()
+    expect(readdirSync(directory).some((file) => file.endsWith('.gz'))).toBe(true)
+    expect(found).toEqual(Array.from({ length: 25 }, (_, index) => index + 1))
+  })
+
+  it('shows a line that is no record as it is, unless something else is looked for', async () => {
+    const journal = openJournal()
+    journal.add(1)
+    journal.close()
+    const [file = ''] = readdirSync(directory)
+    appendFileSync(join(directory, file), 'no record\n')
+    const shown = async (filter: object) => {
+      const lines: string[] = []
+      const { signal } = new AbortController()
+      const options = { filter, follow: false, lines: 10 }
+      for await (const { line } of tailDirectory(directory, options, signal)) lines.push(line)
+      return lines
+    }
+    expect((await shown({})).at(-1)).toBe('no record')
+    expect(await shown({ type: 'test' })).toHaveLength(1)
   })
 
   it('shows a line once, however long it waits for the next in the same segment', async () => {

@@ -7,6 +7,7 @@ import type { AuditFilter } from '../../src/audit/filter.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { JournalFiles } from '../../src/journal/files.ts'
 import { JournalReader } from '../../src/journal/reader.ts'
+import { compressSegments, deleteSegments } from '../support/compressing.ts'
 import { HeldClock } from '../support/memory-journal.ts'
 
 let directory: string
@@ -78,6 +79,42 @@ describe('the journal, read page by page', () => {
     expect(second.items.map(({ principal }) => principal)).toEqual(['b', 'a'])
   })
 
+  it('is the same while segments are compressed, and without what is deleted', async () => {
+    const main = chain('main')
+    const names = Array.from({ length: 40 }, (_, number) => `p${number}`)
+    for (const name of names) main(login(name))
+    const wanted = names.toReversed()
+    const reader = new JournalReader({ directory })
+    const page = { limit: 7, cursor: undefined }
+    const first = await reader.events({ type: 'login' }, page)
+    compressSegments(directory)
+    const second = await reader.events({ type: 'login' }, { limit: 7, cursor: first.next })
+    compressSegments(directory, { all: true })
+    const third = await reader.events({ type: 'login' }, { limit: 7, cursor: second.next })
+    const found = [...first.items, ...second.items, ...third.items]
+    expect(found.map(({ principal }) => principal)).toEqual(wanted.slice(0, 21))
+    deleteSegments(directory, 4)
+    const left = await reader.events({ type: 'login' }, { limit: 50, cursor: third.next })
+    expect(left.next).toBeUndefined()
+    const rest = left.items.map(({ principal }) => principal)
+    expect(rest).toEqual(wanted.slice(21, 21 + rest.length))
+    expect(rest.length).toBeGreaterThan(3)
+  })
+
+  it('is read in one chain only where that is asked for', async () => {
+    const [main, operator] = [chain('main'), chain('operator')]
+    main(login('a'))
+    operator(login('b'))
+    const reader = new JournalReader({ directory })
+    const page = { limit: 10, cursor: undefined }
+    const { items } = await reader.events({ chain: 'operator' }, page)
+    expect(items.map(({ chain: from, type }) => `${from} ${type}`)).toEqual([
+      'operator login',
+      'operator journal.open',
+    ])
+    expect((await all({ chain: 'operator', type: 'login' }, 1)).found).toEqual(['b'])
+  })
+
   it('is looked through for so many bytes at a time, and the next page goes on', async () => {
     const main = chain('main')
     for (let number = 0; number < 30; number += 1) main(login(number === 0 ? 'alice' : 'bob'))
@@ -102,13 +139,26 @@ describe('the journal, read page by page', () => {
     [{ session: 's1' }, ['outcome', 'statement']],
     [{ decision: 'deny' }, ['statement']],
     [{ text: 'SELECT "Ä' }, ['statement']],
-    [{ since: Date.UTC(2026, 0, 2, 3, 4, 5, 678) + 7_000 }, ['outcome', 'quoted']],
+    [
+      { since: Date.UTC(2026, 0, 2, 3, 4, 5, 678) + 7_000 },
+      ['outcome', 'quoted', 'relations', 'unqualified', 'many', 'another table'],
+    ],
+    [{ principal: 'carol' }, ['revoked', 'relations']],
+    [{ role: 'read_only' }, ['relations']],
+    [{ fingerprint: 'f00d' }, ['relations']],
+    [{ relation: 'shop.orders' }, ['relations', 'unqualified', 'many']],
+    [{ relation: 'orders' }, ['relations', 'unqualified', 'many']],
+    [{ relation: 'other.orders' }, ['unqualified', 'many']],
+    [{ relation: 'orders:write' }, ['relations', 'many']],
+    [{ relation: 'items:write' }, []],
+    [{ relation: 'items:read' }, ['relations']],
+    [{ relation: 'rders' }, ['many']],
     [{ type: 'grant', until: Date.UTC(2026, 0, 2, 3, 4, 5, 678) + 4_000 }, ['revoked']],
   ])('lets through by %j what it should and nothing else', async (filter, wanted) => {
     const main = chain('main')
     main('"type":"grants.other","note":"other"')
     main('"type":"login","principal":"x","note":"login, not \\"type\\":\\"grant.revoked\\""')
-    main('"type":"grant.revoked","grant":"g1","note":"revoked"')
+    main('"type":"grant.revoked","by":"carol","grant":"g1","note":"revoked"')
     main('"type":"grant.extended","grant":"g1","note":"extended"')
     main('"type":"x","session":"s11","note":"another session"')
     main(
@@ -116,6 +166,13 @@ describe('the journal, read page by page', () => {
     )
     main('"type":"outcome","statement":"s1.1","note":"outcome"')
     main('"type":"login","principal":"a\\"b","note":"quoted"')
+    const relations = '[{"name":"shop.orders","access":"write"},{"name":"items","access":"read"}]'
+    main(
+      `"type":"y","principal":"carol","role":"read_only","fingerprint":"f00d","relations":${relations},"note":"relations"`,
+    )
+    main('"type":"y","relations":[{"name":"orders","access":"read"}],"note":"unqualified"')
+    main('"type":"y","relations":[],"relationCount":90,"text":"orders ...","note":"many"')
+    main('"type":"y","relations":[{"name":"reorders","access":"write"}],"note":"another table"')
     const reader = new JournalReader({ directory })
     const { items } = await reader.events(filter, { limit: 50, cursor: undefined })
     const notes = items.map(({ note }) => note).filter((note) => note !== undefined)
@@ -143,9 +200,13 @@ describe('the journal, read page by page', () => {
 describe('the journal, followed', () => {
   const follow = (from?: string) => {
     const stop = new AbortController()
-    closing.push(() => stop.abort())
     const reader = new JournalReader({ directory, pollMs: 5 })
-    return reader.stream({ type: 'login' }, from, stop.signal)
+    const stream = reader.stream({ type: 'login' }, from, stop.signal)
+    closing.push(() => {
+      stop.abort()
+      void stream.return(undefined)
+    })
+    return stream
   }
   const next = async (stream: ReturnType<typeof follow>) => {
     for (;;) {
@@ -178,6 +239,44 @@ describe('the journal, followed', () => {
     const again = follow(id)
     expect((await next(again))?.event['principal']).toBe('c')
     expect((await next(again))?.event['principal']).toBe('d')
+  })
+
+  it('goes on behind an event though its segment was compressed, or is gone', async () => {
+    const main = chain('main')
+    const stream = follow()
+    const names = Array.from({ length: 30 }, (_, number) => `p${number}`)
+    for (const name of names) main(login(name))
+    const seen: unknown[] = []
+    let id: string | undefined
+    for (let count = 0; count < 9; count += 1) {
+      const found = await next(stream)
+      seen.push(found?.event['principal'])
+      id = found?.id
+    }
+    compressSegments(directory)
+    const again = follow(id)
+    for (let count = 0; count < 12; count += 1) {
+      seen.push((await next(again))?.event['principal'])
+      if (count === 5) compressSegments(directory, { all: true })
+    }
+    expect(seen).toEqual(names.slice(0, 21))
+    // The one that read them when they were plain has missed nothing either.
+    expect((await next(stream))?.event['principal']).toBe('p9')
+    deleteSegments(directory, 12)
+    const left = (await next(follow('main:2')))?.event['principal']
+    expect(Number(String(left).slice(1))).toBeGreaterThan(5)
+  })
+
+  it('says where it begins before anything comes, so that nothing is missed then', async () => {
+    const main = chain('main')
+    main(login('before'))
+    const stop = new AbortController()
+    closing.push(() => stop.abort())
+    const reader = new JournalReader({ directory, pollMs: 5 })
+    const { value } = await reader.stream({}, undefined, stop.signal).next()
+    expect(value).toEqual({ id: 'main:2' })
+    main(login('missed'))
+    expect((await next(follow(value?.id)))?.event['principal']).toBe('missed')
   })
 
   it('refuses an id that is none before anything is read', () => {

@@ -45,7 +45,7 @@ function edit(name: string, change: (lines: string[]) => void): void {
 async function problem() {
   const { ok, chains } = await verifyDirectory(directory)
   expect(ok).toBe(false)
-  return chains[0]?.problem
+  return chains[0]?.problems[0]
 }
 
 describe('verify', () => {
@@ -53,7 +53,7 @@ describe('verify', () => {
     writeJournal(['"type":"outcome","statement":"s.7","result":"unknown"', journalCloseRecord()])
     const { ok, chains } = await verifyDirectory(directory)
     expect(ok).toBe(true)
-    expect(chains).toMatchObject([{ chain: 'main', statements: 10, problem: undefined, notes: [] }])
+    expect(chains).toMatchObject([{ chain: 'main', statements: 10, problems: [], notes: [] }])
     expect(chains[0]?.segments).toBe(files().length)
     expect(chains[0]?.tip.sequence).toBe(chains[0]?.records)
   })
@@ -61,15 +61,15 @@ describe('verify', () => {
   it('names allowed statements that have no outcome, and no denied ones', async () => {
     writeJournal()
     const { chains } = await verifyDirectory(directory)
-    expect(chains[0]?.unfinished).toEqual(['s.7'])
-    expect(chains[0]?.notes).toContain('1 allowed statement(s) have no outcome: s.7')
+    expect(chains[0]?.running).toEqual({ count: 1, ids: ['s.7'] })
+    expect(chains[0]?.lost.count).toBe(0)
   })
 
   it('is not misled by statement text that looks like a record', async () => {
     const text = JSON.stringify('","decision":"allow","type":"outcome","statement":"s.7"')
     writeJournal([`"type":"statement","id":"s.99","text":${text},"decision":"deny","rule":"r"`])
     const { chains } = await verifyDirectory(directory)
-    expect(chains[0]?.unfinished).toEqual(['s.7'])
+    expect(chains[0]?.running.ids).toEqual(['s.7'])
   })
 
   it('names file and line of a changed line', async () => {
@@ -145,7 +145,7 @@ describe('verify', () => {
   it('reports each segment as it goes', async () => {
     writeJournal()
     const seen: string[] = []
-    await verifyDirectory(directory, (progress) => seen.push(progress.file))
+    await verifyDirectory(directory, { onProgress: ({ file }) => seen.push(file) })
     expect(seen).toEqual(files())
   })
 

@@ -142,6 +142,7 @@ describe('the journal', () => {
         text: expect.stringContaining(`SELECT 1 AS ${name} `) as unknown,
         textBytes: expect.any(Number) as unknown,
         textSha256: expect.any(String) as unknown,
+        fingerprint: expect.any(String) as unknown,
         textIn: first?.['id'],
       })),
     )

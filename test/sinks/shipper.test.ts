@@ -247,7 +247,8 @@ describe('a position', () => {
     await sendAllAndStop()
     for (const { path } of listSegments(journal.directory)) rmSync(path)
     journal.open()
-    await journal.add(3)
+    // Longer than the one before: something stands where its last record stood.
+    await journal.add(60)
     const late = new MemorySink()
     journal.ship(late)
     await eventually(async () => late.sequences.at(-1) === journal.stored)

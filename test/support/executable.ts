@@ -40,8 +40,8 @@ async function lastChange(): Promise<number> {
   return Math.max(...all.map(({ mtimeMs }) => mtimeMs))
 }
 
-/** `node dist/main.js`, as it is or unable to make any file larger than `$0`. */
-const limited = 'trap \'\' XFSZ; ulimit -f $0; exec "$@"'
+/** `node dist/main.js`, as it is or unable to make any file larger than `$0` until the limit is moved. */
+const limited = 'trap \'\' XFSZ; ulimit -S -f $0; exec "$@"'
 
 export interface RunOptions {
   /** In blocks of 512 bytes. */

@@ -13,7 +13,7 @@ export const schemaFile = fileURLToPath(
 )
 
 /** With its line feed. */
-const longestLine = 2 * 1024 * 1024
+const longestLine = 65_536
 /** Of a huge journal both ends are looked at, and a sample of the middle. */
 const wholeEnds = 2_000
 const sampled = 50

@@ -32,6 +32,8 @@ export interface WardenOptions {
   readonly targets?: readonly string[]
   /** Run once on the target database, as superuser. */
   readonly schema?: string
+  /** Settings of the journal besides its directory, e.g. `segmentSize: 64KiB`. */
+  readonly journal?: readonly string[]
   /** YAML lines below `limits:`. */
   readonly limits?: readonly string[]
   /** YAML lines below the target's `credentials:`, in the place of the broker. */
@@ -252,7 +254,7 @@ export class Warden {
       'http:',
       `  port: ${this.httpPort}`,
       `store: { url: ${quote(store.href)} }`,
-      'journal: { directory: ./journal }',
+      `journal: { ${['directory: ./journal', ...(options.journal ?? [])].join(', ')} }`,
       // Tests fail to log in more often than people, and all from one address.
       `logins: ${options.failedLogins ?? '{ failures: 1000000, delay: off }'}`,
       ...(options.limits ?? []).map((line, at) => (at === 0 ? `limits:\n  ${line}` : `  ${line}`)),
