@@ -2,8 +2,7 @@
 // stores. Ignorant of who waits for it and of where it goes.
 
 import { lineHead, seal, sealedLine } from './chain.ts'
-import type { OverflowText } from './journal.ts'
-import type { Batch, PlacedText, Tip } from './storage.ts'
+import type { Batch, OverflowText, PlacedText, Tip } from './storage.ts'
 
 /** A record that has no place in the chain yet. */
 export interface Entry {

@@ -3,44 +3,41 @@
 // order of its records. Ignorant of files and of receipts.
 
 import type { Failure } from '../errors.ts'
-import type { JournalWaiter } from './journal.ts'
 
 /** What a waiter is told: that its records up to `upTo` are stored, or that they are not to be relied on. */
-export interface Notice {
-  readonly waiter: JournalWaiter
+export interface Notice<Waiter> {
+  readonly waiter: Waiter
   readonly upTo: number
   readonly failure: Failure | undefined
 }
 
-interface Round {
-  readonly notices: Notice[]
-  readonly waiters: Set<JournalWaiter>
+interface Round<Waiter> {
+  readonly notices: Notice<Waiter>[]
+  readonly waiters: Set<Waiter>
 }
 
-const newRound = (): Round => ({ notices: [], waiters: new Set() })
-
-export class GroupCommit {
+export class GroupCommit<Waiter> {
   readonly #sync: () => Promise<void>
-  readonly #done: (notices: readonly Notice[], error: unknown) => void
+  readonly #done: (notices: readonly Notice<Waiter>[], error: unknown) => void
   /** What the flush that runs will prove, and what came since it began. */
-  #running: Round | undefined
-  #next = newRound()
+  #running: Round<Waiter> | undefined
+  #next: Round<Waiter> = { notices: [], waiters: new Set() }
 
   /** `done` hears what each round came to; its `error` is undefined when all is on the disk. */
   constructor(
     sync: () => Promise<void>,
-    done: (notices: readonly Notice[], error: unknown) => void,
+    done: (notices: readonly Notice<Waiter>[], error: unknown) => void,
   ) {
     this.#sync = sync
     this.#done = done
   }
 
   /** It waits already: what else it is told must wait behind that. */
-  holds(waiter: JournalWaiter): boolean {
+  holds(waiter: Waiter): boolean {
     return this.#next.waiters.has(waiter) || this.#running?.waiters.has(waiter) === true
   }
 
-  add(notice: Notice): void {
+  add(notice: Notice<Waiter>): void {
     this.#next.notices.push(notice)
     this.#next.waiters.add(notice.waiter)
   }
@@ -49,7 +46,7 @@ export class GroupCommit {
   start(): void {
     if (this.#running !== undefined || this.#next.notices.length === 0) return
     this.#running = this.#next
-    this.#next = newRound()
+    this.#next = { notices: [], waiters: new Set() }
     this.#sync().then(
       () => this.#finish(undefined),
       (error: unknown) => this.#finish(error),
@@ -62,7 +59,7 @@ export class GroupCommit {
     if (error !== undefined) {
       // What was written since went into the same file, which nothing vouches for any more.
       notices.push(...this.#next.notices)
-      this.#next = newRound()
+      this.#next = { notices: [], waiters: new Set() }
     }
     try {
       this.#done(notices, error)

@@ -9,7 +9,7 @@ import { Backlog } from './backlog.ts'
 import { BatchBuffer, type Entry } from './batch.ts'
 import { GroupCommit, type Notice } from './group-commit.ts'
 import { journalLostRecord } from './journal-record.ts'
-import type { JournalStorage, Tip } from './storage.ts'
+import type { JournalStorage, OverflowText, Tip } from './storage.ts'
 import { Timestamps } from './timestamp.ts'
 
 /** Somebody who waits for what it appended. Told once for each turn in which it did, in order. */
@@ -21,13 +21,6 @@ export interface JournalWaiter {
    * `failure` is a journal_unavailable for the client.
    */
   refused(failure: Failure, upTo: number): void
-}
-
-/** A text that is too long for its record: it goes, whole, into a file beside the segment. */
-export interface OverflowText {
-  readonly text: string
-  /** Of its UTF-8, in lower-case hexadecimal: what the record names it by. */
-  readonly sha256: string
 }
 
 /** What else goes with a record. */
@@ -91,7 +84,7 @@ export class Journal {
   readonly #observer: JournalObserver | undefined
   readonly #batch: BatchBuffer
   readonly #backlog = new Backlog()
-  readonly #commits: GroupCommit
+  readonly #commits: GroupCommit<JournalWaiter>
   #tip: Tip
 
   // What is appended and not yet written.
@@ -182,7 +175,7 @@ export class Journal {
     // A waiter may append: what it appends belongs to the next turn.
     this.#waiters = new Map()
     this.#failure = undefined
-    const now: Notice[] = []
+    const now: Notice<JournalWaiter>[] = []
     for (const [waiter, durable] of waiters) {
       const notice = { waiter, upTo, failure }
       if ((durable && failure === undefined) || this.#commits.holds(waiter)) {
@@ -297,7 +290,7 @@ export class Journal {
     this.#observer?.synced(this.#clock.elapsed() - startedAt)
   }
 
-  #committed(notices: readonly Notice[], error: unknown): void {
+  #committed(notices: readonly Notice<JournalWaiter>[], error: unknown): void {
     this.#works(this.#writes, error === undefined)
     if (error === undefined) {
       this.#tell(notices)
@@ -324,7 +317,7 @@ export class Journal {
   }
 
   /** One waiter's defect must not leave the others waiting; it surfaces when all have been told. */
-  #tell(notices: readonly Notice[]): void {
+  #tell(notices: readonly Notice<JournalWaiter>[]): void {
     const defects: unknown[] = []
     for (const { waiter, upTo, failure } of notices) {
       try {

@@ -3,7 +3,7 @@
 // whole was. Ignorant of record types.
 
 import { hash } from 'node:crypto'
-import type { OverflowText } from './journal.ts'
+import type { OverflowText } from './storage.ts'
 
 const loneSurrogate = /\p{Surrogate}/gu
 

@@ -3,11 +3,11 @@
 
 import { hash } from 'node:crypto'
 import type { Judgement } from '../policy/decision.ts'
-import type { OverflowText } from './journal.ts'
 import { textFields } from './json.ts'
 import { perJudgement } from './per-judgement.ts'
 import { recordedText } from './recorded-text.ts'
 import type { Recording } from './recording.ts'
+import type { OverflowText } from './storage.ts'
 
 /** What a prepared statement that an EXECUTE names stands for, or a cursor that a FETCH does. */
 export interface Run {

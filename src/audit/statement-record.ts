@@ -5,7 +5,6 @@
 
 import type { Decision, Judgement } from '../policy/decision.ts'
 import type { RelationUse } from '../sql/facts.ts'
-import type { OverflowText } from './journal.ts'
 import { milliseconds, nameLimit, quoteWithin, type TextFields, textFields } from './json.ts'
 import { type Parameters, parametersField } from './parameters-record.ts'
 import { perJudgement } from './per-judgement.ts'
@@ -13,6 +12,7 @@ import type { SessionContext } from './record.ts'
 import { modeOfCaller, recordedReason, recordedText } from './recorded-text.ts'
 import type { Recording } from './recording.ts'
 import { type Run, runsField } from './runs-record.ts'
+import type { OverflowText } from './storage.ts'
 
 /**
  * How the statement came. `functionCall` is the message of that name; its text is the SQL that it stands

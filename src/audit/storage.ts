@@ -1,7 +1,5 @@
 // What the Journal asks of where its lines go. journal/ implements it with files, tests in memory.
 
-import type { OverflowText } from './journal.ts'
-
 /** The end of a chain: the last record stored. */
 export interface Tip {
   /** Sixteen hexadecimal digits, drawn when the chain was begun: no two chains have the same. */
@@ -12,7 +10,14 @@ export interface Tip {
   readonly hash: string
 }
 
-/** A text that is too long for its record, and the number of that. */
+/** A text that is too long for its record: it goes, whole, into a file beside the segment. */
+export interface OverflowText {
+  readonly text: string
+  /** Of its UTF-8, in lower-case hexadecimal: what the record names it by. */
+  readonly sha256: string
+}
+
+/** The same, and the number of the record. */
 export interface PlacedText extends OverflowText {
   readonly sequence: number
 }

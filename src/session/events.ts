@@ -2,7 +2,7 @@
 // it has ended. Knows what an execution is and how much of it its role has recorded, and nothing of
 // bytes.
 
-import type { Beside, Journal, JournalWaiter, OverflowText } from '../audit/journal.ts'
+import type { Beside, Journal, JournalWaiter } from '../audit/journal.ts'
 import type { Parameters } from '../audit/parameters-record.ts'
 import { type SessionContext, type Tripwire, tripwireRecord } from '../audit/record.ts'
 import { recordedText } from '../audit/recorded-text.ts'
@@ -16,6 +16,7 @@ import {
   type StatementProtocol,
   statementRecord,
 } from '../audit/statement-record.ts'
+import type { OverflowText } from '../audit/storage.ts'
 import type { Clock } from '../clock.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
 import type { TransactionStatus } from '../wire/backend.ts'
