@@ -30,7 +30,7 @@ interface Place {
   readonly name: string
 }
 
-export type SinkConfig =
+type SinkConfig =
   | (Place & { readonly type: 'stdout' })
   | (Place & { readonly type: 'file'; readonly path: string })
   | (Place & {

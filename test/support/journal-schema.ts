@@ -8,9 +8,7 @@ import { Ajv2020, type AnySchemaObject, type ValidateFunction } from 'ajv/dist/2
 import { verifyDirectory } from '../../src/journal/verify.ts'
 import { segmentsOf } from './journal-files.ts'
 
-export const schemaFile = fileURLToPath(
-  new URL('../../docs/audit-event.v1.schema.json', import.meta.url),
-)
+const schemaFile = fileURLToPath(new URL('../../docs/audit-event.v1.schema.json', import.meta.url))
 
 /** With its line feed. */
 const longestLine = 65_536
@@ -19,7 +17,7 @@ const wholeEnds = 2_000
 const sampled = 50
 
 /** What is wrong with a line of the journal, without its line feed; undefined: nothing. */
-export function lineProblem(line: Buffer): string | undefined {
+function lineProblem(line: Buffer): string | undefined {
   if (line.length + 1 > longestLine) return `it has ${line.length + 1} bytes`
   const record: unknown = JSON.parse(line.toString())
   const type = typeOf(record)
