@@ -48,8 +48,6 @@ export interface WardenOptions {
   readonly failedLogins?: string
   /** Roles besides the predefined ones that the broker makes logins for. */
   readonly moreRoles?: readonly string[]
-  /** Fields of `journal:` besides its directory. */
-  readonly journal?: readonly string[]
   /** YAML lines on the top level. */
   readonly sections?: readonly string[]
   /** Another one, whose store and target it shares. */
