@@ -98,7 +98,7 @@ export const textLimit = 16 * 1024
 
 /** Whether a session's later records of this text only say where it stands. */
 export function isLong(judgement: Judgement, mode: Mode): boolean {
-  return knownOf(judgement, mode).long
+  return (recordedText(judgement, mode).text?.length ?? 0) > longText
 }
 
 /**
@@ -160,7 +160,6 @@ const tagLimit = 64
 interface Known {
   readonly text: string
   readonly overflow: readonly OverflowText[]
-  readonly long: boolean
   readonly redacted: boolean
   readonly kind: string
   readonly relations: string
@@ -173,7 +172,6 @@ const knownOf = perJudgement((judgement, mode): Known => {
   return {
     text: shown === undefined ? '' : `,${shown.fields}`,
     overflow: shown?.overflow === undefined ? none : [shown.overflow],
-    long: text !== undefined && text.length > longText,
     redacted,
     kind:
       (fingerprint === undefined ? '' : `,"fingerprint":"${fingerprint}"`) +
@@ -197,16 +195,17 @@ function describeKind({ tags, class: kind }: Judgement): string {
 
 /** Of all of them together, each once. What EXECUTE runs touches its relations too. */
 function relationsField(judgements: readonly Judgement[]): string {
-  const seen = new Set<string>()
+  const all: string[] = []
   for (const { analysis } of judgements) {
     if (analysis.type !== 'parsed') continue
     for (const { relations } of analysis.statements) {
-      for (const relation of relations) seen.add(describeRelation(relation))
+      for (const relation of relations) all.push(describeRelation(relation))
     }
   }
-  if (seen.size === 0) return ''
-  const kept = [...seen].slice(0, mostRelations).join(',')
-  return `,"relations":[${kept}]${seen.size > mostRelations ? `,"relationCount":${seen.size}` : ''}`
+  if (all.length === 0) return ''
+  const each = all.length === 1 ? all : [...new Set(all)]
+  const count = each.length > mostRelations ? `,"relationCount":${each.length}` : ''
+  return `,"relations":[${each.slice(0, mostRelations).join(',')}]${count}`
 }
 
 function describeRelation({ schema, name, access }: RelationUse): string {
