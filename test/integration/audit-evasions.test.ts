@@ -2,6 +2,9 @@
 // test plays a sequence of messages against a real server and then compares the journal with what the
 // database did.
 
+import { hash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import type { FrontendMessage } from '../../src/wire/frontend.ts'
 import { hearsUntilRow } from '../support/answers.ts'
@@ -197,7 +200,15 @@ describe('the journal shows what ran', () => {
     const text = `/* ${'x'.repeat(70_000)} */ DELETE FROM t WHERE a = 1 -- the end`
     await says(sql(text))
     expect(await rowsOf(warden)).toEqual([2])
-    expect((await events())[0]?.text).toContain('the end')
+    const beside = readdirSync(warden.journalDirectory).filter((file) =>
+      file.includes('.overflow.'),
+    )
+    const kept = beside.map((file) => readFileSync(join(warden.journalDirectory, file), 'utf8'))
+    expect(kept.join('')).toContain(JSON.stringify(text))
+    const statements = (await warden.journal()).slice(seen)
+    expect(statements.find(({ type }) => type === 'statement')).toMatchObject({
+      textSha256: hash('sha256', text, 'hex'),
+    })
   })
 })
 
