@@ -7,7 +7,7 @@ import type { Batch, PlacedText } from '../audit/storage.ts'
 import { AppendFile, type SegmentIo } from './append-file.ts'
 
 /** So many hashes are remembered; who sends more different long texts has some of them written twice. */
-const rememberedTexts = 8_192
+export const rememberedTexts = 8_192
 
 export interface SegmentPaths {
   readonly lines: string

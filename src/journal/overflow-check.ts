@@ -7,6 +7,7 @@ import { basename } from 'node:path'
 import { fieldsOf, isObject } from '../audit/fields.ts'
 import type { Finding } from '../audit/verdict.ts'
 import { readLines } from './lines.ts'
+import { rememberedTexts } from './open-segment.ts'
 
 /** The hashes by which a record names texts that are in the overflow file. */
 export function textsBeside(line: Buffer): readonly string[] {
@@ -42,6 +43,8 @@ export class OverflowCheck {
   readonly #entries: AsyncGenerator<Entry | { readonly damaged: number }, undefined>
   #ahead: Entry | undefined
   #damaged: number | undefined
+  /** Texts that came last: a segment has each once, for all records that are about it. */
+  readonly #before = new Set<string>()
 
   /** `plain`: where it is, or was before it was compressed; `path`: where it is, if it is. */
   constructor(plain: string, path: string | undefined) {
@@ -55,18 +58,28 @@ export class OverflowCheck {
     for (let entry = await this.#peek(); entry; entry = await this.#peek()) {
       if (entry.sequence > sequence) break
       this.#ahead = undefined
+      if (entry.isTrue) this.#remember(entry.sha256)
       // A process may have died between writing a text and its record: of what nobody names, nobody asks.
       if (entry.sequence < sequence || !wanted.delete(entry.sha256)) continue
       if (!entry.isTrue) {
         return this.#found(entry.line, `the text of record ${sequence} was changed`)
       }
     }
-    if (wanted.size === 0) return undefined
+    if ([...wanted].every((each) => this.#before.has(each))) return undefined
     return this.#found(this.#damaged, `a text of record ${sequence} is missing in ${this.#file}`)
   }
 
   async close(): Promise<void> {
     await this.#entries.return(undefined)
+  }
+
+  /** No fewer than the writer remembers, so that what it did not write again is known here. */
+  #remember(sha256: string): void {
+    this.#before.delete(sha256)
+    this.#before.add(sha256)
+    if (this.#before.size <= rememberedTexts) return
+    const [oldest = ''] = this.#before
+    this.#before.delete(oldest)
   }
 
   async #peek(): Promise<Entry | undefined> {
