@@ -308,11 +308,13 @@ describe('the extended protocol', () => {
     const storage = new MemoryStorage()
     const script = new Script({ storage })
     const long = `SELECT '${'x'.repeat(10_000)}'`
+    script.client(parse(long), sync)
+    script.upstream(parsed, ready())
     storage.failing = true
-    script.client(sql(long))
-    script.upstream(failed('42601'), ready())
+    script.client(bind(), execute(), sync)
+    script.upstream(failed('22P02'), ready())
     storage.failing = false
-    script.client(sql(long))
+    script.client(bind(), execute(), sync)
     expect(storage.lines.join()).toContain(long)
   })
 
