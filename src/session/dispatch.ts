@@ -106,6 +106,7 @@ export class Dispatch implements JournalWaiter {
   refused(failure: Failure, upTo: number): void {
     const { buffers, replacedLast } = this.#outbox.takeRefused(failure, upTo)
     if (replacedLast) this.#dropping = true
+    this.#state.events.refused()
     this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
 

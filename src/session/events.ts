@@ -45,7 +45,7 @@ export class StatementEvents {
   readonly #status: () => TransactionStatus
   #statements = 0
   /** Of each long text, the number of the first statement that recorded it. */
-  readonly #longTexts = new WeakMap<Judgement, number>()
+  #longTexts = new WeakMap<Judgement, number>()
 
   constructor(deps: {
     readonly journal: Journal
@@ -107,6 +107,11 @@ export class StatementEvents {
     const number = ++this.#statements
     this.#record(number, judgement, arrival, { decision }, waiter)
     this.#port.statementDenied(judgement.tags)
+  }
+
+  /** Some of what was accepted has no record, and nothing may refer to it. */
+  refused(): void {
+    this.#longTexts = new WeakMap()
   }
 
   /** The upstream has reported a pinned setting with another value. */

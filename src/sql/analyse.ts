@@ -5,6 +5,7 @@ import { heaviest, tagOf } from './commands.ts'
 import type { Analysis, Range, Statement, Unparsable } from './facts.ts'
 import { parse, type RawStatement } from './parser.ts'
 import { secretsOf } from './redact.ts'
+import { areInParameters } from './secrets.ts'
 import { child, type Node, string } from './tree.ts'
 import { type Findings, walk } from './walk.ts'
 
@@ -79,7 +80,7 @@ function describe(
     closes: closes(wrapper),
     fetches: string(child(wrapper, 'FetchStmt') ?? {}, 'portalname'),
     opaque: found.opaque,
-    secretParameters: found.secrets.some(({ type }) => type === 'parameter'),
+    secretParameters: areInParameters(found.secrets),
     text: piece.text,
     secrets: within(piece, secrets),
   }

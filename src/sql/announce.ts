@@ -4,7 +4,7 @@
 // Nothing here can be made to backtrack: every expression reads on, or gives up, at each character.
 
 const secretNames =
-  /passw|passphrase|\bpass$|pwd|secret|token|credential|(?:api|private|access|account|encryption|master|shared|signing)_?key|conninfo|connstr|dsn\b|jwt|cookie/i
+  /passw|passphrase|pass$|\bpw$|pwd|secret|token|credential|bearer|(?:api|private|access|account|encryption|master|shared|signing)_?key|conninfo|connstr|dsn\b|jwt|cookie/i
 
 /** Settings and options that hold a connection string, a command of the shell, or the headers of a request. */
 const tellingNames = /_command$|^program$|^command$|headers?$|^authorization$|^key$|^ur[il]$/i
@@ -50,6 +50,8 @@ const inUrl = /:\/\/[^\s:@/'"]*:[^\s@/'"]+@/
 const called = /\b(?:dblink\w*|crypt|hmac|pgp_\w+|(?:en|de)crypt\w*)\s*\(/i
 const rolePassword = /\b(?:create|alter)\s+(?:role|user|group)\b/i
 const elsewhere = /\b(?:user\s+mapping|subscription)\b/i
+/** `' PASSWORD '`: another constant goes on with it. */
+const leftOpen = /\bpassword\s+'+$/i
 const program = /\bprogram\s*['$]/i
 
 /**
@@ -60,6 +62,7 @@ export function tellsSecret(inner: string): boolean {
   if (!mayTellSecret(inner)) return false
   return (
     assigned.test(inner) ||
+    leftOpen.test(inner) ||
     (rolePassword.test(inner) && /password/i.test(inner)) ||
     inUrl.test(inner) ||
     called.test(inner) ||

@@ -67,8 +67,9 @@ export function withoutSecrets(text: string, secrets: readonly Range[]): string 
   return kept + text.slice(from)
 }
 
-/** A quote of any kind, or a word that a password may follow without one. */
-const firstPlace = /['"$]|\bpass\w*|\bpwd\b|\b(?:secret|token|program|connection)\b/i
+/** A quote of any kind, or what a password may follow without one: a word, or the beginning of a URL. */
+const firstPlace =
+  /['"$]|:\/\/|pass\w*|pwd\w*|\bidentified\s+by\b|\b(?:program|connection|authorization)\b|(?:secret|token|credential|_key|apikey|jwt|cookie|conninfo|dsn)\w*/i
 
 /**
  * The same for a text that could not be parsed: where its quotes begin and end is nobody's knowledge, as
@@ -79,7 +80,7 @@ export function withoutGuessed(text: string): string {
   const found = firstPlace.exec(text)
   if (found === null) return text
   const [first] = found
-  const start = found.index + (/^\w/.test(first) ? first.length : 0)
+  const start = found.index + (/^[\w:]/.test(first) ? first.length : 0)
   return `${text.slice(0, start)}${start === found.index ? '' : ' '}${redacted}`
 }
 

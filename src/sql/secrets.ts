@@ -21,6 +21,8 @@ export type SecretPlace =
   | { readonly type: 'anywhere' }
   /** A value that the text does not show. */
   | { readonly type: 'parameter' }
+  /** A column's value: of a table's, the text shows nothing. */
+  | { readonly type: 'column' }
 
 /**
  * Code in a constant of the statement: in a language that has PostgreSQL's own lexical rules, or in
@@ -39,7 +41,7 @@ export function secretParts(
   switch (kind) {
     case 'FuncCall': {
       if (takesSecrets(functionName(node).name)) return [node['args']]
-      return changes.some(isSecret) ? [list(node, 'args')[1]] : []
+      return changes.some(isSecret) ? valuesIn(list(node, 'args')) : []
     }
     case 'NamedArgExpr':
       return soundsSecret(string(node, 'name') ?? '') ? [node['arg']] : []
@@ -59,6 +61,12 @@ function isSecret({ name }: SettingChange): boolean {
   return name === unknownSetting || soundsSecret(name)
 }
 
+/** Behind the name of the setting, or anywhere: by name, and as VARIADIC, arguments stand in any order. */
+function valuesIn(args: readonly unknown[]): readonly unknown[] {
+  const inOrder = args.length === 3 && unwrap(args[0], 'NamedArgExpr') === undefined
+  return inOrder ? args.slice(1) : args
+}
+
 /** `inside`: the node is in a part that is all secret. */
 export function secretPlaces(kind: string, node: Node, inside: boolean): readonly SecretPlace[] {
   switch (kind) {
@@ -67,6 +75,8 @@ export function secretPlaces(kind: string, node: Node, inside: boolean): readonl
       return [located(node, 'constant')]
     case 'ParamRef':
       return inside ? [{ type: 'parameter' }] : []
+    case 'ColumnRef':
+      return inside ? [{ type: 'column' }] : []
     case 'DefElem':
       if (node['arg'] === undefined || (!inside && !soundsSecret(string(node, 'defname') ?? ''))) {
         return []
@@ -89,6 +99,27 @@ export function secretPlaces(kind: string, node: Node, inside: boolean): readonl
     default:
       return []
   }
+}
+
+/** What makes columns of the text's own constants: `crypt(x, 'salt') FROM (VALUES ('...')) v(x)`. */
+const columnMakers: ReadonlySet<string> = new Set([
+  'CommonTableExpr',
+  'RangeFunction',
+  'RangeSubselect',
+])
+
+export function makesColumns(kind: string): boolean {
+  return columnMakers.has(kind)
+}
+
+/** What the places in a statement come to when something in it makes columns: nobody follows those. */
+export function behindColumns(places: readonly SecretPlace[]): readonly SecretPlace[] {
+  return places.some(({ type }) => type === 'column') ? [anywhere] : []
+}
+
+/** Whether values that are given beside the text would be secrets. */
+export function areInParameters(places: readonly SecretPlace[]): boolean {
+  return places.some(({ type }) => type === 'parameter' || type === 'anywhere')
 }
 
 /** Catalogs that can be written like tables, by whoever may, and hold what the commands above set. */

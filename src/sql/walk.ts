@@ -10,7 +10,15 @@ import { sequencesNamed } from './named-by-text.ts'
 import { intrusions, relationsByName, writableThroughView } from './objects.ts'
 import { operatorsOf, typeOf } from './operators.ts'
 import { type Access, accessTo, isJoined, openScope, relationsOf, type Scope } from './relations.ts'
-import { type Code, codeIn, type SecretPlace, secretParts, secretPlaces } from './secrets.ts'
+import {
+  behindColumns,
+  type Code,
+  codeIn,
+  makesColumns,
+  type SecretPlace,
+  secretParts,
+  secretPlaces,
+} from './secrets.ts'
 import { settingFromCatalog, settingsOf } from './settings.ts'
 import { commandsOf, copyOf, isStatement, selectCommands } from './statements.ts'
 import { byKind, child, isNode, list, type Node, string } from './tree.ts'
@@ -25,6 +33,7 @@ export interface Findings {
   readonly types: Map<string, NameUse>
   readonly copies: CopyUse[]
   readonly secrets: SecretPlace[]
+  makesColumns: boolean
   code: Code | undefined
   executes: string | undefined
   opaque: string | undefined
@@ -90,6 +99,7 @@ export function walk(root: Node): Findings {
     types: new Map(),
     copies: [],
     secrets: [],
+    makesColumns: false,
     code: undefined,
     executes: undefined,
     opaque: undefined,
@@ -115,6 +125,7 @@ export function walk(root: Node): Findings {
       pushChildren(stack, kind, value, place)
     }
   }
+  if (found.makesColumns) found.secrets.push(...behindColumns(found.secrets))
   return found
 }
 
@@ -151,6 +162,7 @@ function note(
   found.settings.push(...changes)
   for (const part of secretParts(kind, node, changes)) parts.add(part)
   found.secrets.push(...secretPlaces(kind, node, place.secret))
+  found.makesColumns ||= makesColumns(kind)
   found.code ??= codeIn(kind, node)
   if (kind === 'RangeVar') {
     for (const use of relationsOf(node, place.access, place.scope)) noteRelation(found, use)

@@ -73,7 +73,14 @@ describe('recorded in full', () => {
 
   it('says that the values of parameters are secret where they are', () => {
     expect(recordedText(judged('SELECT crypt($1, $2)'), 'full').redacted).toBe(true)
+    for (const text of [
+      "UPDATE pg_settings SET setting = $1 WHERE name = 'app.password'",
+      'SELECT dblink_connect(x) FROM (SELECT $1::text) v(x)',
+    ]) {
+      expect(recordedText(judged(text), 'full').redacted).toBe(true)
+    }
     expect(recordedText(judged('SELECT upper($1)'), 'full').redacted).toBe(false)
+    expect(recordedText(judged('SELECT crypt(a, b) FROM t'), 'full').redacted).toBe(false)
   })
 
   it('gives what a name stands for without the secret too', () => {

@@ -5,7 +5,7 @@ import { loadParser } from '../../src/sql/analyse.ts'
 import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 import { emptySnapshot } from '../support/catalogs.ts'
-import { storageThat } from '../support/memory-journal.ts'
+import { MemoryStorage, storageThat } from '../support/memory-journal.ts'
 import {
   bind,
   complete,
@@ -302,6 +302,20 @@ describe('the extended protocol', () => {
     expect(second).toMatchObject({ textBytes: long.length, textIn: first?.['id'] })
     expect(String(third?.['text']).length).toBeLessThan(2_000)
     expect(third).toMatchObject({ textIn: first?.['id'], tags: ['SELECT'] })
+  })
+
+  it('records a long text whole when the record that would have had it was refused', () => {
+    const storage = new MemoryStorage()
+    const script = new Script({ storage })
+    const long = `SELECT '${'x'.repeat(10_000)}'`
+    script.client(parse(long), sync)
+    script.upstream(parsed, ready())
+    storage.failing = true
+    script.client(bind(), execute(), sync)
+    script.upstream(failed('22P02'), ready())
+    storage.failing = false
+    script.client(bind(), execute(), sync)
+    expect(storage.lines.join()).toContain(long)
   })
 
   it('streams the parameters of a Bind larger than its head', () => {
