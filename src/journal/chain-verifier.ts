@@ -11,7 +11,7 @@ import type { ChainReport, Finding, VerifyProblem } from '../audit/verdict.ts'
 import { Failure } from '../errors.ts'
 import { readLines } from './lines.ts'
 import { OverflowCheck, textsBeside } from './overflow-check.ts'
-import { findOverflow, overflowPath, type Segment } from './segments.ts'
+import type { Segment } from './segments.ts'
 
 /** What a journal is held against that its directory does not tell. */
 export interface Evidence {
@@ -69,16 +69,14 @@ export class ChainVerifier {
 
   /** The chain's next file. */
   async segment(segment: Segment, isLast: boolean): Promise<void> {
-    const { file, chain, first } = segment
+    const { file } = segment
     const fileNumber = this.#end.fileNumber + 1
     this.#end = { file, fileNumber, line: 0 }
     if (this.#isDecided()) return
-    const overflow = new OverflowCheck(
-      overflowPath(this.#directory, chain, first),
-      findOverflow(this.#directory, segment),
-    )
+    const overflow = new OverflowCheck(this.#directory, segment)
     this.#trial?.segments.begin(segment)
     try {
+      await overflow.open()
       for await (const piece of readLines(segment.path)) {
         if (piece.type === 'torn') this.#torn(piece.bytes, isLast)
         else await this.#lines(segment, piece.lines, overflow)
@@ -135,8 +133,8 @@ export class ChainVerifier {
       const { file, fileNumber, line } = this.#end
       this.#end = { file, fileNumber, line: line + 1 }
       const sequence = this.#line(segment, bytes)
-      const texts = sequence === undefined ? [] : textsBeside(bytes)
-      if (sequence === undefined || texts.length === 0) continue
+      const texts = sequence === undefined ? undefined : textsBeside(bytes)
+      if (sequence === undefined || texts === undefined) continue
       const problem = await overflow.problem(sequence, texts)
       if (problem === undefined) continue
       const { line: at } = problem

@@ -35,6 +35,9 @@ export interface OpenJournal {
   readonly recovered: Recovered | undefined
 }
 
+/** Of long texts beside a segment. Readers refuse to inflate more than 4 GiB. */
+const mostOverflowBytes = 1024 ** 3
+
 /** A deleted file takes bytes as willingly as any: so often it is looked whether it is still there. */
 const lookMs = 1_000
 
@@ -86,7 +89,11 @@ export class JournalFiles implements JournalStorage {
     const segment = this.#segment
     if (segment === undefined) return false
     const { segmentBytes, segmentMs = Number.POSITIVE_INFINITY, clock } = this.#options
-    return segment.size >= segmentBytes || clock.elapsed() - segment.begunAt >= segmentMs
+    return (
+      segment.size >= segmentBytes ||
+      segment.overflowSize >= mostOverflowBytes ||
+      clock.elapsed() - segment.begunAt >= segmentMs
+    )
   }
 
   /** A segment of nothing but its opening record is not ended. */

@@ -2,6 +2,7 @@
 // past the retention are deleted, after a record that says so is on the disk. Works in the background, one
 // thing at a time. Ignorant of what else is recorded.
 
+import { statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { journalRetiredRecord } from '../audit/journal-record.ts'
 import type { Clock } from '../clock.ts'
@@ -89,15 +90,24 @@ export class Keeper {
     }
   }
 
-  /** All but the last: its process, or the next one, goes on from there. */
   #segments(chain: string): readonly Segment[] {
     return listSegments(this.#options.directory).filter((segment) => segment.chain === chain)
+  }
+
+  /**
+   * All but the last: its process, or the next one, goes on from there. One that is empty, because its first
+   * write failed, would be removed then, so it is not the last.
+   */
+  #sealed(chain: string): readonly Segment[] {
+    return this.#segments(chain)
+      .filter(({ compressed, path }) => compressed || statSync(path).size > 0)
+      .slice(0, -1)
   }
 
   async #compress(chain: string): Promise<void> {
     if (!this.#options.compress) return
     const { signal } = this.#stopping
-    for (const { compressed, first, path } of this.#segments(chain).slice(0, -1)) {
+    for (const { compressed, first, path } of this.#sealed(chain)) {
       if (compressed) continue
       await ifThere(compress(overflowPath(this.#options.directory, chain, first), signal))
       await compress(path, signal)

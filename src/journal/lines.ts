@@ -75,20 +75,27 @@ export async function* readLines(
   longest = longestLine,
 ): AsyncGenerator<Piece> {
   const chunks = isCompressed(path) ? inflated(path, offset) : plain(path, offset)
-  let rest = Buffer.alloc(0)
+  // Joined once there is a line: again for each chunk, a long one would take the square of its length.
+  let rest: Buffer[] = []
+  let held = 0
   for await (const chunk of chunks) {
-    const bytes = Buffer.concat([rest, chunk])
-    const length = bytes.lastIndexOf(lineFeed) + 1
-    const lines = splitLines(bytes.subarray(0, length))
-    rest = bytes.subarray(length)
-    if (rest.length > longest) {
+    const end = chunk.lastIndexOf(lineFeed) + 1
+    const lines = end === 0 ? [] : splitLines(Buffer.concat([...rest, chunk.subarray(0, end)]))
+    if (end > 0) {
+      rest = []
+      held = 0
+    }
+    rest.push(chunk.subarray(end))
+    held += chunk.length - end
+    if (held > longest) {
       // Handed on as a line, it is found to be none.
-      lines.push(rest)
-      rest = Buffer.alloc(0)
+      lines.push(Buffer.concat(rest))
+      rest = []
+      held = 0
     }
     if (lines.length > 0) yield { type: 'lines', lines }
   }
-  if (rest.length > 0) yield { type: 'torn', bytes: rest.length }
+  if (held > 0) yield { type: 'torn', bytes: held }
 }
 
 async function* plain(path: string, offset: number): AsyncGenerator<Buffer> {

@@ -143,9 +143,12 @@ export function newestOf(chains: Chains): readonly LookPlace[] {
 
 /** @throws Failure invalid_parameter for a cursor that is none. */
 export function placesOf(cursor: string): readonly LookPlace[] {
+  const chains = new Set<string>()
   return cursor.split(',').map((part) => {
     const [, chain, first, offset] = /^([a-z0-9-]{1,64}):(\d{1,15}):(\d{1,15})$/.exec(part) ?? []
-    if (chain === undefined) throw badCursor()
+    // Each opens a file, and holds a part of it: one chain a thousand times would be all memory.
+    if (chain === undefined || chains.has(chain)) throw badCursor()
+    chains.add(chain)
     return { segment: { chain, first: Number(first) }, offset: Number(offset) }
   })
 }

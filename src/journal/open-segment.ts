@@ -6,7 +6,10 @@ import { quote } from '../audit/json.ts'
 import type { Batch, PlacedText } from '../audit/storage.ts'
 import { AppendFile, type SegmentIo } from './append-file.ts'
 
-/** So many hashes are remembered; who sends more different long texts has some of them written twice. */
+/**
+ * Of so many texts the writer knows that they are there; who sends more different ones has some of them
+ * written twice. A reader finds a text of a record among its own, or the last so many before these.
+ */
 export const rememberedTexts = 8_192
 
 export interface SegmentPaths {
@@ -39,6 +42,10 @@ export class OpenSegment {
     return this.#lines.size
   }
 
+  get overflowSize(): number {
+    return this.#overflow?.size ?? 0
+  }
+
   /** Somebody waits until what it holds is on the disk. */
   get durable(): boolean {
     return this.#durable
@@ -60,9 +67,10 @@ export class OpenSegment {
       this.#lines.append(batch.bytes, batch.length)
     } catch (error) {
       if (fresh.length > 0) this.#overflow?.cutTo(before)
+      // Some of these are there no more. Written twice is no harm.
+      this.#texts.clear()
       throw error
     }
-    for (const { sha256 } of fresh) this.#remember(sha256)
     this.#durable ||= batch.durable
   }
 
@@ -83,13 +91,14 @@ export class OpenSegment {
     this.#overflow?.close()
   }
 
+  /** Those to be written, which count as written from here on. */
   #fresh(overflow: readonly PlacedText[]): readonly PlacedText[] {
-    if (overflow.length === 0) return overflow
-    const found = new Map<string, PlacedText>()
-    for (const text of overflow) {
-      if (!this.#texts.has(text.sha256) && !found.has(text.sha256)) found.set(text.sha256, text)
-    }
-    return [...found.values()]
+    return overflow.filter(({ sha256 }) => {
+      if (this.#texts.has(sha256)) return false
+      if (this.#texts.size >= rememberedTexts) this.#texts.clear()
+      this.#texts.add(sha256)
+      return true
+    })
   }
 
   #writeTexts(texts: readonly PlacedText[]): void {
@@ -100,10 +109,5 @@ export class OpenSegment {
     )
     const bytes = Buffer.from(lines.join(''))
     this.#overflow.append(bytes, bytes.length)
-  }
-
-  #remember(sha256: string): void {
-    if (this.#texts.size >= rememberedTexts) this.#texts.clear()
-    this.#texts.add(sha256)
   }
 }

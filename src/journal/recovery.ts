@@ -24,6 +24,10 @@ export function recoverTip(
   const segments = listSegments(directory).filter((segment) => segment.chain === chain)
   for (const segment of segments.reverse()) {
     const { lines, end, torn } = lastLines(segment.path, 1)
+    // Whole when it was compressed: what is not so now, no dying process has left.
+    if (segment.compressed && (torn.length > 0 || lines.length === 0)) {
+      throw damaged(segment.path, directory)
+    }
     if (torn.length > 0) {
       recovered = { bytesCut: torn.length, sha256: hash('sha256', torn, 'hex') }
       truncateSync(segment.path, end)

@@ -57,6 +57,11 @@ export class Positions {
     this.#isKept = false
   }
 
+  /** What was kept is of another journal, or of what is not there any more: nothing counts as sent. */
+  forget(chain: string): void {
+    this.#isKept = !this.#positions.delete(chain) && this.#isKept
+  }
+
   /** Writes them when they have changed. @throws what the file system says. */
   keep(): void {
     if (this.#isKept) return

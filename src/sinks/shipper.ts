@@ -160,11 +160,15 @@ export class Shipper {
   }
 
   async #gather(lane: Lane): Promise<readonly Outgoing[]> {
-    const { clock, observer, outbox } = this.#options
+    const { clock, observer, outbox, positions } = this.#options
     if (clock.elapsed() < lane.restsUntil) return []
     try {
       const note = await lane.open(outbox)
-      if (note !== undefined) observer.note(note)
+      if (note !== undefined) {
+        // Or retention would take what stands there now for sent.
+        positions.forget(lane.chain)
+        observer.note(note)
+      }
       const { batch, gap } = await lane.gather(this.#limits)
       if (gap !== undefined) observer.note(gap)
       return batch

@@ -8,11 +8,13 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  unlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Journal } from '../../src/audit/journal.ts'
 import { Failure } from '../../src/errors.ts'
@@ -112,6 +114,23 @@ describe('journal files', () => {
       cutSha256: second.recovered?.sha256,
     })
     expect((await verifyDirectory(directory)).ok).toBe(true)
+  })
+
+  it('leave a compressed segment that is damaged to whoever looks into it', async () => {
+    const first = open()
+    await first.journal.record('"type":"test"')
+    first.storage.close()
+    const path = join(directory, 'main-000000000001.jsonl')
+    const whole = readFileSync(path)
+    unlinkSync(path)
+    for (const inside of [whole, whole.subarray(0, -5), Buffer.alloc(0)]) {
+      const compressed = gzipSync(inside)
+      writeFileSync(`${path}.gz`, compressed)
+      if (inside === whole) open().storage.close()
+      else expect(open).toThrow('the audit journal is damaged')
+      expect(readFileSync(`${path}.gz`)).toEqual(compressed)
+      rmSync(join(directory, 'main-000000000003.jsonl'), { force: true })
+    }
   })
 
   it.each([0, 5])('start over in a segment that holds no whole line (%i bytes)', async (bytes) => {

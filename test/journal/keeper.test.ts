@@ -119,6 +119,19 @@ describe('compression', () => {
     }
   })
 
+  it('leaves the last segment with a record to the next process, while one behind it is empty', async () => {
+    const { keeper, days } = fixture({ compress: true })
+    await days(2)
+    // Begun, and its first write failed.
+    writeFileSync(join(directory, 'main-000000000011.jsonl'), '')
+    await keeper.round()
+    expect(files()).toEqual([
+      'main-000000000001.jsonl.gz',
+      'main-000000000006.jsonl',
+      'main-000000000011.jsonl',
+    ])
+  })
+
   it('survives the death of its process at every step', async () => {
     const first = fixture({ compress: true })
     await first.days(3)

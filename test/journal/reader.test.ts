@@ -182,7 +182,8 @@ describe('the journal, read page by page', () => {
   it('refuses a cursor that nobody gave out', async () => {
     chain('main')(login('a'))
     const reader = new JournalReader({ directory })
-    for (const cursor of ['x', 'main:1', 'main:1:999999', 'main:1:-1', '../etc:1:1']) {
+    const twice = 'main:1:0,main:1:0'
+    for (const cursor of ['x', 'main:1', 'main:1:999999', 'main:1:-1', '../etc:1:1', twice]) {
       await expect(reader.events({}, { limit: 1, cursor })).rejects.toMatchObject({
         code: 'invalid_parameter',
       })

@@ -2,9 +2,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { readSeal } from '../../src/audit/chain.ts'
 import { Journal } from '../../src/audit/journal.ts'
-import { journalCloseRecord } from '../../src/audit/journal-record.ts'
+import { journalCloseRecord, journalRetiredRecord } from '../../src/audit/journal-record.ts'
 import { JournalFiles } from '../../src/journal/files.ts'
+import { lastLines, readLines } from '../../src/journal/lines.ts'
+import { listSegments, overflowPath } from '../../src/journal/segments.ts'
 import { verifyDirectory } from '../../src/journal/verify.ts'
 import { HeldClock } from '../support/memory-journal.ts'
 
@@ -154,6 +157,47 @@ describe('verify', () => {
     await expect(verified).rejects.toThrow('there is no audit journal in')
     await expect(verified).rejects.toMatchObject({ code: 'not_found' })
   })
+
+  it('reads one endless line in time that grows with it, not with its square', async () => {
+    writeJournal()
+    const path = overflowPath(directory, 'main', 1)
+    writeFileSync(path, Buffer.alloc(128 * 1024 * 1024, 'x'))
+    const started = performance.now()
+    for await (const piece of readLines(path, 0, Number.POSITIVE_INFINITY)) {
+      expect(piece).toEqual({ type: 'torn', bytes: 128 * 1024 * 1024 })
+    }
+    expect(performance.now() - started).toBeLessThan(2_000)
+  })
+
+  it.each([true, false])(
+    'knows that segments vanished while it read them; retired: %s',
+    async (named) => {
+      writeJournal()
+      const [one, two, next] = listSegments(directory)
+      if (one === undefined || two === undefined || next === undefined) throw new Error('too few')
+      const seal = readSeal(lastLines(two.path, 1).lines[0] ?? Buffer.alloc(0))
+      const gone = {
+        file: two.file,
+        first: two.first,
+        last: next.first - 1,
+        hash: seal?.hash ?? '',
+      }
+      const clock = new HeldClock()
+      const { storage, tip } = JournalFiles.open({ directory, segmentBytes: 1e6, clock })
+      await new Journal(storage, tip, clock).record(
+        named ? journalRetiredRecord([gone]) : '"type":"test"',
+      )
+      storage.close()
+      const { chains } = await verifyDirectory(directory, {
+        onProgress: ({ index }) => {
+          // The first has been read by then.
+          if (index === 1) for (const { path } of [one, two]) rmSync(path, { force: true })
+        },
+      })
+      const missing = { kind: 'missing segment', file: next.file, line: 1 }
+      expect(chains[0]?.problems).toMatchObject(named ? [] : [missing])
+    },
+  )
 
   it('survives a file of zeros, as a lost disk leaves it', async () => {
     writeJournal()

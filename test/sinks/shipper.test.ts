@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Keeper } from '../../src/journal/keeper.ts'
 import { listSegments } from '../../src/journal/segments.ts'
 import { SinkProblem } from '../../src/sinks/sink.ts'
 import { eventually } from '../support/eventually.ts'
@@ -255,4 +256,49 @@ describe('a position', () => {
     expect(late.sequences).toEqual(upTo(journal.stored))
     expect(journal.notes).toEqual([expect.stringContaining('another journal')])
   })
+
+  it('in another journal does not count as sent, whoever asks what may be deleted', async () => {
+    journal.open()
+    await journal.add(50)
+    await sendAllAndStop()
+    for (const { path } of listSegments(journal.directory)) rmSync(path)
+    journal.open()
+    await journal.add(60)
+    const away = new MemorySink()
+    away.before = () => Promise.reject(new SinkProblem('away'))
+    const shipper = journal.ship(away)
+    expect(shipper.state.shipped.get('main')).toBeGreaterThan(50)
+    await eventually(async () => !shipper.state.shipped.has('main'))
+  })
+})
+
+it('what a sink does not have is not deleted, however old, and then it is', async () => {
+  journal.open(1_500)
+  await journal.add(30)
+  let isAway = true
+  sink.before = () => {
+    if (isAway) throw new SinkProblem('away')
+  }
+  const shipper = journal.ship(sink)
+  await eventually(async () => journal.failures.length > 0)
+  const before = listSegments(journal.directory)
+  const keeper = new Keeper({
+    directory: journal.directory,
+    chains: [{ chain: 'main', record: async () => undefined }],
+    compress: false,
+    retentionMs: 0,
+    graceMs: 0,
+    // In a year from now.
+    clock: { now: () => Date.now() + 365 * 86_400_000, elapsed: () => performance.now() },
+    shippedUpTo: (chain) => shipper.state.shipped.get(chain) ?? 0,
+    rotate: () => undefined,
+    onProblem: (error) => expect.fail(String(error)),
+  })
+  await keeper.round()
+  expect(listSegments(journal.directory)).toEqual(before)
+  isAway = false
+  await eventually(async () => shipper.state.shipped.get('main') === journal.stored)
+  await keeper.round()
+  expect(listSegments(journal.directory)).toEqual(before.slice(-1))
+  expect(sink.sequences).toEqual(upTo(journal.stored))
 })
