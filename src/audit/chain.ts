@@ -29,6 +29,11 @@ export function lineHead(chainId: string, sequence: number, time: string, fields
   return `{"seq":${sequence},"v":1,"event":"${chainId}-${sequence}","time":"${time}",${fields}`
 }
 
+/** Of an event's id; undefined of a hash, which stands for one where a line has none. */
+export function chainIdOf(event: string): string | undefined {
+  return /^([0-9a-f]{16})-\d+$/.exec(event)?.[1]
+}
+
 /** A whole line, line feed included. */
 export function sealedLine(head: string, digest: string): string {
   return `${head}${sealMark}${digest}"}\n`

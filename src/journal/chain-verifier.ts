@@ -5,6 +5,7 @@ import { ChainCheck, chainStart, readSeal } from '../audit/chain.ts'
 import { type PublicKeys, readCheckpoint } from '../audit/checkpoint.ts'
 import { CheckpointCheck } from '../audit/checkpoint-check.ts'
 import type { KeptCheckpoints, KeptOfChain } from '../audit/kept-checkpoints.ts'
+import { type LineHead, readHead } from '../audit/line.ts'
 import { placeBefore, SegmentCheck } from '../audit/segment-check.ts'
 import { Unfinished } from '../audit/unfinished.ts'
 import type { ChainReport, Finding, VerifyProblem } from '../audit/verdict.ts'
@@ -31,9 +32,11 @@ const mostProblems = 100
 /** Written by commands, of which those that only read know no key: it is signed at times. */
 const signedAtTimes = 'operator'
 
-/** A record's time and type and, of statements and outcomes, the statement's id. Read off verified lines only. */
-const recordStart =
-  /^\{"seq":\d+,(?:"v":1,"event":"[^"]*",)?"time":"([^"]*)","type":"([a-z.]+)"(?:,"(?:id|statement)":"((?:[^"\\]|\\.)*)")?/
+/** Of a statement or an outcome the statement's id, right behind the type. */
+const statementId = /^,"(?:id|statement)":"((?:[^"\\]|\\.)*)"/
+const statementIdBytes = 320
+/** Sealed all the same: somebody else wrote it, with the right hash. */
+const headless: LineHead = { event: undefined, time: '', type: '', end: 0 }
 const allowed = Buffer.from(',"decision":"allow",')
 
 export class ChainVerifier {
@@ -155,7 +158,8 @@ export class ChainVerifier {
       return undefined
     }
     const { sequence, hash, chainId } = said
-    const [, time = '', type = '', id] = recordStart.exec(bytes.toString('latin1', 0, 512)) ?? []
+    const head = readHead(bytes) ?? headless
+    const { time, type } = head
     const record = { chainId, sequence, hash, time }
     this.#checkpoints.record(record, this.#end)
     this.#find(segments.record({ type, sequence, line: bytes }, hash))
@@ -163,7 +167,7 @@ export class ChainVerifier {
       this.#find(this.#checkpoints.checkpoint(record, readCheckpoint(bytes)))
     }
     this.#compare(record)
-    this.#count(type, id, bytes)
+    this.#count(head, bytes)
     return sequence
   }
 
@@ -188,13 +192,13 @@ export class ChainVerifier {
     this.#find(this.#kept.record(record))
   }
 
-  #count(type: string, id: string | undefined, line: Buffer): void {
-    if (type === 'statement') {
-      this.#statements += 1
-      if (id !== undefined && line.includes(allowed)) this.#unfinished.allowed(id)
-    } else if (type === 'outcome' && id !== undefined) {
-      this.#unfinished.ended(id)
-    }
+  #count({ type, end }: LineHead, line: Buffer): void {
+    if (type !== 'statement' && type !== 'outcome') return
+    if (type === 'statement') this.#statements += 1
+    const [, id] = statementId.exec(line.toString('latin1', end, end + statementIdBytes)) ?? []
+    if (id === undefined) return
+    if (type === 'outcome') this.#unfinished.ended(id)
+    else if (line.includes(allowed)) this.#unfinished.allowed(id)
   }
 
   #torn(bytes: number, isLast: boolean): void {

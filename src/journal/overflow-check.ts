@@ -4,7 +4,7 @@
 
 import { hash } from 'node:crypto'
 import { basename } from 'node:path'
-import { fieldsOf, isObject } from '../audit/fields.ts'
+import { fieldsOf, isObject } from '../audit/line.ts'
 import type { Finding } from '../audit/verdict.ts'
 import { readLines } from './lines.ts'
 
