@@ -4,6 +4,10 @@
 
 import { hash } from 'node:crypto'
 
+/** The chain of the proxy, and that of commands beside it. */
+export const mainChain = 'main'
+export const operatorChain = 'operator'
+
 /** What the first record of a chain is sealed to. */
 export const genesisHash = '0'.repeat(64)
 

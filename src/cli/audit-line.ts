@@ -2,6 +2,7 @@
 // is no JSON, is shown as it is: what a reader of an audit must not do is leave something out.
 // What the control plane does is put into words in audit-line-changes.ts.
 
+import { mainChain } from '../audit/chain.ts'
 import { type Fields, readFields } from '../audit/line.ts'
 import { changes } from './audit-line-changes.ts'
 import { counted, type Describe, text, who } from './audit-words.ts'
@@ -16,7 +17,7 @@ export function auditLine(
   const fields = readFields(line)
   const describe = fields === undefined ? undefined : descriptions.get(text(fields, 'type'))
   // What the proxy writes is what there is most of.
-  const writer = chain === 'main' ? '' : `${style('dim', `[${printable(chain)}]`)} `
+  const writer = chain === mainChain ? '' : `${style('dim', `[${printable(chain)}]`)} `
   if (fields === undefined || describe === undefined) return `${writer}${printable(line)}`
   const at = text(fields, 'time')
   const time = at.slice(11, 23).replace('Z', '')

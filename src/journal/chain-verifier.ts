@@ -1,7 +1,7 @@
 // One chain of a journal on trial: its lines are shown in turn to every check of audit/, and what these
 // find is put to the file and line where it stands. Ignorant of what they look for.
 
-import { ChainCheck, chainStart, readSeal } from '../audit/chain.ts'
+import { ChainCheck, chainStart, operatorChain, readSeal } from '../audit/chain.ts'
 import { type PublicKeys, readCheckpoint } from '../audit/checkpoint.ts'
 import { CheckpointCheck } from '../audit/checkpoint-check.ts'
 import type { KeptCheckpoints, KeptOfChain } from '../audit/kept-checkpoints.ts'
@@ -29,8 +29,6 @@ interface Place {
 }
 
 const mostProblems = 100
-/** Written by commands, of which those that only read know no key: it is signed at times. */
-const signedAtTimes = 'operator'
 
 /** Of a statement or an outcome the statement's id, right behind the type. */
 const statementId = /^,"(?:id|statement)":"((?:[^"\\]|\\.)*)"/
@@ -239,7 +237,8 @@ export class ChainVerifier {
     else if (!this.#stopped) {
       this.#find(this.#kept?.missing())
       const unsigned = this.#checkpoints.unsigned()
-      if (this.#chain !== signedAtTimes) this.#find(unsigned?.finding, unsigned?.place)
+      // Commands that only read know no key: their chain is signed at times.
+      if (this.#chain !== operatorChain) this.#find(unsigned?.finding, unsigned?.place)
       else if (unsigned !== undefined) {
         const { place, finding } = unsigned
         this.#notes.push(`${place.file}:${place.line}: ${finding.message}`)
