@@ -8,7 +8,7 @@ const room = (name, may) => ({
   from: { path: `^src/${name}/` },
   to: {
     path: '^src/',
-    pathNot: `^src/(errors|secret|clock|loopback|version|post|standard-webhook)[.]ts$|^src/(${[name, ...may].join('|')})/`,
+    pathNot: `^src/(errors|secret|clock|loopback|version|waiting|post|standard-webhook)[.]ts$|^src/(${[name, ...may].join('|')})/`,
   },
 })
 
@@ -61,10 +61,12 @@ module.exports = {
     {
       name: 'ground-imports-nothing',
       severity: 'error',
-      from: { path: '^src/(errors|secret|clock|loopback|version|post|standard-webhook)[.]ts$' },
+      from: {
+        path: '^src/(errors|secret|clock|loopback|version|waiting|post|standard-webhook)[.]ts$',
+      },
       to: {
         path: '^src/',
-        pathNot: '^src/(errors|secret|clock|loopback|version|post|standard-webhook)[.]ts$',
+        pathNot: '^src/(errors|secret|clock|loopback|version|waiting|post|standard-webhook)[.]ts$',
       },
     },
     {

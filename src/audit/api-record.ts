@@ -2,7 +2,7 @@
 // changed has records of its own. Ignorant of HTTP's bodies and queries, which can hold anything.
 
 import type { Actor } from '../access/change.ts'
-import { clip, quote } from './json.ts'
+import { nameLimit, quote, quoteWithin } from './json.ts'
 
 export interface ApiCall {
   /** Undefined where nobody is known. */
@@ -18,7 +18,6 @@ export interface ApiCall {
   readonly count?: number
 }
 
-const valueLimit = 256
 /** A route has one or two. */
 const mostIds = 4
 
@@ -40,5 +39,5 @@ export function apiCallRecord(call: ApiCall): string {
 }
 
 function short(text: string): string {
-  return quote(clip(text, valueLimit))
+  return quoteWithin(text, nameLimit)
 }

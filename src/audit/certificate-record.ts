@@ -1,7 +1,7 @@
 // The record of a certificate that a listener shows from now on: what a client saw can be told from it later.
 // Ignorant of files and of who asked for it.
 
-import { clip, quote } from './json.ts'
+import { nameLimit, quote, quoteWithin } from './json.ts'
 
 export interface LoadedCertificate {
   /** Distinguished name, RFC 2253. */
@@ -12,15 +12,12 @@ export interface LoadedCertificate {
   readonly expiresAt: number
 }
 
-/** In bytes. */
-const subjectLimit = 256
-
 /** `listener`: its address and port. */
 export function certificateLoadedRecord(listener: string, loaded: LoadedCertificate): string {
   const { subject, sha256, expiresAt } = loaded
   return (
     `"type":"certificate.loaded","listener":${quote(listener)}` +
-    `,"subject":${quote(clip(subject, subjectLimit))},"sha256":"${sha256}"` +
+    `,"subject":${quoteWithin(subject, nameLimit)},"sha256":"${sha256}"` +
     `,"expires":"${new Date(expiresAt).toISOString()}"`
   )
 }

@@ -4,6 +4,10 @@
 
 import { hash } from 'node:crypto'
 
+/** The chain of the proxy, and that of commands beside it. */
+export const mainChain = 'main'
+export const operatorChain = 'operator'
+
 /** What the first record of a chain is sealed to. */
 export const genesisHash = '0'.repeat(64)
 
@@ -27,6 +31,11 @@ export function seal(previousHash: string, head: string): string {
  */
 export function lineHead(chainId: string, sequence: number, time: string, fields: string): string {
   return `{"seq":${sequence},"v":1,"event":"${chainId}-${sequence}","time":"${time}",${fields}`
+}
+
+/** Of an event's id; undefined of a hash, which stands for one where a line has none. */
+export function chainIdOf(event: string): string | undefined {
+  return /^([0-9a-f]{16})-\d+$/.exec(event)?.[1]
 }
 
 /** A whole line, line feed included. */

@@ -5,7 +5,7 @@
 import type { Grant, RelationRules } from '../access/access.ts'
 import type { Actor, Change } from '../access/change.ts'
 import type { AccessRequest } from '../access/request.ts'
-import { listField, nameLimit, quoteWithin } from './json.ts'
+import { listField, nameField, quoteWithin } from './json.ts'
 
 /** `number` is that of the change's row in the store. */
 export function changeRecord(number: number, change: Change): string {
@@ -159,10 +159,6 @@ function relationsField(rules: RelationRules | undefined): readonly string[] {
     listField(list, `${list}Count`, patterns, patternLimits),
   )
   return [`"relations":{${lists.join(',')}}`]
-}
-
-function nameField(field: string, name: string): string {
-  return `"${field}":${quoteWithin(name, nameLimit)}`
 }
 
 function textField(field: string, text: string | undefined): readonly string[] {

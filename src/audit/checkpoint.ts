@@ -51,7 +51,11 @@ const form = new RegExp(
     ',"at":"([0-9TZ:.-]{20,35})","key":"([0-9a-f]{16})","signature":"([A-Za-z0-9+/]{86}==)"',
 )
 
-export function isSigned(chainId: string, { of, at, signature }: Checkpoint, key: KeyObject) {
+export function isSigned(
+  chainId: string,
+  { of, at, signature }: Checkpoint,
+  key: KeyObject,
+): boolean {
   return verify(null, checkpointText(chainId, of, at), key, signature)
 }
 

@@ -5,6 +5,7 @@
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import type { Secret } from '../secret.ts'
+import { unlessAborted } from '../waiting.ts'
 import type { ChainPlace } from './chain.ts'
 import {
   checkpointRecord,
@@ -126,10 +127,9 @@ export class Checkpoints {
     const { chainId, sequence, hash } = journal.tip
     const of = { sequence, hash }
     const at = new Date(asked).toISOString()
-    const { keyId, signature } = await orAbort(
-      signer.sign(checkpointText(chainId, of, at), signal),
-      signal,
-    )
+    // A signer need not listen to the signal.
+    const signing = signer.sign(checkpointText(chainId, of, at), signal)
+    const { keyId, signature } = await unlessAborted(signal, signing)
     // After a suspension of the machine, say. A verifier would take it for one that was moved.
     const late = Math.abs(clock.now() - asked) > mostWaitingMs / 2
     if (late || journal.tip.sequence - sequence > mostBetween / 2) {
@@ -142,20 +142,5 @@ export class Checkpoints {
     return new Promise((resolve, reject) => {
       this.#options.journal.append(fields, { stored: resolve, refused: reject })
     })
-  }
-}
-
-/** A signer need not listen to the signal. */
-async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let abort = (): void => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    if (signal.aborted) abort()
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

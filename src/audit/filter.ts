@@ -3,6 +3,7 @@
 // looked for must occur in the line as quote() writes it. Ignorant of files and of who asks.
 
 import { quote } from './json.ts'
+import { fieldsOf, isObject } from './line.ts'
 
 export interface AuditFilter {
   /** `main`, `operator`: who wrote it. */
@@ -108,9 +109,9 @@ function touches({ name, access }: WantedRelation, event: AuditEvent): boolean {
 }
 
 function relationSaid(value: unknown): { name: string; access: unknown } | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  if (!('name' in value) || typeof value.name !== 'string') return undefined
-  return { name: value.name, access: 'access' in value ? value.access : undefined }
+  if (!isObject(value)) return undefined
+  const { name, access } = value
+  return typeof name === 'string' ? { name, access } : undefined
 }
 
 /** An outcome names its statement only, which has the session's id and a number. */
@@ -120,14 +121,7 @@ function belongsTo(session: string, { session: named, statement }: AuditEvent): 
 
 /** A line that is damaged is for `audit verify` to tell of; here it is none. */
 function eventOf(chain: string, line: Buffer): AuditEvent | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(line.toString())
-  } catch {
-    return undefined
-  }
-  if (typeof value !== 'object' || value === null) return undefined
-  const { seq, time, type, ...fields }: Readonly<Record<string, unknown>> = { ...value }
+  const { seq, time, type, ...fields } = fieldsOf(line)
   if (typeof seq !== 'number' || typeof time !== 'string' || typeof type !== 'string') {
     return undefined
   }

@@ -79,14 +79,10 @@ export function listField(
   list: readonly string[],
   { items, bytes }: ListLimits,
 ): string {
-  const kept: string[] = []
-  let left = bytes
-  for (const item of list.slice(0, items)) {
-    const quoted = quoteWithin(item, nameLimit)
-    left -= Buffer.byteLength(quoted) + 1
-    if (left < 0) break
-    kept.push(quoted)
-  }
+  const kept = fitting(
+    list.slice(0, items).map((item) => quoteWithin(item, nameLimit)),
+    bytes,
+  )
   const count = kept.length < list.length ? `,"${countName}":${list.length}` : ''
   return `"${name}":[${kept.join(',')}]${count}`
 }
@@ -97,8 +93,23 @@ export interface ListLimits {
   readonly bytes: number
 }
 
+/** As many of the pieces, from the first on, as have room with a comma each. */
+export function fitting(pieces: readonly string[], bytes: number): readonly string[] {
+  let left = bytes
+  const end = pieces.findIndex((piece) => {
+    left -= Buffer.byteLength(piece) + 1
+    return left < 0
+  })
+  return end < 0 ? pieces : pieces.slice(0, end)
+}
+
 /** Of a name, in bytes as quoted: those that are checked are shorter, and a stranger may claim any. */
 export const nameLimit = 256
+
+/** `"name":"..."` */
+export function nameField(name: string, value: string, limit = nameLimit): string {
+  return `"${name}":${quoteWithin(value, limit)}`
+}
 
 /** Bytes between the quotes. */
 function inside(quoted: string): number {

@@ -4,14 +4,12 @@
 
 import { Failure } from '../errors.ts'
 import { type ChainPlace, readSeal } from './chain.ts'
+import { readHead } from './line.ts'
 import type { Finding } from './verdict.ts'
 
 /** Two years of one a minute. As texts of one length they are small, and sort themselves. */
 const mostKept = 1_000_000
 const digits = 15
-
-const checkpointLine =
-  /^\{"seq":[0-9]{1,15},"v":1,"event":"[^"]*","time":"[^"]*","type":"journal[.]checkpoint",/
 
 export class KeptCheckpoints {
   readonly #byChain = new Map<string, Set<string>>()
@@ -19,7 +17,7 @@ export class KeptCheckpoints {
 
   /** A line that is no checkpoint is passed over. @throws Failure when there are too many. */
   add(line: Buffer): void {
-    if (!checkpointLine.test(line.toString('latin1', 0, 160))) return
+    if (readHead(line)?.type !== 'journal.checkpoint') return
     const seal = readSeal(line)
     if (seal?.chainId === undefined) return
     if (this.#count === mostKept) throw tooMany()

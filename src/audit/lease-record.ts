@@ -2,7 +2,7 @@
 // Ignorant of who issues leases, and of passwords.
 
 import type { LeaseEndReason, LeaseEndResult, LeaseRecord } from '../access/lease.ts'
-import { nameLimit, quoteWithin } from './json.ts'
+import { nameField } from './json.ts'
 
 /** A lease and whose it is. */
 export interface LeaseFacts {
@@ -51,17 +51,15 @@ export function leaseProblemRecord(facts: LeaseFacts, { reason, attempts }: Leas
 const leaseLimit = 512
 
 function fieldsOf({ record, principal, role }: LeaseFacts): string {
-  const name = (field: string, value: string, limit = nameLimit): string =>
-    `"${field}":${quoteWithin(value, limit)}`
   const { databaseRole, vaultLease } = record
   return [
-    name('lease', record.id),
-    name('grant', record.grantId),
-    name('principal', principal),
-    name('target', record.target),
-    name('role', role),
+    nameField('lease', record.id),
+    nameField('grant', record.grantId),
+    nameField('principal', principal),
+    nameField('target', record.target),
+    nameField('role', role),
     `"engine":"${record.engine}"`,
-    ...(databaseRole === undefined ? [] : [name('databaseRole', databaseRole)]),
-    ...(vaultLease === undefined ? [] : [name('vaultLease', vaultLease, leaseLimit)]),
+    ...(databaseRole === undefined ? [] : [nameField('databaseRole', databaseRole)]),
+    ...(vaultLease === undefined ? [] : [nameField('vaultLease', vaultLease, leaseLimit)]),
   ].join(',')
 }

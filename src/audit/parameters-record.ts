@@ -1,7 +1,7 @@
 // The values that came beside a statement's text, as its record has them. Ignorant of messages and of
 // types: whoever decodes them says what they are.
 
-import { fitted } from './json.ts'
+import { fitted, fitting } from './json.ts'
 
 /** A value beside a text. */
 export interface Parameter {
@@ -35,14 +35,7 @@ export function parametersField(parameters: Parameters | undefined, secret: bool
   const { count, first } = parameters
   if (count === 0) return ',"parameters":[]'
   if (secret) return `,"parameters":"redacted","parameterCount":${count}`
-  const kept: string[] = []
-  let left = allLimit
-  for (const parameter of first.slice(0, mostParameters)) {
-    const described = describe(parameter)
-    left -= Buffer.byteLength(described) + 1
-    if (left < 0) break
-    kept.push(described)
-  }
+  const kept = fitting(first.slice(0, mostParameters).map(describe), allLimit)
   const all = kept.length < count ? `,"parameterCount":${count}` : ''
   return `,"parameters":[${kept.join(',')}]${all}`
 }

@@ -3,7 +3,7 @@
 
 import type { Actor } from '../access/change.ts'
 import type { AuditFilter } from './filter.ts'
-import { nameLimit, quoteWithin } from './json.ts'
+import { nameField, quoteWithin } from './json.ts'
 
 /** In bytes as quoted: longer than any filter that the control plane takes. */
 const filterLimit = 4096
@@ -17,7 +17,7 @@ export interface AuditRead {
 
 export function auditReadRecord({ by, how, filter }: AuditRead): string {
   return (
-    `"type":"audit.read","by":${quoteWithin(by.principal, nameLimit)},"via":${quoteWithin(by.via, nameLimit)},"how":"${how}"` +
+    `"type":"audit.read",${nameField('by', by.principal)},${nameField('via', by.via)},"how":"${how}"` +
     `,"filter":${quoteWithin(JSON.stringify(filter), filterLimit)}`
   )
 }

@@ -3,7 +3,7 @@
 // Each is bounded, whatever comes in. docs/audit.md lists the fields. Ignorant of sequence, time, chain
 // and storage; statement-record.ts and change-record.ts have the others.
 
-import { listField, milliseconds, nameLimit, quoteWithin } from './json.ts'
+import { listField, milliseconds, nameField, nameLimit, quoteWithin } from './json.ts'
 
 /** Who a session is. Every statement record carries all of it, so that a line can be read alone. */
 export interface SessionFacts {
@@ -39,21 +39,19 @@ export interface SessionContext {
 
 export function sessionContext(facts: SessionFacts): SessionContext {
   const { session, groups, requestId, tls } = facts
-  const name = (field: string, value: string, limit = nameLimit): string =>
-    `"${field}":${quoteWithin(value, limit)}`
   const fields = [
-    name('session', session),
-    name('principal', facts.principal),
+    nameField('session', session),
+    nameField('principal', facts.principal),
     ...(groups === undefined ? [] : [listField('groups', 'groupCount', groups, groupLimits)]),
-    name('grant', facts.grant),
-    ...(requestId === undefined ? [] : [name('requestId', requestId)]),
-    name('requestReason', facts.requestReason),
-    name('role', facts.role),
-    name('target', facts.target),
-    name('databaseRole', facts.databaseRole),
-    name('lease', facts.lease, leaseLimit),
-    name('client', facts.client),
-    name('application', facts.application),
+    nameField('grant', facts.grant),
+    ...(requestId === undefined ? [] : [nameField('requestId', requestId)]),
+    nameField('requestReason', facts.requestReason),
+    nameField('role', facts.role),
+    nameField('target', facts.target),
+    nameField('databaseRole', facts.databaseRole),
+    nameField('lease', facts.lease, leaseLimit),
+    nameField('client', facts.client),
+    nameField('application', facts.application),
     `"tls":${tls === false ? tls : quoteWithin(tls, nameLimit)}`,
   ]
   return { id: quoteWithin(session, nameLimit).slice(1, -1), fields: fields.join(',') }

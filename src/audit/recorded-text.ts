@@ -6,6 +6,7 @@ import type { Decision, Judgement } from '../policy/decision.ts'
 import type { Parsed } from '../sql/facts.ts'
 import { withoutGuessed, withoutSecrets } from '../sql/redact.ts'
 import { fingerprint, normalized } from '../sql/shape.ts'
+import { perJudgement } from './per-judgement.ts'
 import type { Recording } from './recording.ts'
 
 export interface RecordedText {
@@ -25,22 +26,8 @@ type Mode = Recording['text']
 /** In characters: what others wait for, and the journal keeps only the beginning of. */
 const longestFingerprinted = 64 * 1024
 
-const remembered: Readonly<Record<Mode, WeakMap<Judgement, RecordedText>>> = {
-  full: new WeakMap(),
-  normalized: new WeakMap(),
-  fingerprint: new WeakMap(),
-}
-
 /** The same object for the same judgement and mode, for as long as the judgement is remembered. */
-export function recordedText(judgement: Judgement, mode: Mode): RecordedText {
-  const known = remembered[mode].get(judgement)
-  if (known !== undefined) return known
-  const recorded = record(judgement, mode)
-  remembered[mode].set(judgement, recorded)
-  return recorded
-}
-
-function record({ text, analysis }: Judgement, mode: Mode): RecordedText {
+export const recordedText = perJudgement(({ text, analysis }, mode): RecordedText => {
   if (analysis.type === 'unparsable') {
     const guarded = withoutGuessed(text)
     const redacted = guarded !== text
@@ -52,7 +39,7 @@ function record({ text, analysis }: Judgement, mode: Mode): RecordedText {
     fingerprint: text.length > longestFingerprinted ? undefined : fingerprint(clean),
     redacted: analysis.secrets.length > 0 || takesSecrets(analysis),
   }
-}
+})
 
 function shown(text: string, mode: Mode): string | undefined {
   switch (mode) {

@@ -3,7 +3,7 @@
 
 import { hash } from 'node:crypto'
 import type { Judgement } from '../policy/decision.ts'
-import { textFields } from './json.ts'
+import { fitting, textFields } from './json.ts'
 import { perJudgement } from './per-judgement.ts'
 import { recordedText } from './recorded-text.ts'
 import type { Recording } from './recording.ts'
@@ -44,13 +44,7 @@ export function runsField(id: string, mode: Recording['text'], runs: readonly Ru
       if (known.overflow !== undefined) overflow.push(known.overflow)
     } else all.push(`{${known.again},"textIn":"${id}.${repeats}"}`)
   }
-  const kept: string[] = []
-  let left = allLimit
-  for (const run of all) {
-    left -= Buffer.byteLength(run) + 1
-    if (left < 0) break
-    kept.push(run)
-  }
+  const kept = fitting(all, allLimit)
   const field = `,"runs":[${kept.join(',')}]`
   if (kept.length === all.length) return { field, overflow, redacted }
   const text = `[${all.join(',')}]`

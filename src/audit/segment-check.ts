@@ -3,7 +3,7 @@
 // is told of records that the chain vouches for.
 
 import type { ChainPlace } from './chain.ts'
-import { fieldsOf, isObject } from './fields.ts'
+import { fieldsOf, isObject } from './line.ts'
 import type { Finding } from './verdict.ts'
 
 /** As the file's name says. */

@@ -1,16 +1,8 @@
 // Records of the control plane in words: who asked, decided, revoked, made a key, read the audit, called the
 // API. Ignorant of time and chain.
 
-import {
-  because,
-  by,
-  counted,
-  type Describe,
-  type Fields,
-  listed,
-  text,
-  who,
-} from './audit-words.ts'
+import type { Fields } from '../audit/line.ts'
+import { because, by, counted, type Describe, listed, text, who } from './audit-words.ts'
 import type { Style } from './terminal.ts'
 import { durationText } from './wording.ts'
 

@@ -2,8 +2,10 @@
 // is no JSON, is shown as it is: what a reader of an audit must not do is leave something out.
 // What the control plane does is put into words in audit-line-changes.ts.
 
+import { mainChain } from '../audit/chain.ts'
+import { type Fields, readFields } from '../audit/line.ts'
 import { changes } from './audit-line-changes.ts'
-import { counted, type Describe, type Fields, text, who } from './audit-words.ts'
+import { counted, type Describe, text, who } from './audit-words.ts'
 import { printable, type Style } from './terminal.ts'
 
 /** `dated`: with the day, for records of many days. All times are UTC. */
@@ -12,24 +14,14 @@ export function auditLine(
   style: Style,
   dated: boolean,
 ): string {
-  const fields = fieldsOf(line)
+  const fields = readFields(line)
   const describe = fields === undefined ? undefined : descriptions.get(text(fields, 'type'))
   // What the proxy writes is what there is most of.
-  const writer = chain === 'main' ? '' : `${style('dim', `[${printable(chain)}]`)} `
+  const writer = chain === mainChain ? '' : `${style('dim', `[${printable(chain)}]`)} `
   if (fields === undefined || describe === undefined) return `${writer}${printable(line)}`
   const at = text(fields, 'time')
   const time = at.slice(11, 23).replace('Z', '')
   return `${style('dim', dated ? `${at.slice(0, 10)} ${time}` : time)} ${writer}${describe(fields, style)}`
-}
-
-/** Undefined for what is no JSON object. */
-export function fieldsOf(line: string): Fields | undefined {
-  try {
-    const value: unknown = JSON.parse(line)
-    return typeof value === 'object' && value !== null ? { ...value } : undefined
-  } catch {
-    return undefined
-  }
 }
 
 const descriptions: ReadonlyMap<string, Describe> = new Map([

@@ -3,8 +3,9 @@
 
 import type { Command } from 'commander'
 import { jsonLine } from '../audit/json.ts'
+import { readFields } from '../audit/line.ts'
 import { type FilterOptions, filterOf, withFilter } from './audit-filter.ts'
-import { auditLine, fieldsOf } from './audit-line.ts'
+import { auditLine } from './audit-line.ts'
 import { queryServer, tailServer } from './audit-server.ts'
 import { exitStatus, Misuse } from './exit-status.ts'
 import type { FoundRecord } from './operations.ts'
@@ -118,7 +119,7 @@ async function show(
 ): Promise<void> {
   const { stdout, env } = terminal
   if (json === true || stdout.isTTY !== true) {
-    const fields = fieldsOf(line)
+    const fields = readFields(line)
     // What is no record is shown as it is: `audit verify` tells what is wrong with it.
     await print(
       stdout,

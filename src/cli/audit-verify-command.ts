@@ -3,10 +3,10 @@
 
 import type { Command } from 'commander'
 import type { ChainReport, NamedStatements, Verdict } from '../audit/verdict.ts'
-import type { Operations } from './operations.ts'
 import { type Context, examples } from './program.ts'
+import { StatusLine } from './status-line.ts'
 import { type Column, table } from './table.ts'
-import { print, printable, type Style, styleFor, type Terminal } from './terminal.ts'
+import { print, printable, type Style, styleFor } from './terminal.ts'
 import { oneMore } from './values.ts'
 
 interface VerifyOptions {
@@ -34,12 +34,14 @@ export function addVerify(audit: Command, { operations, terminal, runs }: Contex
     .action(
       runs(async (directory: string, options: VerifyOptions) => {
         const { stdout, stderr, env } = terminal
-        const verdict = await (await operations()).verifyJournal(directory, {
+        // A program that reads our stdout has no use for it.
+        const status = stderr.isTTY === true ? new StatusLine(terminal) : undefined
+        const { verifyJournal } = await operations()
+        const verdict = await verifyJournal(directory, {
           publicKeyFiles: options.publicKey,
           checkpointsFile: options.checkpoints,
-          onProgress: progress(terminal),
-        })
-        if (stderr.isTTY === true) stderr.write(clearLine)
+          onProgress: ({ index, of }) => status?.show('verifying', `file ${index + 1} of ${of}`),
+        }).finally(() => status?.clear())
         const raw = options.json === true || stdout.isTTY !== true
         await print(stdout, raw ? jsonOf(verdict) : described(verdict, styleFor(stdout, env)))
         const lost = verdict.chains.some((chain) => chain.lost.count > 0)
@@ -66,14 +68,6 @@ export function addVerify(audit: Command, { operations, terminal, runs }: Contex
       }),
     )
   examples(publicKey, 'pgwarden audit public-key --config pgwarden.yaml > checkpoints.pem')
-}
-
-const clearLine = '\r\u001b[K'
-
-function progress({ stderr }: Terminal): Parameters<Operations['verifyJournal']>[1]['onProgress'] {
-  return ({ index, of }) => {
-    if (stderr.isTTY === true) stderr.write(`${clearLine}file ${index + 1} of ${of}`)
-  }
 }
 
 function jsonOf(verdict: Verdict): string {

@@ -1,9 +1,9 @@
 // The words of which the lines about records are made. What strangers wrote cannot act on a terminal.
 // Ignorant of types of records.
 
+import type { Fields } from '../audit/line.ts'
 import { printable, type Style } from './terminal.ts'
 
-export type Fields = Readonly<Record<string, unknown>>
 export type Describe = (fields: Fields, style: Style) => string
 
 /** A field for people; empty when it is missing. */

@@ -2,6 +2,7 @@
 // anything can happen that has to be recorded and closed when nothing can any more, and the keeper of old
 // segments, the operators' too, whose processes are gone at once. Decides nothing.
 
+import { mainChain, operatorChain } from '../audit/chain.ts'
 import { Journal } from '../audit/journal.ts'
 import { journalCheckRecord, journalCloseRecord } from '../audit/journal-record.ts'
 import { proxyStartRecord, proxyStopRecord } from '../audit/record.ts'
@@ -11,7 +12,7 @@ import { Keeper } from '../journal/keeper.ts'
 import { checkpointObserver } from '../telemetry/checkpoint-observer.ts'
 import { journalObserver } from '../telemetry/observers.ts'
 import { checkpointsOf } from './checkpoints.ts'
-import { operatorChain, recordAsOperator } from './operator-journal.ts'
+import { recordAsOperator } from './operator-journal.ts'
 import type { Run } from './run.ts'
 import { Shipping } from './sinks.ts'
 
@@ -64,7 +65,7 @@ function keep(
   const keeper = new Keeper({
     ...config.journal,
     chains: [
-      { chain: 'main', record: (fields) => journal.record(fields, { durable: true }) },
+      { chain: mainChain, record: (fields) => journal.record(fields, { durable: true }) },
       { chain: operatorChain, record: (fields) => recordAsOperator(config.journal, [fields]) },
     ],
     clock,

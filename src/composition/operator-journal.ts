@@ -4,13 +4,12 @@
 import { userInfo } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Actor } from '../access/change.ts'
+import { operatorChain } from '../audit/chain.ts'
 import { Journal } from '../audit/journal.ts'
 import { journalCloseRecord } from '../audit/journal-record.ts'
 import { systemClock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { JournalFiles } from '../journal/files.ts'
-
-export const operatorChain = 'operator'
 
 /** Who does it. */
 export function operator(): Actor {

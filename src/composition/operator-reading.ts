@@ -2,6 +2,7 @@
 // somebody reads it through the API, or it is not read. A copy has nobody to record for. Whoever may read the
 // files can read them without pgwarden, too: docs/audit.md says so.
 
+import { operatorChain } from '../audit/chain.ts'
 import { auditReadRecord } from '../audit/read-record.ts'
 import type { Operations } from '../cli/operations.ts'
 import { Failure } from '../errors.ts'
@@ -9,7 +10,7 @@ import { type TailOptions, tailDirectory } from '../journal/follow.ts'
 import { isHeld } from '../journal/lock.ts'
 import { type QueryOptions, queryDirectory } from '../journal/query.ts'
 import { findSegments } from '../journal/segments.ts'
-import { operator, operatorChain, recordAsOperator } from './operator-journal.ts'
+import { operator, recordAsOperator } from './operator-journal.ts'
 
 export const tailJournal: Operations['tailJournal'] = async function* (
   directory: string,

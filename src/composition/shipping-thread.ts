@@ -2,6 +2,7 @@
 // the journal's files, tells the other end what came of it, and decides nothing.
 
 import { parentPort, workerData } from 'node:worker_threads'
+import { mainChain } from '../audit/chain.ts'
 import { systemClock } from '../clock.ts'
 import { JournalOutbox } from '../journal/outbox.ts'
 import { settingsIn } from '../sinks/crossing.ts'
@@ -10,8 +11,6 @@ import { Positions } from '../sinks/positions.ts'
 import { Shipper } from '../sinks/shipper.ts'
 import type { FromThread, ShippingData } from './shipping-words.ts'
 
-/** The chain that this process writes, and knows the stored end of. */
-const mainChain = 'main'
 const reportMs = 1_000
 /** For what is in the journal already when it is stopped. */
 const drainMs = 2_000
@@ -32,6 +31,7 @@ function begin({ directory, sinks, stored }: ShippingData): void {
   const outbox = new JournalOutbox({
     directory,
     clock: systemClock,
+    // Of the chain that this process writes the stored end is known.
     stored: (chain) =>
       chain === mainChain ? Number(Atomics.load(mark, 0)) : Number.POSITIVE_INFINITY,
   })

@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { type Recording, usualRecording } from '../audit/recording.ts'
+import type { NatsSettings, SinkSettings, TlsSettings } from '../audit/sink-settings.ts'
 import { isLoopback } from '../loopback.ts'
 import { Secret } from '../secret.ts'
 import { isCertificate, isSafeUrl, isSigningSecret, signingSecret } from './notifications.ts'
@@ -19,72 +20,10 @@ import {
   text,
 } from './values.ts'
 
-/** PEM. */
-interface TlsConfig {
-  /** The authorities that Node trusts when absent. */
-  readonly ca: string | undefined
-  readonly client: { readonly certificate: string; readonly key: Secret } | undefined
-}
-
-interface Place {
-  readonly name: string
-}
-
-type SinkConfig =
-  | (Place & { readonly type: 'stdout' })
-  | (Place & { readonly type: 'file'; readonly path: string })
-  | (Place & {
-      readonly type: 'syslog'
-      readonly host: string
-      readonly port: number
-      /** Undefined on this machine only. */
-      readonly tls: TlsConfig | undefined
-    })
-  | (Place & {
-      readonly type: 'webhook'
-      readonly url: Secret
-      readonly secrets: readonly Secret[]
-      readonly ca: string | undefined
-    })
-  | (Place & {
-      readonly type: 'nats'
-      readonly servers: readonly string[]
-      readonly stream: string
-      /** Records go to `<subject>.<chain>.<type>`. */
-      readonly subject: string
-      /** The content of a .creds file, a token, or a name and a password. */
-      readonly login:
-        | { readonly type: 'credentials'; readonly content: Secret }
-        | { readonly type: 'token'; readonly token: Secret }
-        | { readonly type: 'password'; readonly user: string; readonly password: Secret }
-        | undefined
-      readonly tls: TlsConfig | undefined
-    })
-  | (Place & {
-      readonly type: 'kafka'
-      /** `host:port` each. */
-      readonly brokers: readonly string[]
-      readonly topic: string
-      readonly login:
-        | {
-            readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
-            readonly user: string
-            readonly password: Secret
-          }
-        | undefined
-      readonly tls: TlsConfig | undefined
-    })
-  | (Place & {
-      readonly type: 'postgresql'
-      readonly url: Secret
-      /** `schema.table`; made when it is not there. */
-      readonly table: string
-    })
-
 export interface AuditConfig {
   /** How a role's statements are recorded. */
   readonly recording: (role: string) => Recording
-  readonly sinks: readonly SinkConfig[]
+  readonly sinks: readonly SinkSettings[]
 }
 
 const recording = keys({
@@ -263,9 +202,12 @@ function laidOver(below: Recording, above: Partial<RawAudit['statements']>): Rec
   }
 }
 
-function sinkOf(raw: RawAudit['sinks'][number]): SinkConfig {
+function sinkOf(raw: RawAudit['sinks'][number]): SinkSettings {
   const { stdout, file, syslog, webhook, nats, kafka, postgresql } = raw
-  const named = <Type extends SinkConfig['type']>(type: Type) => ({ type, name: raw.name ?? type })
+  const named = <Type extends SinkSettings['type']>(type: Type) => ({
+    type,
+    name: raw.name ?? type,
+  })
   if (stdout !== undefined) return named('stdout')
   if (file !== undefined) return { ...named('file'), path: file.path }
   if (syslog !== undefined) {
@@ -294,14 +236,14 @@ function loginOf({
   token,
   user,
   password,
-}: NonNullable<RawAudit['sinks'][number]['nats']>): Extract<SinkConfig, { type: 'nats' }>['login'] {
+}: NonNullable<RawAudit['sinks'][number]['nats']>): NatsSettings['login'] {
   if (credentials !== undefined) return { type: 'credentials', content: credentials }
   if (token !== undefined) return { type: 'token', token }
   if (user === undefined || password === undefined) return undefined
   return { type: 'password', user, password }
 }
 
-function tlsOf(raw: RawTls): TlsConfig | undefined {
+function tlsOf(raw: RawTls): TlsSettings | undefined {
   if (raw === 'off') return undefined
   const { ca, client } = raw
   return { ca, client: client && { certificate: client.certificate, key: new Secret(client.key) } }

@@ -1,10 +1,11 @@
 // One chain of a journal on trial: its lines are shown in turn to every check of audit/, and what these
 // find is put to the file and line where it stands. Ignorant of what they look for.
 
-import { ChainCheck, chainStart, readSeal } from '../audit/chain.ts'
+import { ChainCheck, chainStart, operatorChain, readSeal } from '../audit/chain.ts'
 import { type PublicKeys, readCheckpoint } from '../audit/checkpoint.ts'
 import { CheckpointCheck } from '../audit/checkpoint-check.ts'
 import type { KeptCheckpoints, KeptOfChain } from '../audit/kept-checkpoints.ts'
+import { type LineHead, readHead } from '../audit/line.ts'
 import { placeBefore, SegmentCheck } from '../audit/segment-check.ts'
 import { Unfinished } from '../audit/unfinished.ts'
 import type { ChainReport, Finding, VerifyProblem } from '../audit/verdict.ts'
@@ -28,12 +29,12 @@ interface Place {
 }
 
 const mostProblems = 100
-/** Written by commands, of which those that only read know no key: it is signed at times. */
-const signedAtTimes = 'operator'
 
-/** A record's time and type and, of statements and outcomes, the statement's id. Read off verified lines only. */
-const recordStart =
-  /^\{"seq":\d+,(?:"v":1,"event":"[^"]*",)?"time":"([^"]*)","type":"([a-z.]+)"(?:,"(?:id|statement)":"((?:[^"\\]|\\.)*)")?/
+/** Of a statement or an outcome the statement's id, right behind the type. */
+const statementId = /^,"(?:id|statement)":"((?:[^"\\]|\\.)*)"/
+const statementIdBytes = 320
+/** Sealed all the same: somebody else wrote it, with the right hash. */
+const headless: LineHead = { event: undefined, time: '', type: '', end: 0 }
 const allowed = Buffer.from(',"decision":"allow",')
 
 export class ChainVerifier {
@@ -153,7 +154,8 @@ export class ChainVerifier {
       return undefined
     }
     const { sequence, hash, chainId } = said
-    const [, time = '', type = '', id] = recordStart.exec(bytes.toString('latin1', 0, 512)) ?? []
+    const head = readHead(bytes) ?? headless
+    const { time, type } = head
     const record = { chainId, sequence, hash, time }
     this.#checkpoints.record(record, this.#end)
     this.#find(segments.record({ type, sequence, line: bytes }, hash))
@@ -161,7 +163,7 @@ export class ChainVerifier {
       this.#find(this.#checkpoints.checkpoint(record, readCheckpoint(bytes)))
     }
     this.#compare(record)
-    this.#count(type, id, bytes)
+    this.#count(head, bytes)
     return sequence
   }
 
@@ -186,13 +188,13 @@ export class ChainVerifier {
     this.#find(this.#kept.record(record))
   }
 
-  #count(type: string, id: string | undefined, line: Buffer): void {
-    if (type === 'statement') {
-      this.#statements += 1
-      if (id !== undefined && line.includes(allowed)) this.#unfinished.allowed(id)
-    } else if (type === 'outcome' && id !== undefined) {
-      this.#unfinished.ended(id)
-    }
+  #count({ type, end }: LineHead, line: Buffer): void {
+    if (type !== 'statement' && type !== 'outcome') return
+    if (type === 'statement') this.#statements += 1
+    const [, id] = statementId.exec(line.toString('latin1', end, end + statementIdBytes)) ?? []
+    if (id === undefined) return
+    if (type === 'outcome') this.#unfinished.ended(id)
+    else if (line.includes(allowed)) this.#unfinished.allowed(id)
   }
 
   #torn(bytes: number, isLast: boolean): void {
@@ -233,7 +235,8 @@ export class ChainVerifier {
     else if (!this.#stopped) {
       this.#find(this.#kept?.missing())
       const unsigned = this.#checkpoints.unsigned()
-      if (this.#chain !== signedAtTimes) this.#find(unsigned?.finding, unsigned?.place)
+      // Commands that only read know no key: their chain is signed at times.
+      if (this.#chain !== operatorChain) this.#find(unsigned?.finding, unsigned?.place)
       else if (unsigned !== undefined) {
         const { place, finding } = unsigned
         this.#notes.push(`${place.file}:${place.line}: ${finding.message}`)

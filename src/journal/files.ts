@@ -5,6 +5,7 @@
 
 import { mkdirSync } from 'node:fs'
 import { BatchBuffer } from '../audit/batch.ts'
+import { mainChain } from '../audit/chain.ts'
 import { type JournalOpen, journalOpenRecord, journalSealRecord } from '../audit/journal-record.ts'
 import type { Batch, JournalStorage, Tip } from '../audit/storage.ts'
 import { Timestamps } from '../audit/timestamp.ts'
@@ -69,7 +70,7 @@ export class JournalFiles implements JournalStorage {
    * Throws a Failure for the operator when the directory cannot be used or another process writes there.
    */
   static open(options: JournalFilesOptions): OpenJournal {
-    const { directory, chain = 'main' } = options
+    const { directory, chain = mainChain } = options
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
       const storage = new JournalFiles(options, chain, lockChain(directory, chain))

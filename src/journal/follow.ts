@@ -2,9 +2,9 @@
 // `audit tail`. Ignorant of who may read.
 
 import type { AuditFilter } from '../audit/filter.ts'
+import { pause } from '../waiting.ts'
 import { ChainReader, endOf } from './chain-reader.ts'
 import { newestOf } from './look-back.ts'
-import { pause } from './pause.ts'
 import { type FoundRecord, passing, searchFrom } from './query.ts'
 import { chainsOf, findSegments, listSegments } from './segments.ts'
 

@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises'
 import { journalRetiredRecord } from '../audit/journal-record.ts'
 import type { Clock } from '../clock.ts'
 import { syncDirectory } from './append-file.ts'
+import { isGone } from './chain-reader.ts'
 import { clearLeftovers, compress } from './compress.ts'
 import { type OldSegment, olderThan } from './retention.ts'
 import { listSegments, overflowPath, type Segment, segmentPath } from './segments.ts'
@@ -149,6 +150,6 @@ async function ifThere(work: Promise<void>): Promise<void> {
   try {
     await work
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+    if (!isGone(error)) throw error
   }
 }

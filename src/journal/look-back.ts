@@ -2,6 +2,7 @@
 // times, in constant memory. Where it is left off is a cursor, which stays good while segments are compressed
 // and deleted: it has numbers and offsets, no files. Ignorant of what is looked for.
 
+import { readHead } from '../audit/line.ts'
 import { Failure } from '../errors.ts'
 import { isGone, mostVanished } from './chain-reader.ts'
 import { TooShort } from './inflate.ts'
@@ -91,9 +92,8 @@ export class LookBack {
 async function advance(head: Head): Promise<void> {
   const { value } = await head.lines.next()
   head.current = value ?? undefined
-  const start = head.current?.line.toString('latin1', 0, 120) ?? ''
   // A line that is damaged is as old as the one behind it.
-  head.time = /"time":"([^"]*)"/.exec(start)?.[1] ?? head.time
+  head.time = (value && readHead(value.line)?.time) ?? head.time
 }
 
 /** Times of one form and length: the later one is the greater text. */

@@ -3,33 +3,13 @@
 // twice is known by its id, one that never comes is missed by nobody. Ignorant of where records are sent.
 
 import { statSync } from 'node:fs'
-import { readSeal } from '../audit/chain.ts'
+import { chainIdOf, readSeal } from '../audit/chain.ts'
+import { readHead } from '../audit/line.ts'
+import type { Backlog, Outbox, Outgoing, Position, Reading } from '../audit/outbox.ts'
 import type { Clock } from '../clock.ts'
 import { ChainReader, isGone, type Place } from './chain-reader.ts'
 import { lastLines, linesBackwards } from './lines.ts'
 import { listSegments, type Segment } from './segments.ts'
-
-interface Shipped {
-  readonly sequence: number
-  readonly event: string
-  readonly hash: string
-  readonly segment: number
-  readonly offset: number
-}
-
-interface Line {
-  readonly chain: string
-  readonly sequence: number
-  readonly event: string
-  readonly time: string
-  readonly type: string
-  readonly line: Buffer
-}
-
-interface ReadLine {
-  readonly shipment: Line
-  readonly behind: Shipped
-}
 
 export interface OutboxOptions {
   readonly directory: string
@@ -43,7 +23,7 @@ export interface OutboxOptions {
   readonly everyMs?: number
 }
 
-export class JournalOutbox {
+export class JournalOutbox implements Outbox {
   readonly #options: OutboxOptions
   #chains: readonly string[] = []
   #lookedAt = Number.NEGATIVE_INFINITY
@@ -61,7 +41,7 @@ export class JournalOutbox {
     return this.#chains
   }
 
-  async read(chain: string, from: Shipped | undefined): Promise<ChainOutbox | undefined> {
+  async read(chain: string, from: Position | undefined): Promise<ChainOutbox | undefined> {
     const segments = this.#segments(chain)
     const [oldest] = segments
     if (oldest === undefined) return undefined
@@ -77,7 +57,7 @@ export class JournalOutbox {
     return new ChainOutbox(this.#options, { segment: other, offset: 0 }, other.first - 1, note)
   }
 
-  backlog(chain: string, from: Shipped | undefined): { records: number; bytes: number } {
+  backlog(chain: string, from: Position | undefined): Backlog {
     const segments = this.#segments(chain)
     const sent = from?.sequence ?? (segments[0]?.first ?? 1) - 1
     const records = Math.max(0, this.#tip(chain, segments) - sent)
@@ -102,7 +82,7 @@ export class JournalOutbox {
   }
 }
 
-class ChainOutbox {
+class ChainOutbox implements Reading {
   readonly note: string | undefined
   readonly #options: OutboxOptions
   readonly #chain: string
@@ -119,7 +99,7 @@ class ChainOutbox {
     this.#sequence = sequence
   }
 
-  async *fresh(): AsyncGenerator<ReadLine, undefined> {
+  async *fresh(): AsyncGenerator<Outgoing, undefined> {
     const { directory, stored } = this.#options
     // Asked before anything is read: what was read earlier than it was stored may not be what was stored.
     const last = stored(this.#chain)
@@ -148,7 +128,7 @@ class ChainOutbox {
 }
 
 /** Whether the record that was sent last still stands where it stood. */
-async function isThere(segments: readonly Segment[], from: Shipped): Promise<boolean> {
+async function isThere(segments: readonly Segment[], from: Position): Promise<boolean> {
   const segment = segments.find(({ first }) => first === from.segment)
   if (segment === undefined) return false
   try {
@@ -167,14 +147,14 @@ async function isThere(segments: readonly Segment[], from: Shipped): Promise<boo
  * one: with the one that holds this number, or with the last.
  */
 function insteadOf(
-  from: Shipped,
+  from: Position,
   segments: readonly Segment[],
   oldest: Segment,
 ): { readonly note: string; readonly segment: Segment } {
   const { chain } = oldest
   const at = `record ${from.sequence} of the chain ${chain}, the last one sent,`
   const tip = tipOf(segments)
-  if (chainOf(tip.event) !== chainOf(from.event)) {
+  if (chainIdOf(tip.event) !== chainIdOf(from.event)) {
     return {
       note: `${at} belongs to another journal than this one: all of this one is sent`,
       segment: oldest,
@@ -194,17 +174,15 @@ function insteadOf(
   }
 }
 
-const head =
-  /^\{"seq":\d+,(?:"v":\d+,)?(?:"event":"([^"\\]*)",)?"time":"([^"\\]*)","type":"([^"\\]*)"/
-
 /** Undefined for what is no record: `audit verify` names it, and no receiver could do anything with it. */
-function outgoing(chain: string, line: Buffer, { segment, offset }: Place): ReadLine | undefined {
+function outgoing(chain: string, line: Buffer, { segment, offset }: Place): Outgoing | undefined {
   const seal = readSeal(line)
-  const [, named, time, type] = head.exec(line.toString('latin1', 0, 256)) ?? []
-  if (seal === undefined || time === undefined || type === undefined) return undefined
+  const head = readHead(line)
+  if (seal === undefined || head === undefined) return undefined
   const { sequence, hash } = seal
+  const { time, type } = head
   // Records from before they had ids are known by their hash.
-  const event = named ?? hash
+  const event = head.event ?? hash
   return {
     shipment: { chain, sequence, event, time, type, line },
     behind: { sequence, event, hash, segment: segment.first, offset },
@@ -222,11 +200,6 @@ function tipOf(segments: readonly Segment[]): {
     if (found !== undefined) return found.behind
   }
   return { sequence: 0, event: '' }
-}
-
-/** Of an event's id; of a hash nothing. */
-function chainOf(event: string): string | undefined {
-  return /^(.+)-\d+$/.exec(event)?.[1]
 }
 
 function sizeOf({ path }: Segment): number {

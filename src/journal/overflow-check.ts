@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { basename } from 'node:path'
-import { fieldsOf, isObject } from '../audit/fields.ts'
+import { fieldsOf, isObject } from '../audit/line.ts'
 import type { Finding } from '../audit/verdict.ts'
 import { isGone } from './chain-reader.ts'
 import { readLines } from './lines.ts'

@@ -3,10 +3,9 @@
 
 import { hash } from 'node:crypto'
 import { jsonLine } from '../audit/json.ts'
+import { type Fields, fieldsOf, isObject, readFields } from '../audit/line.ts'
 import { readLines } from './lines.ts'
 import { findOverflow, type Segment } from './segments.ts'
-
-type Fields = Readonly<Record<string, unknown>>
 
 /**
  * The record with every text in whole that is kept beside it. What is not there, or not what the record
@@ -18,7 +17,7 @@ export async function withWholeTexts(
   line: string,
 ): Promise<string> {
   if (!line.includes('"textSha256"')) return line
-  const record = fieldsOf(line)
+  const record = readFields(line)
   const path = findOverflow(directory, segment)
   if (record === undefined || path === undefined) return line
   const texts = await textsOf(path, line)
@@ -28,7 +27,7 @@ export async function withWholeTexts(
   }
   const { runs } = record
   if (!Array.isArray(runs)) return jsonLine(whole(record))
-  const shown = runs.map((run: unknown) => (isFields(run) ? whole(run) : run))
+  const shown = runs.map((run: unknown) => (isObject(run) ? whole(run) : run))
   return jsonLine({ ...whole(record), runs: shown })
 }
 
@@ -42,22 +41,9 @@ async function textsOf(path: string, record: string): Promise<Map<unknown, strin
         line.toString('latin1', 0, 128),
       )?.[1]
       if (sha256 === undefined || !record.includes(sha256)) continue
-      const text = fieldsOf(line.toString())?.['text']
+      const { text } = fieldsOf(line)
       if (typeof text === 'string') texts.set(hash('sha256', text, 'hex'), text)
     }
   }
   return texts
-}
-
-function fieldsOf(line: string): Fields | undefined {
-  try {
-    const value: unknown = JSON.parse(line)
-    return isFields(value) ? value : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -5,9 +5,9 @@
 import { readSeal } from '../audit/chain.ts'
 import { type AuditEvent, type AuditFilter, auditReading } from '../audit/filter.ts'
 import { Failure } from '../errors.ts'
+import { pause } from '../waiting.ts'
 import { ChainReader, endOf, isGone, placeBehind } from './chain-reader.ts'
 import { LookBack, newestOf, placesOf } from './look-back.ts'
-import { pause } from './pause.ts'
 import { type Chains, chainsOf, isWanted, listSegments, type Segment } from './segments.ts'
 
 export interface AuditPage {

@@ -2,8 +2,10 @@
 // All that has to be known of a segment stands in the first line of the one behind it, so none is read
 // whole. Deletes nothing. Ignorant of sinks.
 
-import { readSeal } from '../audit/chain.ts'
+import { readSeal, type Seal } from '../audit/chain.ts'
 import type { RetiredSegment } from '../audit/journal-record.ts'
+import { readHead } from '../audit/line.ts'
+import { placeBefore } from '../audit/segment-check.ts'
 import { lastLines, readLines } from './lines.ts'
 import type { Segment } from './segments.ts'
 
@@ -23,9 +25,9 @@ export async function olderThan(
     // A segment that is missing between them is the verifier's concern; this one ends before `next` all the same.
     if (next === undefined || next.first - 1 > upTo) break
     const opening = await firstLine(next)
-    const began = /"time":"([^"]+)"/.exec(opening)?.[1]
-    if (began === undefined || !(Date.parse(began) < before)) break
-    const hash = /"previous":"([0-9a-f]{64})"/.exec(opening)?.[1] ?? hashOf(segment)
+    const began = opening && readHead(opening)?.time
+    if (opening === undefined || began === undefined || !(Date.parse(began) < before)) break
+    const { hash } = placeBefore({ sequence: next.first, line: opening }) ?? lastOf(segment) ?? {}
     if (hash === undefined) break
     const { file, first } = segment
     old.push({ segment, file, first, last: next.first - 1, hash })
@@ -33,16 +35,15 @@ export async function olderThan(
   return old
 }
 
-async function firstLine({ path }: Segment): Promise<string> {
+async function firstLine({ path }: Segment): Promise<Buffer | undefined> {
   for await (const piece of readLines(path)) {
-    // The first kilobyte has all that is asked for.
-    if (piece.type === 'lines') return piece.lines[0]?.toString('latin1', 0, 1024) ?? ''
+    if (piece.type === 'lines') return piece.lines[0]
   }
-  return ''
+  return undefined
 }
 
-/** Of the last record, where the next segment does not say it: it was written by an earlier version. */
-function hashOf({ path }: Segment): string | undefined {
-  const line = lastLines(path, 1).lines[0]
-  return line === undefined ? undefined : readSeal(line)?.hash
+/** Asked where the next segment does not say what it goes on from: it was written by an earlier version. */
+function lastOf({ path }: Segment): Seal | undefined {
+  const [line] = lastLines(path, 1).lines
+  return line && readSeal(line)
 }

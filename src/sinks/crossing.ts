@@ -1,8 +1,8 @@
 // Settings on their way into a thread: as text, since nothing else of a Secret would arrive. What comes out is
 // made of the same kind again. The text is itself a secret, and goes nowhere else.
 
+import type { SinkSettings } from '../audit/sink-settings.ts'
 import { Secret } from '../secret.ts'
-import type { SinkSettings } from './settings.ts'
 
 /** The only member of an object that stands for a secret. */
 const mark = '\u0000secret'

@@ -4,8 +4,9 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { FileSettings } from './settings.ts'
-import type { Shipment, Sink } from './sink.ts'
+import type { Shipment } from '../audit/outbox.ts'
+import type { FileSettings } from '../audit/sink-settings.ts'
+import type { Sink } from './sink.ts'
 
 const lineFeed = Buffer.from('\n')
 

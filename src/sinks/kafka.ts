@@ -5,9 +5,11 @@
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { Kafka, logLevel, Partitioners, type Producer, type SASLOptions } from 'kafkajs'
-import { unlessAborted } from './abortable.ts'
-import type { KafkaSettings, TlsSettings } from './settings.ts'
-import { type Shipment, type Sink, SinkProblem } from './sink.ts'
+import { chainIdOf } from '../audit/chain.ts'
+import type { Shipment } from '../audit/outbox.ts'
+import type { KafkaSettings, TlsSettings } from '../audit/sink-settings.ts'
+import { unlessAborted } from '../waiting.ts'
+import { type Sink, SinkProblem } from './sink.ts'
 import { tlsOptions } from './tls.ts'
 
 const connectMs = 5_000
@@ -68,7 +70,8 @@ export class KafkaSink implements Sink {
       acks: allInSync,
       timeout: answerMs,
       messages: shipments.map(({ chain, event, type, time, line }) => ({
-        key: chainIdOf(event),
+        // Records of the first format have no id of their chain.
+        key: chainIdOf(event) ?? chain,
         value: line,
         headers: { event, type, chain },
         timestamp: String(Date.parse(time)),
@@ -156,9 +159,4 @@ function parts(batch: readonly Shipment[]): Shipment[][] {
     left -= bytes
   }
   return all
-}
-
-/** An event is `<chain id>-<sequence>`. */
-function chainIdOf(event: string): string {
-  return event.slice(0, event.lastIndexOf('-'))
 }

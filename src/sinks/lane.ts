@@ -1,7 +1,7 @@
 // One chain on its way to one sink: where it is read, and what was read and not sent yet. Ignorant of sinks,
 // and of when they are tried.
 
-import type { Outbox, Outgoing, Position, Reading } from './outbox.ts'
+import type { Outbox, Outgoing, Position, Reading } from '../audit/outbox.ts'
 import type { BatchLimits } from './sink.ts'
 
 export class Lane {

@@ -23,9 +23,10 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from '@nats-io/transport-node'
-import { unlessAborted } from './abortable.ts'
-import type { NatsSettings } from './settings.ts'
-import { type Shipment, type Sink, SinkProblem } from './sink.ts'
+import type { Shipment } from '../audit/outbox.ts'
+import type { NatsSettings } from '../audit/sink-settings.ts'
+import { unlessAborted } from '../waiting.ts'
+import { type Sink, SinkProblem } from './sink.ts'
 import { tlsOptions } from './tls.ts'
 
 const connectMs = 5_000

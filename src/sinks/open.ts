@@ -1,12 +1,12 @@
 // Makes the sink that settings describe. None connects before it is given something to send. Ignorant of
 // what is sent, and when.
 
+import type { SinkSettings } from '../audit/sink-settings.ts'
 import type { Clock } from '../clock.ts'
 import { FileSink } from './file.ts'
 import { KafkaSink } from './kafka.ts'
 import { NatsSink } from './nats.ts'
 import { PostgresqlSink } from './postgresql.ts'
-import type { SinkSettings } from './settings.ts'
 import type { Sink } from './sink.ts'
 import { StdoutSink } from './stdout.ts'
 import { SyslogSink } from './syslog.ts'

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Position } from './outbox.ts'
+import type { Position } from '../audit/outbox.ts'
 
 export class Positions {
   readonly #path: string

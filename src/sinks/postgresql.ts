@@ -3,10 +3,11 @@
 // PostgreSQL documentation: INSERT ... ON CONFLICT; JSON types (what jsonb cannot hold).
 
 import { Client, DatabaseError } from 'pg'
-import { unlessAborted } from './abortable.ts'
+import type { Shipment } from '../audit/outbox.ts'
+import type { PostgresqlSettings } from '../audit/sink-settings.ts'
+import { unlessAborted } from '../waiting.ts'
 import { insertion, quotedTable, schemaOf, tableDefinition } from './postgresql-table.ts'
-import type { PostgresqlSettings } from './settings.ts'
-import { type Shipment, type Sink, SinkProblem } from './sink.ts'
+import { type Sink, SinkProblem } from './sink.ts'
 
 const connectMs = 5_000
 const statementMs = 20_000

@@ -1,8 +1,8 @@
 // What was written to a receiver that confirms nothing: it has arrived when the connection lives on for a
 // while. Ignorant of connections: somebody looks whether one does.
 
+import type { Position } from '../audit/outbox.ts'
 import type { Clock } from '../clock.ts'
-import type { Position } from './outbox.ts'
 
 /** The last record of a batch that a sink has taken. */
 export interface Taken {

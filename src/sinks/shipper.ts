@@ -2,10 +2,10 @@
 // taken, however long that takes. What waits does so in the journal, and here no more than one batch; of
 // another sink's trouble it knows nothing. Ignorant of what a sink does, and of how records are stored.
 
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Outbox, Outgoing } from '../audit/outbox.ts'
 import type { Clock } from '../clock.ts'
+import { pause } from '../waiting.ts'
 import { Lane } from './lane.ts'
-import type { Outbox, Outgoing } from './outbox.ts'
 import type { Positions } from './positions.ts'
 import { Settling, type Taken } from './settling.ts'
 import { type BatchLimits, type Sink, SinkProblem } from './sink.ts'
@@ -233,12 +233,4 @@ function growingPause(tries: number): number {
 
 function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(ms, undefined, { signal })
-  } catch (error) {
-    if (!signal.aborted) throw error
-  }
 }

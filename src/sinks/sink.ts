@@ -1,18 +1,6 @@
 // What a sink is: somewhere else that records of the journal are sent. Ignorant of files and of retries.
 
-/** A line of the journal on its way. */
-export interface Shipment {
-  /** The chain's name, e.g. `main`. */
-  readonly chain: string
-  readonly sequence: number
-  /** The event's id, the same however often it is sent: what a receiver tells doubles by. */
-  readonly event: string
-  /** RFC 3339. */
-  readonly time: string
-  readonly type: string
-  /** The line as it stands in the journal, without line feed. */
-  readonly line: Buffer
-}
+import type { Shipment } from '../audit/outbox.ts'
 
 export interface Sink {
   /**

@@ -4,7 +4,8 @@
 import { write } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import type { Shipment, Sink } from './sink.ts'
+import type { Shipment } from '../audit/outbox.ts'
+import type { Sink } from './sink.ts'
 
 const standardOutput = 1
 const lineFeed = Buffer.from('\n')

@@ -1,7 +1,7 @@
 // A record as a syslog message: RFC 5424, cut off from the next by its length (octet counting, RFC 6587,
 // 3.4.1, and RFC 5425, 4.3). Ignorant of connections.
 
-import type { Shipment } from './sink.ts'
+import type { Shipment } from '../audit/outbox.ts'
 
 /** RFC 5424, 6.2.1: log audit. */
 const facility = 13

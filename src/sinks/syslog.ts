@@ -5,8 +5,9 @@
 import net from 'node:net'
 import { hostname } from 'node:os'
 import tls from 'node:tls'
-import type { SyslogSettings } from './settings.ts'
-import { type Shipment, type Sink, SinkProblem } from './sink.ts'
+import type { Shipment } from '../audit/outbox.ts'
+import type { SyslogSettings } from '../audit/sink-settings.ts'
+import { type Sink, SinkProblem } from './sink.ts'
 import { syslogFrame } from './syslog-message.ts'
 import { tlsOptions } from './tls.ts'
 

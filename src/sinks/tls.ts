@@ -1,7 +1,7 @@
 // TLS towards a sink, the same for every kind: no environment variable can weaken it. Ignorant of what is
 // said inside.
 
-import type { TlsSettings } from './settings.ts'
+import type { TlsSettings } from '../audit/sink-settings.ts'
 
 interface SinkTlsOptions {
   readonly minVersion: 'TLSv1.2'

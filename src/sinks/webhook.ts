@@ -2,11 +2,12 @@
 // What says too large (413) is sent in halves from then on. Ignorant of files and of retries.
 // Standard Webhooks; NDJSON: a line of the letter is a line of the journal, byte for byte.
 
+import type { Shipment } from '../audit/outbox.ts'
+import type { WebhookSettings } from '../audit/sink-settings.ts'
 import type { Clock } from '../clock.ts'
 import { post } from '../post.ts'
 import { signedHeaders } from '../standard-webhook.ts'
-import type { WebhookSettings } from './settings.ts'
-import { type Shipment, type Sink, SinkProblem } from './sink.ts'
+import { type Sink, SinkProblem } from './sink.ts'
 
 const timeoutMs = 30_000
 const lineFeed = Buffer.from('\n')

@@ -79,13 +79,14 @@ describe('a configuration', () => {
   })
 
   it('shows in the example the defaults that a minimal one has', () => {
-    const { listen, http, log, limits, tokens, journal } = parseConfig(
+    const { listen, http, log, limits, tokens, journal, audit } = parseConfig(
       readFileSync(example, 'utf8'),
       example,
       env,
     )
     const defaults = parseConfig(minimal, example, env)
     const shop = defaults.targets.get('shop')
+    expect(audit.recording('read_only')).toEqual(defaults.audit.recording('read_only'))
     expect({ listen, http, log, limits, tokens, journal }).toEqual({
       listen: defaults.listen,
       http: defaults.http,

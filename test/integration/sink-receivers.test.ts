@@ -2,9 +2,9 @@
 
 import { createHmac } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { Shipment } from '../../src/audit/outbox.ts'
 import { systemClock } from '../../src/clock.ts'
 import { Secret } from '../../src/secret.ts'
-import type { Shipment } from '../../src/sinks/sink.ts'
 import { SyslogSink } from '../../src/sinks/syslog.ts'
 import { WebhookSink } from '../../src/sinks/webhook.ts'
 import { certify } from '../support/certificates.ts'

@@ -1,8 +1,8 @@
 // A real syslog server reads what pgwarden sends.
 
 import { afterAll, describe, expect, it } from 'vitest'
+import type { Shipment } from '../../src/audit/outbox.ts'
 import { Secret } from '../../src/secret.ts'
-import type { Shipment } from '../../src/sinks/sink.ts'
 import { SyslogSink } from '../../src/sinks/syslog.ts'
 import { certify } from '../support/certificates.ts'
 import { eventually } from '../support/eventually.ts'

@@ -12,8 +12,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Shipment } from '../../src/audit/outbox.ts'
 import { FileSink } from '../../src/sinks/file.ts'
-import type { Shipment } from '../../src/sinks/sink.ts'
 
 let directory: string
 let path: string

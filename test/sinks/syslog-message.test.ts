@@ -1,7 +1,7 @@
 // What a syslog server reads.
 
 import { describe, expect, it } from 'vitest'
-import type { Shipment } from '../../src/sinks/sink.ts'
+import type { Shipment } from '../../src/audit/outbox.ts'
 import { syslogFrame } from '../../src/sinks/syslog-message.ts'
 
 const speaker = { host: 'proxy1.example', processId: 4711 }

@@ -2,7 +2,8 @@
 // they are taken. Ignorant of sinks' kinds.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Shipment, Sink } from '../../src/sinks/sink.ts'
+import type { Shipment } from '../../src/audit/outbox.ts'
+import type { Sink } from '../../src/sinks/sink.ts'
 
 const types = ['session.start', 'statement', 'outcome', 'session.end']
 

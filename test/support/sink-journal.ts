@@ -4,12 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Journal } from '../../src/audit/journal.ts'
+import type { Shipment } from '../../src/audit/outbox.ts'
 import { systemClock } from '../../src/clock.ts'
 import { JournalFiles } from '../../src/journal/files.ts'
 import { JournalOutbox } from '../../src/journal/outbox.ts'
 import { Positions } from '../../src/sinks/positions.ts'
 import { Shipper, type ShipperOptions } from '../../src/sinks/shipper.ts'
-import type { Shipment, Sink } from '../../src/sinks/sink.ts'
+import type { Sink } from '../../src/sinks/sink.ts'
 
 export class SinkJournal {
   readonly directory = mkdtempSync(join(tmpdir(), 'pgwarden-sink-'))

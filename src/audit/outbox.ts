@@ -1,7 +1,19 @@
-// The journal as what is sent reads it: chain by chain, in order, from a position on. A port: how the
-// journal keeps its lines, and since when they are there to stay, is known elsewhere.
+// The journal as those read it who send it on: chain by chain, in order, from a position on. A port: journal/
+// implements it with files, and sinks/ knows nothing else of them.
 
-import type { Shipment } from './sink.ts'
+/** A line of the journal on its way. */
+export interface Shipment {
+  /** The chain's name, e.g. `main`. */
+  readonly chain: string
+  readonly sequence: number
+  /** The event's id, the same however often it is sent: what a receiver tells doubles by. */
+  readonly event: string
+  /** RFC 3339. */
+  readonly time: string
+  readonly type: string
+  /** The line as it stands in the journal, without line feed. */
+  readonly line: Buffer
+}
 
 /** Behind a record: what a sink has of a chain, and where to go on. */
 export interface Position {
@@ -30,7 +42,7 @@ export interface Reading {
 }
 
 /** What a sink does not have yet. Bytes as they are on the disk: of compressed segments fewer. */
-interface Backlog {
+export interface Backlog {
   readonly records: number
   readonly bytes: number
 }

@@ -1,4 +1,5 @@
-// What each kind of sink needs to know. Ignorant of where it is written down, and of how it is done.
+// What each kind of sink has to be told: config/ reads it, sinks/ goes by it. Ignorant of where it is written
+// down, and of how it is done.
 
 import type { Secret } from '../secret.ts'
 

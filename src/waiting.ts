@@ -1,4 +1,16 @@
-// Waiting for a library that knows no AbortSignal. Ignorant of what it does.
+// Waiting that is given up when a signal says so: for a time, or for a library that knows no signal. Ignorant of
+// what is waited for.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Resolves after the time, or when the signal is aborted: whoever waits looks which. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(ms, undefined, { signal })
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
 
 /**
  * What the promise comes to, or the signal's reason once that is aborted. What it comes to afterwards is
