@@ -166,6 +166,13 @@ describe('a statement', () => {
     expect(outcome).not.toHaveProperty('message')
   })
 
+  it('is a line of JSON whatever count the server claims', () => {
+    const script = new Script()
+    script.client(sql('SELECT 1'))
+    script.upstream(row, complete(`SELECT ${'9'.repeat(400)}`), ready())
+    expect(script.records('outcome')).toMatchObject([{ result: 'ok', rows: 1 }])
+  })
+
   it('says how far the transaction is that it is sent in', () => {
     const script = new Script()
     const statuses = ['T', 'E', 'I'] as const
