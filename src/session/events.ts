@@ -5,7 +5,7 @@
 import type { Beside, Journal, JournalWaiter } from '../audit/journal.ts'
 import type { Parameters } from '../audit/parameters-record.ts'
 import { type SessionContext, type Tripwire, tripwireRecord } from '../audit/record.ts'
-import { recordedText } from '../audit/recorded-text.ts'
+import { modeOfCaller, recordedText } from '../audit/recorded-text.ts'
 import type { Recording } from '../audit/recording.ts'
 import type { Run } from '../audit/runs-record.ts'
 import {
@@ -196,7 +196,9 @@ export class StatementEvents {
   ): Execution['messages'] {
     const { text, parameters } = this.#recording
     const hidden = (each: Judgement): boolean => recordedText(each, text).redacted
-    if (text !== 'full' || hidden(judgement) || runs.some(hidden)) return 'none'
+    // Of a text that is not shown in full PostgreSQL could quote what is left out.
+    if (modeOfCaller(judgement, runs, text) !== 'full') return 'none'
+    if (hidden(judgement) || runs.some(hidden)) return 'none'
     return parameters === 'none' && protocol !== 'simple' ? 'shape' : 'all'
   }
 }

@@ -69,7 +69,8 @@ export interface Execution {
  * (`INSERT 0 5`, `COPY 7`): the rows of a RETURNING are the same rows, seen.
  */
 export function commandEnded(execution: Execution, tag: string): void {
-  const count = /(?:^| )([0-9]+)$/.exec(tag)?.[1]
+  // No server counts further; what a hostile one claims must stay a number that JSON has.
+  const count = /(?:^| )([0-9]{1,20})$/.exec(tag)?.[1]
   execution.rows += count === undefined ? execution.seen : Number(count)
   execution.seen = 0
   execution.commands++

@@ -156,6 +156,23 @@ describe('an outcome', () => {
 })
 
 describe('a statement', () => {
+  it('has no message that can quote what an unknown prepared statement was given', () => {
+    const script = new Script({ role: 'admin' })
+    script.client(sql("EXECUTE made_by_a_function('x77777')"))
+    script.upstream(failed('22P02'), ready())
+    expect(script.records('statement')[0]).toMatchObject({ text: 'EXECUTE made_by_a_function($1)' })
+    const [outcome] = script.records('outcome')
+    expect(outcome).toMatchObject({ sqlstate: '22P02' })
+    expect(outcome).not.toHaveProperty('message')
+  })
+
+  it('is a line of JSON whatever count the server claims', () => {
+    const script = new Script()
+    script.client(sql('SELECT 1'))
+    script.upstream(row, complete(`SELECT ${'9'.repeat(400)}`), ready())
+    expect(script.records('outcome')).toMatchObject([{ result: 'ok', rows: 1 }])
+  })
+
   it('says how far the transaction is that it is sent in', () => {
     const script = new Script()
     const statuses = ['T', 'E', 'I'] as const
