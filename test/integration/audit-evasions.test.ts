@@ -2,9 +2,12 @@
 // test plays a sequence of messages against a real server and then compares the journal with what the
 // database did.
 
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import type { FrontendMessage } from '../../src/wire/frontend.ts'
 import { hearsUntilRow } from '../support/answers.ts'
+import { parseLine } from '../support/memory-journal.ts'
 import { bind, execute, parse, sql, sync } from '../support/scripted-session.ts'
 import { refill, rowsOf, twoRows } from '../support/two-rows.ts'
 import { Warden } from '../support/warden.ts'
@@ -197,7 +200,13 @@ describe('the journal shows what ran', () => {
     const text = `/* ${'x'.repeat(70_000)} */ DELETE FROM t WHERE a = 1 -- the end`
     await says(sql(text))
     expect(await rowsOf(warden)).toEqual([2])
-    expect((await events())[0]?.text).toContain('the end')
+    const all = await warden.journal('statement')
+    const event = all.find(({ textBytes }) => textBytes === text.length)
+    expect(event).toMatchObject({ text: text.slice(0, 16 * 1024) })
+    const beside = join(warden.journalDirectory, 'main-000000000001.overflow.jsonl')
+    const texts = (await readFile(beside, 'utf8')).trimEnd().split('\n').map(parseLine)
+    const whole = { seq: event?.['seq'], sha256: event?.['textSha256'], text }
+    expect(texts).toContainEqual(whole)
   })
 })
 
