@@ -38,26 +38,30 @@ export class ChainReader {
    * was read, the reader hears nothing: it goes on with the oldest that is left.
    */
   async *fresh(directory: string): AsyncGenerator<Buffer> {
-    for (let vanished = 0; ; ) {
-      const chain = listSegments(directory).filter(({ chain }) => chain === this.#chain)
-      const segment = chain.find(({ first }) => first === this.#first)
-      const next = chain.find(({ first }) => first > this.#first)
-      if (segment !== undefined && !this.#read) {
-        // Read after the listing: once a later segment exists, nothing more is added to this one.
-        try {
-          yield* this.#rest(segment)
-        } catch (error) {
-          // Compressed or deleted since the listing: look where it is now.
-          if (!isGone(error) || vanished >= mostVanished) throw error
-          vanished += 1
-          continue
-        }
-        this.#read = segment.compressed
+    for (let vanished = 0, at = this.#first; ; at = this.#first) {
+      try {
+        yield* this.#through(listSegments(directory).filter(({ chain }) => chain === this.#chain))
+        return
+      } catch (error) {
+        // Compressed or deleted since the listing: look where it is now.
+        vanished = this.#first === at ? vanished + 1 : 1
+        if (!isGone(error) || vanished > mostVanished) throw error
       }
-      if (next === undefined) return
-      this.#first = next.first
-      this.#offset = 0
-      this.#read = false
+    }
+  }
+
+  /** Read after the listing: of those in it nothing is added to any but the last. */
+  async *#through(chain: readonly Segment[]): AsyncGenerator<Buffer> {
+    for (const segment of chain) {
+      if (segment.first < this.#first) continue
+      if (segment.first > this.#first) {
+        this.#first = segment.first
+        this.#offset = 0
+        this.#read = false
+      }
+      if (this.#read) continue
+      yield* this.#rest(segment)
+      this.#read = segment.compressed
     }
   }
 

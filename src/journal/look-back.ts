@@ -109,12 +109,17 @@ async function* backwards(
   from: { readonly first: number; readonly offset: number | undefined },
 ): AsyncGenerator<ChainLine, undefined> {
   let { first: upTo, offset } = from
+  const listed = (): Segment[] => listSegments(directory).filter((one) => one.chain === chain)
+  // Once, not for each segment: a chain can have thousands of small ones.
+  let left = listed()
   for (let vanished = 0; ; ) {
-    const segment = listSegments(directory).findLast(
-      (one) => one.chain === chain && one.first <= upTo,
-    )
+    const segment = left.at(-1)
     if (segment === undefined) return undefined
     const { first, path } = segment
+    if (first > upTo) {
+      left.pop()
+      continue
+    }
     if (first !== upTo) offset = undefined
     try {
       for await (const { line, end } of linesBackwards(path, offset)) {
@@ -127,8 +132,10 @@ async function* backwards(
       // Compressed or deleted since the listing: look where it is now.
       if (!isGone(error) || vanished >= mostVanished) throw error
       vanished += 1
+      left = listed()
       continue
     }
+    vanished = 0
     upTo = first - 1
     offset = undefined
   }

@@ -231,6 +231,10 @@ function growingPause(tries: number): number {
   return Math.min(250 * 2 ** tries, 30_000) * (0.5 + Math.random())
 }
 
+/** A receiver has its say in it, and may have much to say. */
+const longestReason = 500
+
 function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  const text = error instanceof Error ? error.message : String(error)
+  return text.slice(0, longestReason)
 }

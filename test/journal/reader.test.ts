@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AuditFilter } from '../../src/audit/filter.ts'
 import { Journal } from '../../src/audit/journal.ts'
+import { ChainReader } from '../../src/journal/chain-reader.ts'
 import { JournalFiles } from '../../src/journal/files.ts'
 import { JournalReader } from '../../src/journal/reader.ts'
 import { compressSegments, deleteSegments } from '../support/compressing.ts'
@@ -178,6 +179,23 @@ describe('the journal, read page by page', () => {
     const notes = items.map(({ note }) => note).filter((note) => note !== undefined)
     expect(notes.sort()).toEqual([...wanted].sort())
   })
+
+  it('is read and followed in time that grows with its segments, not with their square', async () => {
+    const { storage, tip } = JournalFiles.open({ directory, segmentBytes: 1, clock })
+    closing.push(() => storage.close())
+    const journal = new Journal(storage, tip, clock)
+    for (let count = 0; count < 1_500; count += 1) {
+      journal.append('"type":"test"')
+      journal.flush()
+    }
+    const began = performance.now()
+    await new JournalReader({ directory }).events({ type: 'none' }, { limit: 1, cursor: undefined })
+    const segment = { chain: 'main', first: 1 }
+    let lines = 0
+    for await (const _ of new ChainReader({ segment, offset: 0 }).fresh(directory)) lines += 1
+    expect(lines).toBe(journal.tip.sequence)
+    expect(performance.now() - began).toBeLessThan(4_000)
+  }, 30_000)
 
   it('refuses a cursor that nobody gave out', async () => {
     chain('main')(login('a'))

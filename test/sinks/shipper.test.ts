@@ -89,6 +89,17 @@ describe('a sink', () => {
     expect(shipper.state.oldestUnsentAt).toBeUndefined()
   })
 
+  it('that has much to say is heard for its first words only', async () => {
+    journal.open()
+    await journal.add(1)
+    sink.before = () => {
+      throw new SinkProblem(`no ${'!'.repeat(1_000_000)}`)
+    }
+    journal.ship(sink)
+    await eventually(async () => journal.failures.length > 0)
+    expect(journal.failures[0]).toHaveLength(500)
+  })
+
   it('is left alone for as long as it asks', async () => {
     journal.open()
     const attempts: number[] = []
