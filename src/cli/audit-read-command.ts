@@ -59,7 +59,7 @@ export function addTail(audit: Command, context: Context): void {
 }
 
 export function addQuery(audit: Command, context: Context): void {
-  const { operations, outside, terminal, runs } = context
+  const { outside, runs } = context
   const query = withFilter(remote(audit.command('query')), outside.clock)
     .description('Find records, newest first.')
     .argument('[directory]', 'the journal; without it the server is asked')
@@ -67,39 +67,12 @@ export function addQuery(audit: Command, context: Context): void {
     .option('--whole', 'texts that were too long for their record, as a whole; of a directory')
     .action(
       runs(async (directory: string | undefined, options: QueryOptions) => {
-        const { limit, whole = false } = options
-        if (whole && directory === undefined) throw wholeOfServer()
-        const filter = filterOf(options)
-        // A program that reads our stdout has no use for it.
-        const status = terminal.stderr.isTTY === true ? new StatusLine(terminal) : undefined
-        let shown = 0
-        await untilSignalled(terminal, async (signal) => {
-          const onProgress = (at: string): void => status?.show('looking further back', at)
-          const found =
-            directory === undefined
-              ? queryServer(
-                  await openClient(context, options.url),
-                  { filter, limit, onProgress },
-                  signal,
-                )
-              : (await operations()).queryJournal(
-                  directory,
-                  { filter, limit, whole, onProgress: ({ time }) => onProgress(time) },
-                  signal,
-                )
-          try {
-            for await (const record of found) {
-              status?.clear()
-              await show(context, options, record, true)
-              shown += 1
-            }
-          } finally {
-            status?.clear()
-          }
-        })
-        if (shown === limit)
-          terminal.stderr.write(`These are the newest ${limit}; there may be more (--limit).\n`)
-        else if (shown === 0) terminal.stderr.write('There is no such record.\n')
+        if (options.whole === true && directory === undefined) throw wholeOfServer()
+        const { stderr } = context.terminal
+        const shown = await showFound(context, directory, options)
+        if (shown === options.limit)
+          stderr.write(`These are the newest ${shown}; there may be more (--limit).\n`)
+        else if (shown === 0) stderr.write('There is no such record.\n')
         return exitStatus.done
       }),
     )
@@ -109,6 +82,41 @@ export function addQuery(audit: Command, context: Context): void {
     'pgwarden audit query --relation shop.orders:write --since 2030-01-02T00:00:00Z --limit 1000',
     'pgwarden audit query --type login --text refused --json /var/lib/pgwarden/journal | jq .principal',
   )
+}
+
+/** How many there were. */
+async function showFound(
+  context: Context,
+  directory: string | undefined,
+  options: QueryOptions,
+): Promise<number> {
+  const { operations, terminal } = context
+  const { limit, whole = false, url } = options
+  const filter = filterOf(options)
+  // A program that reads our stdout has no use for it.
+  const status = terminal.stderr.isTTY === true ? new StatusLine(terminal) : undefined
+  const onProgress = (at: string): void => status?.show('looking further back', at)
+  let shown = 0
+  await untilSignalled(terminal, async (signal) => {
+    const found =
+      directory === undefined
+        ? queryServer(await openClient(context, url), { filter, limit, onProgress }, signal)
+        : (await operations()).queryJournal(
+            directory,
+            { filter, limit, whole, onProgress: ({ time }) => onProgress(time) },
+            signal,
+          )
+    try {
+      for await (const record of found) {
+        status?.clear()
+        await show(context, options, record, true)
+        shown += 1
+      }
+    } finally {
+      status?.clear()
+    }
+  })
+  return shown
 }
 
 async function show(

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import {
   ChainCheck,
   type ChainProblem,
+  chainIdOf,
   genesisHash,
   lineHead,
   readSeal,
@@ -39,6 +40,11 @@ function check(lines: readonly Buffer[]): { at: number; problem: ChainProblem | 
 const journals = fc.array(fc.string({ unit: 'binary', maxLength: 60 }), {
   minLength: 2,
   maxLength: 12,
+})
+
+it('an event’s id tells its chain, and the hash that stands for one does not', () => {
+  expect(chainIdOf('0123456789abcdef-42')).toBe('0123456789abcdef')
+  expect(chainIdOf(genesisHash)).toBeUndefined()
 })
 
 describe('a hash chain', () => {
