@@ -184,7 +184,7 @@ describe('the journal, read page by page', () => {
     const { storage, tip } = JournalFiles.open({ directory, segmentBytes: 1, clock })
     closing.push(() => storage.close())
     const journal = new Journal(storage, tip, clock)
-    for (let count = 0; count < 1_500; count += 1) {
+    for (let count = 0; count < 2_000; count += 1) {
       journal.append('"type":"test"')
       journal.flush()
     }
@@ -194,7 +194,7 @@ describe('the journal, read page by page', () => {
     let lines = 0
     for await (const _ of new ChainReader({ segment, offset: 0 }).fresh(directory)) lines += 1
     expect(lines).toBe(journal.tip.sequence)
-    expect(performance.now() - began).toBeLessThan(4_000)
+    expect(performance.now() - began).toBeLessThan(6_000)
   }, 30_000)
 
   it('refuses a cursor that nobody gave out', async () => {
