@@ -67,13 +67,12 @@ export function recordedReason(judgement: Judgement, { reason }: Decision, mode:
 export function modeOfCaller(
   { analysis, executes }: Judgement,
   called: readonly Judgement[],
-  { outcome }: Decision,
   mode: Mode,
 ): Mode {
   if (mode !== 'full' || analysis.type === 'unparsable') return mode
   if (analysis.statements.every((statement) => statement.executes === undefined)) return mode
-  // What is allowed is known; where nothing is called then, the name leads back to this very text.
-  const unknown = executes.length > 0 && called.length === 0 && outcome === 'deny'
+  // Two names of one text are taken for an unknown one: that shows too little, and never too much.
+  const unknown = new Set(executes).size > called.length
   const analyses = [analysis, ...called.map((each) => each.analysis)]
   const secret = analyses.some((each) => each.type === 'parsed' && takesSecrets(each))
   return unknown || secret ? 'normalized' : mode

@@ -56,7 +56,7 @@ export function statementRecord(
   const { judgement, decision, repeats, runs, parameters } = statement
   const { id } = context
   const called = runs.map((each) => each.judgement)
-  const shown = modeOfCaller(judgement, called, decision, mode)
+  const shown = modeOfCaller(judgement, called, mode)
   const known = knownOf(judgement, shown)
   const text =
     repeats === undefined
