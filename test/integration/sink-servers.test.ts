@@ -140,7 +140,7 @@ test.skipIf(kafka === undefined)('Kafka has each chain in one partition', async 
   if (kafka === undefined) return
   const place = await kafka.topic()
   const sink = kafka.sink(place)
-  const chains = ['a1', 'b2', 'c3', 'd4', 'e5', 'f6']
+  const chains = ['a1', 'b2', 'c3', 'd4', 'e5', 'f6'].map((pair) => pair.repeat(8))
   await sink.send(
     Array.from({ length: 50 }, (_, at) => chains.map((chain) => shipment(chain, at))).flat(),
     never,
