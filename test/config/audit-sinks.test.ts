@@ -3,23 +3,10 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/config.ts'
 import { Failure } from '../../src/errors.ts'
+import { smallConfig } from '../support/small-config.ts'
 
 function sinkOf(sink: string): unknown {
-  const text = `store: { url: postgres://pgwarden:hidden@db/pgwarden }
-journal: { directory: journal }
-audit: { sinks: [${sink}] }
-targets:
-  shop:
-    host: db
-    database: shop
-    credentials:
-      broker:
-        user: broker
-        password: hidden
-        owned: drop
-        creation: { read_only: ['GRANT reader TO {{name}}'] }
-    catalog: { snapshot: false }
-`
+  const text = smallConfig(`audit: { sinks: [${sink}] }`)
   try {
     return parseConfig(text, 'pgwarden.yaml', {}).audit.sinks[0]
   } catch (error) {

@@ -3,26 +3,13 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/config.ts'
 import { Failure } from '../../src/errors.ts'
+import { smallConfig } from '../support/small-config.ts'
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const hook = `{ webhook: { url: https://hooks.example/x, secret: ${secret} } }`
 
 function parse(notifications: string, env: Readonly<Record<string, string>> = {}) {
-  const text = `store: { url: postgres://pgwarden:hidden@db/pgwarden }
-journal: { directory: journal }
-notifications: ${notifications}
-targets:
-  shop:
-    host: db
-    database: shop
-    credentials:
-      broker:
-        user: broker
-        password: hidden
-        owned: drop
-        creation: { read_only: ['GRANT reader TO {{name}}'] }
-    catalog: { snapshot: false }
-`
+  const text = smallConfig(`notifications: ${notifications}`)
   return parseConfig(text, 'pgwarden.yaml', env).notifications
 }
 
