@@ -1,75 +1,70 @@
-// The control plane put together: the desk and everything behind it, for the API to serve. Part of the
-// composition root, like targets.ts; decides nothing.
+// The control plane put together: what is told to people, what time brings about, and HTTP with health,
+// metrics and the API. Part of the composition root; decides nothing.
 
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type LedgerPorts, recordAlone } from '../access/ledger.ts'
-import { openDesk } from '../access/open-desk.ts'
-import { SessionsDesk } from '../access/sessions-desk.ts'
-import type { Api } from '../api/context.ts'
-import type { ApiObserver, LockOuts } from '../api/ports.ts'
-import { createV1 } from '../api/v1.ts'
-import type { Journal } from '../audit/journal.ts'
-import type { Clock } from '../clock.ts'
-import type { Config } from '../config/config.ts'
-import { reachableProxy } from '../config/reachable.ts'
-import { Authenticator } from '../identity/authenticator.ts'
-import { JournalReader } from '../journal/reader.ts'
-import { Networks, networkOf } from '../proxy/networks.ts'
-import type { SessionRegistry } from '../proxy/session-registry.ts'
-import type { Notices } from '../store/notices.ts'
-import type { Store } from '../store/store.ts'
+import { Hours } from '../access/hours.ts'
+import { needsOf } from '../access/rules.ts'
+import { createApi } from '../api/api.ts'
+import { serveApi } from '../api/serve.ts'
+import { Notifier } from '../notifications/notifier.ts'
+import { apiObserver } from '../telemetry/api-observer.ts'
+import { notificationObserver } from '../telemetry/notification-observer.ts'
+import { openApi } from './api.ts'
+import { watchCertificate } from './certificates.ts'
+import type { Ground } from './ground.ts'
+import { journalWorks } from './journal.ts'
+import type { Run } from './run.ts'
 
-export interface Surroundings {
-  readonly config: Config
-  readonly store: Store
-  readonly journal: Journal
-  readonly ledger: LedgerPorts
-  readonly registry: SessionRegistry
-  readonly lockOuts: LockOuts
-  readonly notices: Notices
-  readonly clock: Clock
-  readonly version: string
-  readonly observer: ApiObserver
-  readonly onProblem: (error: unknown) => void
-  readonly stopping: AbortSignal
+export interface ControlPlane {
+  /** That HTTP is listened on. */
+  readonly port: number
 }
 
-export function openControlPlane(surroundings: Surroundings): Api {
-  const { config, store, journal, ledger, registry, lockOuts, notices, clock } = surroundings
-  const { version, observer, onProblem, stopping } = surroundings
-  const { access: rules, identity, tokens, http } = config
-  const sessions = new SessionsDesk({
-    store,
-    here: registry,
-    tell: (session) => notices.tell('session.end', { session }),
-    record: (change) => recordAlone(ledger, change),
-    rules,
-    clock,
-    sleep: (ms) => sleep(ms),
-  })
-  const oidc = identity.oidc && { ...identity.oidc, claims: rules.claims }
-  const allowed = new Networks(http.allowPlaintextFrom)
-  return createV1({
-    desk: openDesk({ ...ledger, store: store.desk, rules, tokens }),
-    authenticator: Authenticator.of({ oidc, keys: store, clock, onProblem }),
-    sessions,
-    progress: sessions,
-    lockOuts,
-    audit: new JournalReader(config.journal),
-    record: (fields) => journal.record(fields),
-    note: (fields) => void journal.append(fields),
-    keys: store.idempotencyKeys,
-    rules,
-    proxy: reachableProxy(config),
-    login: {
-      issuer: identity.oidc?.issuer,
-      clientId: identity.oidc?.clientId,
-      scopes: identity.oidc?.scopes,
+export async function openControlPlane(
+  run: Run,
+  ground: Ground,
+  version: string,
+): Promise<ControlPlane> {
+  const { config, log, clock, metrics, started, problem } = run
+  const { vault, journal, store, ledger, hear } = ground
+
+  const notifier = new Notifier(config.notifications, {
+    outbox: store.outbox,
+    surroundings: {
+      url: config.http.url,
+      needs: ({ target, role, groups }) => needsOf(config.access, target, role, groups),
     },
-    peers: { mayComePlain: (address) => allowed.has(address), networkOf },
+    observer: notificationObserver(metrics.notifications(), log),
     clock,
-    version,
-    observer,
-    stopping,
   })
+  notifier.start()
+  started('channels', () => notifier.stop())
+  hear(() => notifier.wake())
+
+  const hours = new Hours({ ...ledger, onProblem: problem('hours') })
+  hours.start()
+  started('hours', () => hours.stop())
+
+  const observer = apiObserver(metrics.api(), log)
+  const stopping = new AbortController()
+  const api = createApi({
+    checks: [
+      { name: 'store', check: () => store.ping(), limitMs: 2_000 },
+      ...(vault === undefined
+        ? []
+        : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
+      { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
+    ],
+    metrics,
+    v1: openApi(run, ground, { observer, version, stopping: stopping.signal }),
+    onDefect: observer.defect,
+  })
+  const http = await serveApi(api, {
+    ...config.http,
+    certificates: await watchCertificate(run, journal, config.http, config.http.tls),
+  })
+  started('http', () => {
+    stopping.abort()
+    return http.close()
+  })
+  return { port: http.port }
 }

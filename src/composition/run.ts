@@ -3,6 +3,7 @@
 
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
+import type { Lookups } from '../policy/memo.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
@@ -13,6 +14,8 @@ export interface Run {
   readonly log: Log
   readonly clock: Clock
   readonly metrics: Metrics
+  /** Of query strings among those judged before; every policy of the run counts on in it. */
+  readonly lookups: Lookups
   /** Names this run among all that share the store. */
   readonly instance: string
   /** To be called at once when a part runs: what was started is stopped whatever happens, the last one first. */

@@ -1,17 +1,14 @@
 // The part of the composition root between the proxies and their targets: connections, Vault, logins for as
 // long as they are needed, and what of the catalogs has to be known. Decides nothing.
 
-import type { Journal } from '../audit/journal.ts'
 import { leaseIssueRecord, leaseProblemRecord, leaseRevokeRecord } from '../audit/lease-record.ts'
 import { Catalogs } from '../catalog/catalogs.ts'
 import { SnapshotReader } from '../catalog/reader.ts'
 import { Leases } from '../credentials/leases.ts'
 import type { LeaseOf, Revoked, RevokeFailed } from '../credentials/ports.ts'
-import { openVault, type Vault } from '../credentials/vault/vault.ts'
-import type { Store } from '../store/store.ts'
 import { leaseObserver } from '../telemetry/lease-observer.ts'
-import { vaultObserver } from '../telemetry/observers.ts'
 import { Connector } from '../upstream/connector.ts'
+import type { Ground } from './ground.ts'
 import type { Run } from './run.ts'
 import { openTargets } from './targets.ts'
 
@@ -21,22 +18,7 @@ interface Upstreams {
   readonly catalogs: Catalogs
 }
 
-/** Where one is configured. The journal asks it too, to its last record. */
-export function startVault({ config, log, clock, metrics, started }: Run): Vault | undefined {
-  if (config.vault === undefined) return undefined
-  const observer = vaultObserver(metrics.vault(), log)
-  const vault = openVault(config.vault, { clock, observer })
-  vault.start()
-  started('vault', () => vault.stop())
-  return vault
-}
-
-export function openUpstreams(
-  run: Run,
-  store: Store,
-  journal: Journal,
-  vault: Vault | undefined,
-): Upstreams {
+export function openUpstreams(run: Run, { store, journal, vault }: Ground): Upstreams {
   const { config, log, clock, metrics, instance, started, problem } = run
   const connector = new Connector(config.targets, clock)
   const targets = openTargets(config, { connector, vault, clock, onProblem: problem('targets') })

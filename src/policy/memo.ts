@@ -9,6 +9,12 @@ interface MemoLimits {
   readonly entries: number
 }
 
+/** How often a key was known, and not. */
+export interface Lookups {
+  hits: number
+  misses: number
+}
+
 interface Entry<Value> {
   readonly value: Value
   readonly bytes: number
@@ -16,36 +22,29 @@ interface Entry<Value> {
 
 export class Memo<Value> {
   readonly #limits: MemoLimits
+  readonly #lookups: Lookups
   #young = new Map<string, Entry<Value>>()
   #old = new Map<string, Entry<Value>>()
   #youngBytes = 0
-  #hits = 0
-  #misses = 0
   /** Hashes of keys that were seen once. A collision only remembers a key too early. */
   #seen = new Set<number>()
 
-  constructor(limits: MemoLimits) {
+  /** `lookups` goes on being counted up: it may outlive this memory. */
+  constructor(limits: MemoLimits, lookups: Lookups) {
     this.#limits = limits
+    this.#lookups = lookups
   }
 
   get(key: string): Value | undefined {
     const young = this.#young.get(key)
     const found = young ?? this.#old.get(key)
     if (found === undefined) {
-      this.#misses++
+      this.#lookups.misses++
       return undefined
     }
-    this.#hits++
+    this.#lookups.hits++
     if (young === undefined) this.set(key, found.value, found.bytes)
     return found.value
-  }
-
-  get hits(): number {
-    return this.#hits
-  }
-
-  get misses(): number {
-    return this.#misses
   }
 
   /** Whether the key comes again; remembers that it came. */

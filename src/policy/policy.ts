@@ -10,7 +10,7 @@ import { lowest } from './ceilings.ts'
 import { decide, wayToMore } from './decide.ts'
 import type { Decision, Deny, Judgement } from './decision.ts'
 import { objectionToSetting } from './judge.ts'
-import { Memo } from './memo.ts'
+import { type Lookups, Memo } from './memo.ts'
 import { compileRoles, shortest } from './permissions.ts'
 import { type Remit, Remits, type Restriction, type Subject } from './remit.ts'
 import type { RoleDefinition, SessionLimits } from './roles.ts'
@@ -29,6 +29,8 @@ export interface PolicyOptions {
   readonly maxBytes: number
   /** Memory for remembered query strings and judgements. Default 64 MiB; 0 remembers nothing. */
   readonly cacheBytes?: number
+  /** Counted up with every query string that is looked up among those judged before. */
+  readonly lookups?: Lookups
   /**
    * Analyses long texts where nobody waits for it, until `gone` is aborted. Without one `judgeLong` does
    * it here and now.
@@ -78,7 +80,8 @@ export class Policy {
     this.#definitions = new Map(roles.map((role) => [role.name, role]))
     this.#remits = new Remits(compileRoles(roles))
     const bytes = options.cacheBytes ?? 64 * 1024 * 1024
-    this.#memo = new Memo({ bytes, entries: mostRemembered })
+    const { lookups = { hits: 0, misses: 0 } } = options
+    this.#memo = new Memo({ bytes, entries: mostRemembered }, lookups)
     this.#limits = { maxBytes: options.maxBytes }
     this.#analyseAside = options.analyseAside
   }
@@ -105,11 +108,6 @@ export class Policy {
   /** For how long a session of the role may do nothing, or one thing. */
   sessionLimits(role: string): SessionLimits {
     return this.#remits.of(role).may?.sessions ?? shortest([])
-  }
-
-  /** How often a query string was judged before, for the metrics. */
-  get memory(): { readonly hits: number; readonly misses: number } {
-    return this.#memo
   }
 
   /** Whether reading the text takes so long that it is for `judgeLong`. */

@@ -1,0 +1,89 @@
+// The data plane put together: the listeners, and everything that a login and a session need. Part of the
+// composition root; decides nothing.
+
+import type { Change } from '../access/change.ts'
+import { GrantChanges } from '../access/grant-changes.ts'
+import { TokenLogin } from '../access/login.ts'
+import { SittingKeeper } from '../access/sittings.ts'
+import { Aside } from '../parsing/aside.ts'
+import { Policy } from '../policy/policy.ts'
+import { Listeners } from '../proxy/listeners.ts'
+import { watchCertificate } from './certificates.ts'
+import type { Ground } from './ground.ts'
+import type { Run } from './run.ts'
+import { openUpstreams } from './upstreams.ts'
+
+export interface DataPlane {
+  /** That are listened on, in the order of the configuration. */
+  readonly ports: readonly number[]
+}
+
+export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
+  const { config, log, clock, metrics, started, problem } = run
+  const { journal, store, notices, registry, guard, hear } = ground
+  const aside = new Aside({ onProblem: problem('parsing of long texts') })
+  started('parsing of long texts', () => aside.stop())
+  const policy = new Policy(config.roles, {
+    maxBytes: config.limits.statementBytes,
+    lookups: run.lookups,
+    analyseAside: (text, limits, gone) => aside.analyse(text, limits, gone),
+  })
+
+  const { connector, leases, catalogs } = openUpstreams(run, ground)
+
+  const sittings = new SittingKeeper(store, clock, config.tokens, problem('sittings'))
+  sittings.start()
+  started('sittings', () => sittings.stop())
+
+  const listenerOptions = []
+  for (const listen of config.listen) {
+    listenerOptions.push({
+      ...listen,
+      certificates: await watchCertificate(run, journal, listen, listen.tls),
+    })
+  }
+  const changes = new GrantChanges()
+  const listeners = new Listeners(
+    listenerOptions,
+    { maxStatementBytes: config.limits.statementBytes },
+    {
+      tokens: new TokenLogin(store, clock, config.tokens, changes),
+      credentials: leases,
+      upstream: connector,
+      policy,
+      journal,
+      targets: config.targets,
+      requestable: () => [...config.targets.keys()],
+      guard,
+      publicUrl: config.http.url,
+      sittings,
+      catalogs,
+      notices,
+      changes,
+      grants: store,
+      registry,
+      recording: config.audit.recording,
+      clock,
+      meter: metrics,
+      log,
+    },
+  )
+  hear((change) => takeEffect(change, listeners))
+  const ports = await listeners.start()
+  started('listeners', () => listeners.stop())
+  return { ports }
+}
+
+/** On the sessions and logins of this process. */
+function takeEffect(change: Change, listeners: Listeners): void {
+  switch (change.type) {
+    case 'grant.revoked':
+      listeners.grantRevoked(change.grant.id)
+      return
+    case 'grant.extended':
+      listeners.grantExtended(change.grant.id)
+      return
+    default:
+      return
+  }
+}

@@ -1,0 +1,73 @@
+// One run of `serve`: what is started in which order, and stopped in reverse whatever happens. Decides nothing;
+// that the parts fit is proved by the compiler, here and in the planes.
+
+import { randomUUID } from 'node:crypto'
+import type { Running } from '../cli/operations.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import type { Config } from '../config/config.ts'
+import { loadParser } from '../sql/analyse.ts'
+import type { Log } from '../telemetry/log.ts'
+import { createMetrics } from '../telemetry/metrics.ts'
+import { packageVersion } from '../version.ts'
+import { bracketed } from './certificates.ts'
+import { openControlPlane } from './control-plane.ts'
+import { openDataPlane } from './data-plane.ts'
+import { openGround } from './ground.ts'
+import { problemsInto, type Run, type Stop } from './run.ts'
+
+/** Runs everything until `signal`. What was started is stopped whatever happens, last started first. */
+export async function serve(
+  config: Config,
+  log: Log,
+  signal: AbortSignal,
+  onReady: (running: Running) => void | Promise<void>,
+): Promise<void> {
+  const stops: { readonly part: string; readonly stop: Stop }[] = []
+  const started = (part: string, stop: Stop): void => {
+    stops.push({ part, stop })
+  }
+  try {
+    const running = await start(config, log, systemClock, started)
+    await onReady(running)
+    if (!signal.aborted) {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    }
+  } finally {
+    for (const { part, stop } of stops.reverse()) {
+      try {
+        await stop()
+      } catch (error) {
+        log.error({ part, err: error }, 'a part did not stop cleanly')
+      }
+    }
+  }
+}
+
+async function start(
+  config: Config,
+  log: Log,
+  clock: Clock,
+  started: Run['started'],
+): Promise<Running> {
+  await loadParser()
+  const version = packageVersion()
+  const lookups = { hits: 0, misses: 0 }
+  const metrics = createMetrics(version, () => lookups)
+  const problem = problemsInto(log)
+  const run: Run = {
+    ...{ config, log, clock, metrics, lookups, started, problem },
+    instance: randomUUID(),
+  }
+  const ground = await openGround(run, version)
+  const { ports } = await openDataPlane(run, ground)
+  const { port: httpPort } = await openControlPlane(run, ground, version)
+
+  log.info({ version, instance: run.instance, ports, httpPort }, 'pgwarden is running')
+  return {
+    proxy: config.listen
+      .map(({ address }, at) => `${bracketed(address)}:${ports[at]}`)
+      .join(' and '),
+    http: `${config.http.tls ? 'https' : 'http'}://${bracketed(config.http.address)}:${httpPort}`,
+    journalDirectory: config.journal.directory,
+  }
+}
