@@ -306,6 +306,7 @@ function startRelay(
       return loginEnd.look() ?? relay.overdue(limits)
     },
     end: (failure: Failure) => relay.end(failure),
+    leave: (failure: Failure) => relay.leave(failure),
   }
   sessions.opened(live)
   deps.registry.opened(session, live.end)
