@@ -32,7 +32,7 @@ export interface Terms {
 }
 
 /** @throws Failure when the rulebook has no session for the grant. */
-export function termsOf(
+function termsOf(
   { policy, targets, recording, maxStatementBytes }: Rulebook,
   grant: Grant,
   certificate: ClientCertificate | undefined,
