@@ -301,6 +301,7 @@ function startRelay(
       return terms.ended ?? loginEnd.look() ?? relay.overdue(terms.now.limits)
     },
     end: (failure: Failure) => relay.end(failure),
+    leave: (failure: Failure) => relay.leave(failure),
   }
   sessions.opened(live)
   deps.registry.opened(session, live.end)

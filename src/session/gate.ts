@@ -63,6 +63,10 @@ export class Gate implements FrameHandler {
       return true
     }
     if (this.#state.pipeline.copyingIn) return this.#inCopy(type, size, frame)
+    if (!this.#mayBegin()) {
+      this.#waitsFor = this.#mayBegin
+      return false
+    }
     switch (type) {
       case frontend.query:
         return this.#query(size, frame)
@@ -126,6 +130,17 @@ export class Gate implements FrameHandler {
     const read = this.#copyIn.take(type, size, frame)
     if (read !== 'data') this.#waitsFor = this.#settled
     return read !== 'failed'
+  }
+
+  /**
+   * Whether a message may be sent that no transaction under way asks for. In a session that is to end only
+   * the answer before it tells: so groups go one by one then, and what would begin another transaction is
+   * never taken, neither judged nor recorded. COPY data and what completes a group must always go on.
+   */
+  readonly #mayBegin = (): boolean => {
+    const { draining, pipeline, atRest } = this.#state
+    if (!draining || pipeline.midGroup || pipeline.copyingIn) return true
+    return pipeline.idle && !atRest
   }
 
   readonly #settled = (): boolean => this.#state.pipeline.settled

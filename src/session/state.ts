@@ -64,6 +64,8 @@ export class SessionState {
   group = 0
   /** The client's next message came in the middle of a COPY and has failed it. */
   intruder = false
+  /** No transaction is begun any more: the session ends when the one that runs is over. */
+  draining = false
   /** Something has run, since no transaction was open, that may have changed the target's catalog. */
   catalogTouched = false
   /** As the upstream's last ReadyForQuery said. */
@@ -100,6 +102,14 @@ export class SessionState {
     this.status = status
     this.readyAt = this.options.clock.elapsed()
     if (status === 'I') this.transactionAt = this.pipeline.idle ? undefined : this.readyAt
+  }
+
+  /**
+   * Whether whatever the client was sent an answer for is committed, or failed, and nothing else is under
+   * way: to end now loses nothing but what hangs on the session itself.
+   */
+  get atRest(): boolean {
+    return this.pipeline.idle && !this.pipeline.midGroup && this.status === 'I'
   }
 
   /** Closes the books on whatever has not been answered. */
