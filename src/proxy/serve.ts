@@ -31,6 +31,7 @@ import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
+import { shuttingDown } from './shutdown.ts'
 import { agree, type Opening } from './startup.ts'
 
 export interface ServeDependencies extends LoginDependencies {
@@ -51,6 +52,8 @@ export interface Hall {
   readonly cancelRequests: CancelRequests
   readonly refusals: Refusals
   readonly sessions: Sessions
+  /** Aborted: nobody gets a session any more. */
+  readonly closing: AbortSignal
   readonly maxStatementBytes: number
 }
 
@@ -110,6 +113,7 @@ export async function serve(
     socket.destroy()
     return
   }
+  if (hall.closing.aborted) throw shuttingDown()
   const applicant = {
     parameters,
     claim,
@@ -126,7 +130,7 @@ export async function serve(
   const id = randomUUID()
   const context = contextOf(id, loggedIn, peer, tls?.version ?? false)
   try {
-    await recordStart(id, context, loggedIn, socket, peer, deps)
+    await recordStart(id, context, loggedIn, socket, peer, hall, deps)
   } catch (error) {
     loggedIn.use.released()
     throw error
@@ -188,6 +192,7 @@ async function recordStart(
   { authorization, upstream }: LoggedIn,
   socket: Socket,
   peer: Peer,
+  { closing }: Hall,
   { journal, clock, recording }: ServeDependencies,
 ): Promise<void> {
   const { grant, tokenId } = authorization
@@ -212,8 +217,10 @@ async function recordStart(
     upstream.socket.destroy()
     throw error
   }
-  // A revoke since the token was looked up must win: from here to an open session nothing is waited for.
-  const ended = authorization.endedAt(clock.now())
+  // A revoke or a shutdown since the token was looked up must win: from here to an open session nothing is
+  // waited for.
+  const ended =
+    authorization.endedAt(clock.now()) ?? (closing.aborted ? shuttingDown() : undefined)
   if (ended === undefined && !socket.destroyed && !upstream.socket.destroyed) return
   upstream.socket.destroy()
   const reason = ended === undefined ? undefined : `ended: ${ended.message}`
