@@ -123,7 +123,8 @@ export class Listener {
       dismiss: () => {
         this.#lines.delete(line)
         this.#placeless.delete(line)
-        if (!line.socket.writableEnded) dismiss(this.#hall.closing.aborted ? shuttingDown() : tooMany())
+        if (!line.socket.writableEnded)
+          dismiss(this.#hall.closing.aborted ? shuttingDown() : tooMany())
         line.socket.destroySoon()
       },
     }

@@ -19,11 +19,7 @@ export class Listeners {
   readonly #closing = new AbortController()
 
   /** Throws when a certificate or a range of addresses cannot be used. */
-  constructor(
-    options: readonly ListenerOptions[],
-    limits: { readonly maxStatementBytes: number },
-    deps: ServeDependencies,
-  ) {
+  constructor(options: readonly ListenerOptions[], deps: ServeDependencies) {
     this.#sessions = new Sessions(deps.clock, (grantId, noticedAt) => {
       // Whoever keeps the logins says what went wrong with which, and tries again.
       deps.credentials.endGrant(grantId, noticedAt).catch(() => undefined)
@@ -40,7 +36,6 @@ export class Listeners {
       refusals: this.#refusals,
       sessions: this.#sessions,
       closing: this.#closing.signal,
-      ...limits,
     }
     this.#listeners = options.map((each) => new Listener(each, hall, deps))
   }
@@ -82,6 +77,11 @@ export class Listeners {
       if (!signal.aborted) throw error
     })
     return this.#sessions.count
+  }
+
+  /** The rulebook was replaced: what cannot go on by the new one ends now, not at its next statement. */
+  reloaded(): void {
+    this.#sessions.endThoseOver()
   }
 
   /** Accepts nothing more, tells every session why, and returns when the sockets are closed. */

@@ -42,7 +42,7 @@ export class Sessions {
 
   start(): void {
     this.#timer = setInterval(() => {
-      this.#endThoseOver()
+      this.endThoseOver()
       this.#leave()
     }, lookEveryMs)
     this.#timer.unref()
@@ -79,7 +79,7 @@ export class Sessions {
 
   /** Ends the sessions of a grant that was revoked; where there is none its end is told at once. */
   endGrant(grantId: string): void {
-    if (this.#has(grantId)) this.#endThoseOver()
+    if (this.#has(grantId)) this.endThoseOver()
     else this.#onGrantOver(grantId, this.#clock.elapsed())
   }
 
@@ -114,7 +114,8 @@ export class Sessions {
     for (const session of [...this.#live]) session.leave(this.#leavingFor)
   }
 
-  #endThoseOver(): void {
+  /** Looks at each now, without waiting for the next of the looks that are due. */
+  endThoseOver(): void {
     const now = this.#clock.now()
     for (const session of [...this.#live]) {
       const failure = session.authorization.endedAt(now) ?? session.look()

@@ -17,7 +17,8 @@ export function shuttingDown(): Failure {
 export function drained(): Failure {
   return new Failure('session_terminated', {
     message: 'terminating connection due to administrator command',
-    detail: 'pgwarden is shutting down. No transaction was open: what was not answered has not run.',
+    detail:
+      'pgwarden is shutting down. No transaction was open: what was not answered has not run.',
     hint: 'Connect again in a moment.',
   })
 }

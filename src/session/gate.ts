@@ -187,7 +187,7 @@ export class Gate implements FrameHandler {
 
   #parse(size: number, frame: Frame): boolean {
     const { statements } = this.#state
-    const { policy, subject, catalog, clock } = this.#state.options
+    const { catalog, clock } = this.#state.options
     const { since } = this.#judging
     let name = ''
     let types: readonly number[] = []
@@ -200,7 +200,8 @@ export class Gate implements FrameHandler {
     const judged = this.#judge(text, size)
     if (judged === undefined) return false
     this.#judging.taken()
-    const judgement = policy.withParameters(subject, judged, types, catalog())
+    const { policy, remit } = this.#state.rules
+    const judgement = policy.withParameters(remit, judged, types, catalog())
     const denied =
       this.#judging.denial(judgement) ?? this.#judging.unsettled(text, this.#state.group)
     // More than one statement the server never prepares: to walk through them at each Bind is for nothing.
@@ -336,7 +337,8 @@ export class Gate implements FrameHandler {
 
   /** Runs a function by its OID: judged as the SQL that calls it. */
   #functionCall(size: number, frame: Frame): void {
-    const { policy, subject, catalog, clock } = this.#state.options
+    const { catalog, clock } = this.#state.options
+    const { policy, remit } = this.#state.rules
     const { bytes, start, end } = frame
     const arrival: Arrival = {
       protocol: 'functionCall',
@@ -347,10 +349,10 @@ export class Gate implements FrameHandler {
     const text = calledAs(oid, call)
     const expected = expectation('call')
     if (text === undefined) {
-      const judgement = policy.functionCall(subject, oid)
+      const judgement = policy.functionCall(remit, oid)
       this.#dispatch.deny(expected, 'call', '', judgement, judgement.decision, arrival)
     } else {
-      const judgement = policy.judge(subject, text, catalog())
+      const judgement = policy.judge(remit, text, catalog())
       const denied = this.#judging.denial(judgement)
       if (denied !== undefined) {
         this.#dispatch.deny(expected, 'call', '', judgement, denied, arrival)
@@ -367,8 +369,10 @@ export class Gate implements FrameHandler {
    * wait for it.
    */
   #judge(text: Buffer | undefined, size: number): Judgement | undefined {
-    const { policy, subject } = this.#state.options
-    if (text === undefined) return policy.tooLarge(subject, size)
+    if (text === undefined) {
+      const { policy, remit } = this.#state.rules
+      return policy.tooLarge(remit, size, this.#state.options.maxStatementBytes)
+    }
     if (!this.#judging.settled(text)) {
       this.#waitsFor = () => !this.#state.pipeline.owesReady
       return undefined

@@ -7,7 +7,10 @@ import { register } from './instruments.ts'
 import type { Log } from './log.ts'
 
 const methods = ['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS'] as const
-const route = { name: 'route', values: 'patterns of the API; `/api/v1/*` where there is none' } as const
+const route = {
+  name: 'route',
+  values: 'patterns of the API; `/api/v1/*` where there is none',
+} as const
 
 export const apiMetrics = {
   requests: {

@@ -10,6 +10,8 @@ import type { Definition, Definitions, LabelValues } from './definition.ts'
 interface Sum<Values extends readonly string[]> {
   /** A label's value comes from a bounded set: each combination is kept for good. */
   add(amount: number, ...values: Values): void
+  /** `collect` is called before each scrape, to add what is counted elsewhere. */
+  onScrape(collect: () => void): void
 }
 
 interface Level<Values extends readonly string[]> {
@@ -70,12 +72,17 @@ interface Configuration {
 
 function sum(configuration: Configuration): Sum<Values> {
   const cells = new Cells(configuration.labelNames, () => ({ sum: 0 }))
-  new ShownCounter(configuration, () =>
-    cells.all().map(({ labels, cell }) => ({ labels, value: cell.sum })),
-  )
+  let collect = (): void => undefined
+  new ShownCounter(configuration, () => {
+    collect()
+    return cells.all().map(({ labels, cell }) => ({ labels, value: cell.sum }))
+  })
   return {
     add: (amount, ...values) => {
       cells.at(values).sum += amount
+    },
+    onScrape: (asked) => {
+      collect = asked
     },
   }
 }
@@ -166,6 +173,8 @@ class ShownCounter extends Counter {
 }
 
 class ShownHistogram extends Histogram {
+  /** Name, help and type as the library says them; `super.get` would come back here. */
+  readonly #head: Histogram
   readonly #values: () => Awaited<ReturnType<Histogram['get']>>['values']
 
   constructor(
@@ -173,11 +182,12 @@ class ShownHistogram extends Histogram {
     values: () => Awaited<ReturnType<Histogram['get']>>['values'],
   ) {
     super(configuration)
+    this.#head = new Histogram({ ...configuration, registers: [] })
     this.#values = values
   }
 
   override async get(): ReturnType<Histogram['get']> {
-    return { ...(await super.get()), values: this.#values() }
+    return { ...(await this.#head.get()), values: this.#values() }
   }
 
   /** By this name the registry asks for what it shows as text. */

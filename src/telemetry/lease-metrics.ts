@@ -5,7 +5,12 @@ import type { Registry } from 'prom-client'
 import { type Definitions, target } from './definition.ts'
 import { register } from './instruments.ts'
 
-const engine = { name: 'engine', values: 'broker, and the engines of Vault that are configured' } as const
+const engine = {
+  name: 'engine',
+  values: 'broker, and the engines of Vault that are configured',
+} as const
+
+const states = ['open', 'closing', 'ending'] as const
 
 export const leaseMetrics = {
   operations: {
@@ -30,7 +35,7 @@ export const leaseMetrics = {
     type: 'gauge',
     name: 'pgwarden_leases',
     help: 'Leases that this process holds: open to new sessions, closing, or being ended.',
-    labels: [engine, { name: 'state', values: ['open', 'closing', 'ending'] }],
+    labels: [engine, { name: 'state', values: states }],
     note: '`ending` that stays is a revocation that does not succeed.',
   },
   orphans: {
@@ -44,6 +49,9 @@ export const leaseMetrics = {
 
 type Result = 'ok' | 'failed'
 
+/** Of one engine. */
+export type LeaseCounts = Readonly<Record<(typeof states)[number], number>>
+
 export interface LeaseMetrics {
   /** One request to whoever issues leases. */
   operation(
@@ -55,7 +63,7 @@ export interface LeaseMetrics {
   /** A lease has ended. `seconds`: since it was known that it had to. */
   revoked(target: string, result: 'confirmed' | 'unconfirmed', seconds: number): void
   /** What this process holds, by engine and state. */
-  held(counts: ReadonlyMap<string, Readonly<Record<string, number>>>): void
+  held(counts: ReadonlyMap<string, LeaseCounts>): void
   orphaned(count: number): void
 }
 
@@ -67,8 +75,8 @@ export function createLeaseMetrics(registry: Registry): LeaseMetrics {
     revoked: (target, result, seconds) => revocations.observe(seconds, target, result),
     held: (counts) => {
       leases.clear()
-      for (const [engine, states] of counts) {
-        for (const [state, count] of Object.entries(states)) leases.set(count, engine, state)
+      for (const [engine, held] of counts) {
+        for (const state of states) leases.set(held[state], engine, state)
       }
     },
     orphaned: (count) => orphans.set(count),

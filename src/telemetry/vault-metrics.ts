@@ -6,6 +6,21 @@ import type { Registry } from 'prom-client'
 import type { Definitions } from './definition.ts'
 import { register } from './instruments.ts'
 
+/** Those with which no server of Vault serves anybody. */
+const away = ['unreachable', 'sealed', 'standby'] as const
+const results = [
+  'ok',
+  ...away,
+  'throttled',
+  'failing',
+  'denied',
+  'missing',
+  'invalid',
+  'unauthenticated',
+] as const
+
+type Result = (typeof results)[number]
+
 export const vaultMetrics = {
   up: {
     type: 'gauge',
@@ -17,13 +32,7 @@ export const vaultMetrics = {
     type: 'counter',
     name: 'pgwarden_vault_requests_total',
     help: 'Requests to Vault, logins and renewals of its token included, by what came of them.',
-    labels: [
-      {
-        name: 'result',
-        values:
-          'ok, unreachable, sealed, standby, throttled, failing, denied, missing, invalid',
-      },
-    ],
+    labels: [{ name: 'result', values: results }],
   },
   durations: {
     type: 'histogram',
@@ -47,21 +56,18 @@ export const vaultMetrics = {
 } as const satisfies Definitions
 
 export interface VaultMeter {
-  /** `result`: ok, or what was the matter, from a fixed list. */
-  asked(result: string, ms: number): void
+  /** `result`: ok, or what was the matter. */
+  asked(result: Result, ms: number): void
   breaker(isOpen: boolean): void
   /** Milliseconds since the epoch; undefined: never. */
   tokenEnds(at: number | undefined): void
 }
 
-/** Results with which no server of Vault serves anybody. */
-const away: ReadonlySet<string> = new Set(['unreachable', 'sealed', 'standby'])
-
 export function createVaultMeter(registry: Registry): VaultMeter {
   const { up, requests, durations, breaker, tokenExpiry } = register(registry, vaultMetrics)
   return {
     asked: (result, ms) => {
-      up.set(away.has(result) ? 0 : 1)
+      up.set(away.some((each) => each === result) ? 0 : 1)
       requests.add(1, result)
       durations.observe(ms / 1000)
     },
