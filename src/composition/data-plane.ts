@@ -45,7 +45,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   const changes = new GrantChanges()
   const listeners = new Listeners(
     listenerOptions,
-    { maxStatementBytes: config.limits.statementBytes },
+    { ...config.limits, maxStatementBytes: config.limits.statementBytes },
     {
       tokens: new TokenLogin(store, clock, config.tokens, changes),
       credentials: leases,

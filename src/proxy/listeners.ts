@@ -3,6 +3,7 @@
 
 import { Failure } from '../errors.ts'
 import { CancelRequests } from './cancel-requests.ts'
+import { Crowd, type CrowdLimits } from './crowd.ts'
 import { GrantWatch } from './grant-watch.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
 import { Refusals } from './refusals.ts'
@@ -19,7 +20,7 @@ export class Listeners {
   /** Throws when a certificate or a range of addresses cannot be used. */
   constructor(
     options: readonly ListenerOptions[],
-    limits: { readonly maxStatementBytes: number },
+    { maxStatementBytes, ...limits }: { readonly maxStatementBytes: number } & CrowdLimits,
     deps: ServeDependencies,
   ) {
     this.#sessions = new Sessions(deps.clock, (grantId, noticedAt) => {
@@ -36,8 +37,9 @@ export class Listeners {
     const hall = {
       cancelRequests: this.#cancelRequests,
       refusals: this.#refusals,
+      crowd: new Crowd({ ...deps, limits: () => limits }),
       sessions: this.#sessions,
-      ...limits,
+      maxStatementBytes,
     }
     this.#listeners = options.map((each) => new Listener(each, hall, deps))
   }

@@ -17,10 +17,13 @@ import type { Remit } from '../policy/remit.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import { decodeOptions } from '../wire/startup.ts'
 import { askedApplication, underName } from './application-name.ts'
+import type { Crowd } from './crowd.ts'
+import { tooManyLogins } from './limit-refusals.ts'
 import { networkOf } from './networks.ts'
 import { noAccess } from './no-access.ts'
 import type { Peer } from './peer.ts'
 import { asSettings, type Pins, pinsOf, requiredPins } from './pins.ts'
+import type { Taken } from './places.ts'
 import type {
   CredentialSource,
   LeaseUse,
@@ -58,6 +61,8 @@ export interface LoggedIn {
   readonly upstream: Upstream
   /** To be released when the session is over. */
   readonly use: LeaseUse
+  /** Its place among the sessions of its principal and grant; to be given back then too. */
+  readonly seat: Taken
   readonly application: string
   /** What its statements are judged as. */
   readonly remit: Remit
@@ -77,10 +82,16 @@ export interface Applicant {
   readonly refused: () => void
 }
 
+/** What all logins share. */
+interface Doormen {
+  readonly refusals: Refusals
+  readonly crowd: Crowd
+}
+
 /** Throws the Failure to answer with. What was refused is recorded before it is answered. */
 export async function logIn(
   deps: LoginDependencies,
-  refusals: Refusals,
+  { refusals, crowd }: Doormen,
   { parameters, claim, serverName, peer, write, refused }: Applicant,
   proof: Proof,
 ): Promise<LoggedIn> {
@@ -92,6 +103,14 @@ export async function logIn(
   const { name: client, certificate } = peer
   const identity = { principal, target: target ?? wanted.database, client, certificate }
 
+  if (!crowd.mayLogIn(peer.address)) {
+    deps.meter.login('refused', 'too_many_logins_per_second')
+    await refusals.record(
+      peer.address,
+      refusedLogin(identity, 'too_many_logins_per_second', undefined),
+    )
+    throw tooManyLogins()
+  }
   const attempt = { claim, proof, target, address: peer.address }
   const claimant = { principal, address: networkOf(peer.address) }
   const verified = await check(deps, claimant, attempt).catch(async (error: unknown) => {
@@ -129,9 +148,12 @@ export async function logIn(
   }
   const { authorization } = verified
   deps.guard.succeeded(claimant)
+  let seat: Taken | undefined
   try {
-    return await open(deps, authorization, parameters, certificate)
+    seat = crowd.seat(authorization.grant)
+    return { ...(await open(deps, authorization, parameters, certificate)), seat }
   } catch (error) {
+    seat?.giveBack()
     const { code } = asFailure(error)
     deps.meter.login('failed', code)
     await deps.journal.record(loginRecord(refusedLogin(identity, code, authorization.tokenId)))
@@ -168,7 +190,7 @@ async function open(
   authorization: Authorization,
   parameters: ReadonlyMap<string, string>,
   certificate: ClientCertificate | undefined,
-): Promise<LoggedIn> {
+): Promise<Omit<LoggedIn, 'seat'>> {
   const { grant } = authorization
   const target = deps.targets.get(grant.target)
   const role = deps.policy.role(grant.role)

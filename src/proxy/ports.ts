@@ -169,6 +169,20 @@ export interface Log {
   error(fields: object, message: string): void
 }
 
+/** Whom or what there can be too much of; the limit of `statement_bytes` is on one statement. */
+export type Limit =
+  | 'connections'
+  | 'connections_per_address'
+  | 'sessions_per_principal'
+  | 'sessions_per_grant'
+  | 'logins_per_second'
+  | 'startup_time'
+  | 'statement_bytes'
+  | 'idle'
+  | 'idle_in_transaction'
+  | 'transaction'
+  | 'session'
+
 /** What is counted on the data plane. */
 export interface Meter {
   connection(result: 'login' | 'cancel' | 'rejected' | 'silent'): void
@@ -180,4 +194,8 @@ export interface Meter {
   tripped(role: string, setting: string): void
   cancel(result: CancelResult): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
+  /** Somebody was refused or ended by it. */
+  limitReached(limit: Limit): void
+  /** A load balancer's connection does not begin as it should. */
+  proxyProtocolError(): void
 }

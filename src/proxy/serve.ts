@@ -21,11 +21,12 @@ import { shortest } from '../policy/permissions.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
+import type { Crowd } from './crowd.ts'
 import { GrantEnd } from './grant-end.ts'
 import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
 import { LoginEnd } from './login-end.ts'
 import type { Networks } from './networks.ts'
-import { type Peer, peerOf } from './peer.ts'
+import type { Peer } from './peer.ts'
 import type { Catalogs, GrantSource, Notices, Registry, Sittings, Upstream } from './ports.ts'
 import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
@@ -50,6 +51,7 @@ export interface ServeDependencies extends LoginDependencies {
 export interface Hall {
   readonly cancelRequests: CancelRequests
   readonly refusals: Refusals
+  readonly crowd: Crowd
   readonly sessions: Sessions
   readonly maxStatementBytes: number
 }
@@ -79,7 +81,7 @@ const mostOfAName = 100
  * Serves a startup packet until the relay has taken over. Throws the Failure to answer with.
  */
 export async function serve(
-  { socket, intake, tls }: Opening,
+  { socket, intake, peer: named, tls }: Opening,
   startup: Startup,
   place: Place,
   entrance: Entrance,
@@ -88,7 +90,7 @@ export async function serve(
 ): Promise<void> {
   const { parameters } = startup
   const client = tls?.client ?? { type: 'none' }
-  const peer = peerOf(socket, client.type === 'verified' ? client.certificate : undefined)
+  const peer = client.type === 'verified' ? { ...named, certificate: client.certificate } : named
   const { version, reply } = agree(startup)
   if (reply !== undefined) socket.write(reply)
   const user = parameters.get('user') ?? ''
@@ -118,7 +120,7 @@ export async function serve(
     write,
     refused: place.refused,
   }
-  const loggedIn = await logIn(deps, hall.refusals, applicant, proof)
+  const loggedIn = await logIn(deps, hall, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
@@ -129,6 +131,7 @@ export async function serve(
     await recordStart(id, context, loggedIn, socket, peer, deps)
   } catch (error) {
     loggedIn.use.released()
+    loggedIn.seat.giveBack()
     throw error
   }
   deps.meter.login('ok', 'ok')
@@ -239,7 +242,7 @@ function startRelay(
   { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, use, remit, pinned } = loggedIn
+  const { authorization, upstream, target, use, seat, remit, pinned } = loggedIn
   const { clock, journal, meter, policy, sittings } = deps
   const { id, role, target: targetName } = session
   const startedAt = clock.elapsed()
@@ -274,6 +277,7 @@ function startRelay(
       onEnd: (ending) => {
         if (key !== undefined) cancels.forget(key)
         use.released()
+        seat.giveBack()
         sessions.closed(live)
         deps.registry.closed(id)
         sittings.closed(authorization.tokenId)

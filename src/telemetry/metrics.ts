@@ -8,12 +8,13 @@ import { type ApiMeter, createApiMeter } from './api-observer.ts'
 import { type CheckpointMeter, createCheckpointMeter } from './checkpoint-observer.ts'
 import { createJournalMeter, type JournalMeter } from './journal-metrics.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
+import { createLimitMeter, type LimitMeter } from './limit-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
 import { createSinkMeter, type SinkMeter } from './sink-metrics.ts'
 import { Tally } from './tally.ts'
 import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 
-export interface Metrics {
+export interface Metrics extends LimitMeter {
   /** What a client connection turned out to be. */
   connection(result: 'login' | 'cancel' | 'rejected' | 'silent'): void
   /** `reason` is one of access/'s reasons for refusing, or another word from a fixed list. */
@@ -197,6 +198,7 @@ export function createMetrics(version: string, memory: () => Memory): Metrics {
     sinks: (now) => createSinkMeter(registry, now),
     checkpoints: () => createCheckpointMeter(registry),
     api: () => createApiMeter(registry),
+    ...createLimitMeter(registry),
     journal: createJournalMeter(registry),
     leases: createLeaseMetrics(registry),
     contentType: registry.contentType,
