@@ -6,15 +6,7 @@ import type { Clock } from '../clock.ts'
 import { tooManyOfGrant, tooManyOfPrincipal } from './limit-refusals.ts'
 import { NetworkRate } from './network-rate.ts'
 import { Places, type Taken } from './places.ts'
-import type { Meter } from './ports.ts'
-
-/** Undefined: as many as there are. */
-export interface CrowdLimits {
-  readonly sessionsPerPrincipal: number | undefined
-  readonly sessionsPerGrant: number | undefined
-  /** Of one address (of IPv6, one /64): so many in a row, and again so many each second. */
-  readonly loginsPerSecond: number | undefined
-}
+import type { CrowdLimits, Meter } from './ports.ts'
 
 /** How many networks are told apart. A bucket is full again after a second, and forgotten. */
 const networks = 10_000

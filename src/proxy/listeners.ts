@@ -3,7 +3,7 @@
 
 import { Failure } from '../errors.ts'
 import { CancelRequests } from './cancel-requests.ts'
-import { Crowd, type CrowdLimits } from './crowd.ts'
+import { Crowd } from './crowd.ts'
 import { GrantWatch } from './grant-watch.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
 import { Refusals } from './refusals.ts'
@@ -18,11 +18,7 @@ export class Listeners {
   readonly #listeners: readonly Listener[]
 
   /** Throws when a certificate or a range of addresses cannot be used. */
-  constructor(
-    options: readonly ListenerOptions[],
-    { maxStatementBytes, ...limits }: { readonly maxStatementBytes: number } & CrowdLimits,
-    deps: ServeDependencies,
-  ) {
+  constructor(options: readonly ListenerOptions[], deps: ServeDependencies) {
     this.#sessions = new Sessions(deps.clock, (grantId, noticedAt) => {
       // Whoever keeps the logins says what went wrong with which, and tries again.
       deps.credentials.endGrant(grantId, noticedAt).catch(() => undefined)
@@ -37,9 +33,8 @@ export class Listeners {
     const hall = {
       cancelRequests: this.#cancelRequests,
       refusals: this.#refusals,
-      crowd: new Crowd({ ...deps, limits: () => limits }),
+      crowd: new Crowd({ ...deps, limits: () => deps.rulebook.current.limits }),
       sessions: this.#sessions,
-      maxStatementBytes,
     }
     this.#listeners = options.map((each) => new Listener(each, hall, deps))
   }
@@ -66,6 +61,11 @@ export class Listeners {
   /** This process has prolonged it. */
   grantExtended(grantId: string): void {
     this.#grants.moved(grantId)
+  }
+
+  /** The rulebook was replaced: what cannot go on by the new one ends now, not at its next statement. */
+  reloaded(): void {
+    this.#sessions.endThoseOver()
   }
 
   /** Accepts nothing more, tells every session why, and returns when the sockets are closed. */

@@ -6,8 +6,10 @@ import type { LiveSession } from '../access/live-session.ts'
 import type { Authorized, LoginAttempt, Misdirected, Refused } from '../access/login.ts'
 import type { Claimant } from '../access/login-guard.ts'
 import type { CancelResult } from '../audit/record.ts'
+import type { Recording } from '../audit/recording.ts'
 import type { Failure } from '../errors.ts'
 import type { Catalog } from '../policy/catalog.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { SessionLimits } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import type { NameTemplate } from './application-name.ts'
@@ -29,6 +31,27 @@ export interface Target {
   readonly sessionContext: ReadonlyMap<string, ContextTemplate>
   /** Patterns of relations that are kept from all roles but those for which they are meant. */
   readonly sensitive: readonly string[]
+}
+
+/** What the configuration says of roles, targets and limits. Replaced as a whole, under live sessions. */
+export interface Rulebook {
+  readonly policy: Policy
+  /** By their names. */
+  readonly targets: ReadonlyMap<string, Target>
+  /** How much of a role's statements is recorded. */
+  readonly recording: (role: string) => Recording
+  /** Largest query string that is kept to be judged. */
+  readonly maxStatementBytes: number
+  /** Of the crowd; how long a session may do what is the roles' and the targets'. */
+  readonly limits: CrowdLimits
+}
+
+/** How many sessions and logins there may be, in this process; undefined: as many as come. */
+export interface CrowdLimits {
+  readonly sessionsPerPrincipal: number | undefined
+  readonly sessionsPerGrant: number | undefined
+  /** Of one address (of IPv6, one /64): so many in a row, and so many each second. */
+  readonly loginsPerSecond: number | undefined
 }
 
 /** An open session on a target. */

@@ -1,7 +1,8 @@
 // The metrics of limits and of load balancers' headers. Ignorant of who keeps to the limits.
 
 import type { Registry } from 'prom-client'
-import { Tally } from './tally.ts'
+import type { Definitions } from './definition.ts'
+import { register } from './instruments.ts'
 
 const limits = [
   'connections',
@@ -17,6 +18,22 @@ const limits = [
   'session',
 ] as const
 
+export const limitMetrics = {
+  refusals: {
+    type: 'counter',
+    name: 'pgwarden_limit_refusals_total',
+    help: 'Connections, logins, statements and sessions that a limit refused or ended.',
+    labels: [{ name: 'limit', values: limits }],
+    note: 'A limit that ordinary work meets is too low, or somebody takes too much.',
+  },
+  proxyProtocolErrors: {
+    type: 'counter',
+    name: 'pgwarden_proxy_protocol_errors_total',
+    help: 'Connections of load balancers that did not begin with a PROXY protocol header.',
+    note: 'Alert on any: the load balancer does not send it, and its clients cannot connect.',
+  },
+} as const satisfies Definitions
+
 export interface LimitMeter {
   /** Somebody was refused or ended by it. */
   limitReached(limit: (typeof limits)[number]): void
@@ -25,22 +42,11 @@ export interface LimitMeter {
 }
 
 export function createLimitMeter(registry: Registry): LimitMeter {
-  const refusals = new Tally(
-    registry,
-    'pgwarden_limit_refusals_total',
-    'Connections, logins, statements and sessions that a limit refused or ended.',
-    ['limit'],
-  )
+  const { refusals, proxyProtocolErrors } = register(registry, limitMetrics)
   for (const limit of limits) refusals.add(0, limit)
-  const errors = new Tally(
-    registry,
-    'pgwarden_proxy_protocol_errors_total',
-    'Connections of load balancers that did not begin with a PROXY protocol header.',
-    [],
-  )
-  errors.add(0)
+  proxyProtocolErrors.add(0)
   return {
     limitReached: (limit) => refusals.add(1, limit),
-    proxyProtocolError: () => errors.add(1),
+    proxyProtocolError: () => proxyProtocolErrors.add(1),
   }
 }

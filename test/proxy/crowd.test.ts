@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Grant } from '../../src/access/access.ts'
-import { Crowd, type CrowdLimits } from '../../src/proxy/crowd.ts'
-import type { Limit } from '../../src/proxy/ports.ts'
+import { Crowd } from '../../src/proxy/crowd.ts'
+import type { CrowdLimits, Limit } from '../../src/proxy/ports.ts'
 import { HeldClock } from '../support/memory-journal.ts'
 import { silentMeter } from '../support/silent-meter.ts'
 

@@ -8,12 +8,13 @@ import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import type { ClientCertificate } from '../../src/audit/record.ts'
+import { usualRecording } from '../../src/audit/recording.ts'
 import { Failure } from '../../src/errors.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles, type RoleDefinition } from '../../src/policy/roles.ts'
-import { Crowd, type CrowdLimits } from '../../src/proxy/crowd.ts'
+import { Crowd } from '../../src/proxy/crowd.ts'
 import { type LoggedIn, type LoginDependencies, logIn } from '../../src/proxy/login.ts'
-import type { LeaseUse, Target } from '../../src/proxy/ports.ts'
+import type { CrowdLimits, LeaseUse, Target } from '../../src/proxy/ports.ts'
 import { Refusals } from '../../src/proxy/refusals.ts'
 import { Secret } from '../../src/secret.ts'
 import { emptyChain, HeldClock, MemoryStorage } from '../support/memory-journal.ts'
@@ -159,10 +160,16 @@ async function login(
         })
       },
     },
-    policy: new Policy([...predefinedRoles, ...bounded], { maxBytes: 1024 }),
+    rulebook: {
+      current: {
+        policy: new Policy([...predefinedRoles, ...bounded], { maxBytes: 1024 }),
+        targets: new Map<string, Target>([['shop', { ...shop, ...by.target }]]),
+        recording: () => usualRecording,
+        maxStatementBytes: 1024,
+        limits: uncrowded,
+      },
+    },
     journal: new Journal(new MemoryStorage(), emptyChain, new HeldClock()),
-    targets: new Map<string, Target>([['shop', { ...shop, ...by.target }]]),
-    requestable: () => [],
     meter: silentMeter,
     log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
   }

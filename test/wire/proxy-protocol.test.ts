@@ -23,7 +23,7 @@ function read(stream: Buffer): { readonly header: ProxyHeader; readonly rest: Bu
 }
 
 const own = { type: 'own' }
-const violation = expect.objectContaining({ sqlstate: '08P01' })
+const violation: unknown = expect.objectContaining({ sqlstate: '08P01' })
 const rest = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes))
 const port = fc.integer({ min: 0, max: 65_535 })
 const address4 = fc.ipV4()
