@@ -42,6 +42,12 @@ export interface Config {
   readonly journal: JournalConfig
   readonly audit: AuditConfig
   readonly log: { readonly level: RawConfig['log']['level'] }
+  readonly shutdown: {
+    /** How long what runs may go on, once nothing is accepted any more. */
+    readonly drainTimeoutMs: number
+    /** How long logins are still accepted when it has been said that this process is not ready. */
+    readonly delayMs: number
+  }
   readonly limits: { readonly statementBytes: number }
   readonly tokens: {
     readonly redeemWithinMs: number
@@ -290,6 +296,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Omit<Config
     journal: journalOf(raw.journal),
     audit: auditOf(raw.audit),
     log: raw.log,
+    shutdown: { drainTimeoutMs: raw.shutdown.drainTimeout, delayMs: raw.shutdown.delay },
     limits: { statementBytes: raw.limits.statementBytes },
     tokens: {
       redeemWithinMs: tokens.redeemWithin,
