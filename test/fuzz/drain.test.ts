@@ -9,10 +9,11 @@ import { FuzzHouse, FuzzSession } from '../support/fuzz-session.ts'
 import { fuzz, fuzzTimeoutMs } from '../support/fuzzing.ts'
 import { whole } from '../support/mutation.ts'
 import { conversation, type Random } from '../support/random-session.ts'
-import { sql, sync } from '../support/scripted-session.ts'
+import { bind, execute, parse, sql, sync } from '../support/scripted-session.ts'
 
 beforeAll(loadParser)
 
+const flush: FrontendMessage = { type: 'flush' }
 /** Whatever is open is over behind these. */
 const ending: readonly FrontendMessage[] = [
   { type: 'copyFail', message: 'enough' },
@@ -20,12 +21,17 @@ const ending: readonly FrontendMessage[] = [
   sql('ROLLBACK'),
 ]
 
-function spoken(random: Random): Buffer {
+/** Answered, and not done before there is a Sync. */
+const uncommitted = Buffer.concat(
+  [parse('DELETE FROM t'), bind(), execute(), flush].map(encodeFrontend),
+)
+
+function spoken(random: Random): readonly Buffer[] {
   const messages: FrontendMessage[] = []
   for (let turns = whole(random, 3); turns >= 0; turns--) {
     messages.push(...conversation(random, () => ''))
   }
-  return Buffer.concat(messages.map(encodeFrontend))
+  return messages.map(encodeFrontend)
 }
 
 describe('a session that is drained', () => {
@@ -33,17 +39,21 @@ describe('a session that is drained', () => {
     const house = new FuzzHouse()
     await fuzz(0.1, (random) => {
       const session = new FuzzSession(random, house)
-      const said = spoken(random)
-      // Anywhere: also in the middle of a message.
-      const at = whole(random, said.length)
-      session.client(said.subarray(0, at))
+      const frames = spoken(random)
+      const at = whole(random, frames.length)
+      const behind = Buffer.concat(frames.slice(at))
+      session.client(Buffer.concat(frames.slice(0, at)))
+      if (random() < 0.3) session.client(uncommitted)
       if (random() < 0.3) session.settle()
+      // Also in the middle of a message.
+      const early = random() < 0.5 ? whole(random, behind.length) : 0
+      session.client(behind.subarray(0, early))
       session.drain()
-      session.client(said.subarray(at))
+      session.client(behind.subarray(early))
       session.client(Buffer.concat(ending.map(encodeFrontend)))
       session.finish()
       if (!session.ended) throw new Error('it did not end')
-      return session.serverFrames + 1
+      return frames.length
     })
   })
 })
