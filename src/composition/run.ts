@@ -6,6 +6,7 @@ import type { Config } from '../config/config.ts'
 import type { Lookups } from '../policy/memo.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { InForce } from './in-force.ts'
 
 export type Stop = () => void | Promise<void>
 
@@ -15,7 +16,10 @@ export interface Phase {
 }
 
 export interface Run {
+  /** What the run was started with. */
   readonly config: Config
+  /** What it goes by now. */
+  readonly inForce: InForce
   readonly log: Log
   readonly clock: Clock
   readonly metrics: Metrics
