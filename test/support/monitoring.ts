@@ -5,7 +5,9 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 
 export const rulesFile = 'deploy/prometheus/pgwarden.rules.yaml'
-export const ruleTestFiles = ['rules', 'slow'].map((name) => `deploy/prometheus/pgwarden.${name}.test.yaml`)
+export const ruleTestFiles = ['rules', 'slow'].map(
+  (name) => `deploy/prometheus/pgwarden.${name}.test.yaml`,
+)
 export const scrapeFile = 'deploy/prometheus/prometheus.yaml'
 
 const alert = z.object({

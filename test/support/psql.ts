@@ -1,4 +1,4 @@
-// PostgreSQL's own programs, PgBouncer, nats-server and rsyslogd, where this machine has them.
+// PostgreSQL's own programs, PgBouncer, HAProxy, nats-server and rsyslogd, where this machine has them.
 
 import { execFile } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'
@@ -25,6 +25,10 @@ export function findPgDump(): string | undefined {
 
 export function findPgbouncer(): string | undefined {
   return find('pgbouncer')
+}
+
+export function findHaproxy(): string | undefined {
+  return find('haproxy')
 }
 
 export function findNatsServer(): string | undefined {
