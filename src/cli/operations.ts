@@ -15,11 +15,14 @@ import type { Policy } from '../policy/policy.ts'
 import type { Secret } from '../secret.ts'
 
 export interface Operations {
-  /** Runs until `signal`, and resolves when everything has stopped. */
+  /**
+   * Runs until `signal`, and resolves when everything has stopped. `reload` has the configuration read again, for
+   * `by`; it never rejects: what comes of it is in the log.
+   */
   serve(options: {
     readonly configFile: string
     readonly signal: AbortSignal
-    readonly onReady: (running: Running) => void
+    readonly onReady: (running: Running, reload: (by: string) => Promise<void>) => void
   }): Promise<void>
 
   /** Resolves when `file` is a configuration that `serve` would take. */

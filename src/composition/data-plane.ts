@@ -21,7 +21,7 @@ export interface DataPlane {
 }
 
 export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
-  const { config, log, clock, metrics, started, problem } = run
+  const { config, inForce, log, clock, metrics, started, problem } = run
   const { journal, store, notices, registry, guard, hear } = ground
   const aside = new Aside({ onProblem: problem('parsing of long texts') })
   started('parsing of long texts', () => aside.stop())
@@ -34,7 +34,8 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
 
   const { connector, leases, catalogs } = openUpstreams(run, ground)
 
-  const sittings = new SittingKeeper(store, clock, config.tokens, problem('sittings'))
+  const rules = () => inForce.current.tokens
+  const sittings = new SittingKeeper(store, clock, rules, problem('sittings'))
   sittings.start()
   started('sittings', () => sittings.stop())
 
@@ -47,7 +48,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   }
   const changes = new GrantChanges()
   const listeners = new Listeners(listenerOptions, {
-    tokens: new TokenLogin(store, clock, config.tokens, changes),
+    tokens: new TokenLogin(store, clock, rules, changes),
     credentials: leases,
     upstream: connector,
     rulebook,

@@ -6,29 +6,36 @@ import type { Running } from '../cli/operations.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import { loadParser } from '../sql/analyse.ts'
-import type { Log } from '../telemetry/log.ts'
+import type { AdjustableLog } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
+import { reloadObserver } from '../telemetry/reload-observer.ts'
 import { packageVersion } from '../version.ts'
 import { bracketed } from './certificates.ts'
 import { openControlPlane } from './control-plane.ts'
 import { openDataPlane } from './data-plane.ts'
 import { openGround } from './ground.ts'
+import { InForce } from './in-force.ts'
+import { type Reload, reloading } from './reload.ts'
 import { problemsInto, type Run, type Stop } from './run.ts'
 
-/** Runs everything until `signal`. What was started is stopped whatever happens, last started first. */
+/**
+ * Runs everything until `signal`. What was started is stopped whatever happens, last started first. `read`: the
+ * configuration as its file has it now.
+ */
 export async function serve(
   config: Config,
-  log: Log,
+  log: AdjustableLog,
   signal: AbortSignal,
-  onReady: (running: Running) => void | Promise<void>,
+  onReady: (running: Running, reload: (by: string) => Promise<void>) => void | Promise<void>,
+  read: () => Promise<Config>,
 ): Promise<void> {
   const stops: { readonly part: string; readonly stop: Stop }[] = []
   const started = (part: string, stop: Stop): void => {
     stops.push({ part, stop })
   }
   try {
-    const running = await start(config, log, systemClock, started)
-    await onReady(running)
+    const { running, reload } = await start(config, log, systemClock, started, read)
+    await onReady(running, async (by) => void (await reload(by).catch(() => undefined)))
     if (!signal.aborted) {
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     }
@@ -45,29 +52,42 @@ export async function serve(
 
 async function start(
   config: Config,
-  log: Log,
+  log: AdjustableLog,
   clock: Clock,
   started: Run['started'],
-): Promise<Running> {
+  read: () => Promise<Config>,
+): Promise<{ readonly running: Running; readonly reload: Reload }> {
   await loadParser()
   const version = packageVersion()
   const lookups = { hits: 0, misses: 0 }
   const metrics = createMetrics(version, () => lookups)
   const problem = problemsInto(log)
+  const inForce = new InForce(config)
+  inForce.follow((wanted) => () => {
+    log.level = wanted.log.level
+  })
   const run: Run = {
-    ...{ config, log, clock, metrics, lookups, started, problem },
+    ...{ config, inForce, log, clock, metrics, lookups, started, problem },
     instance: randomUUID(),
   }
   const ground = await openGround(run, version)
+  const { journal } = ground
+  const reload = reloading({
+    read,
+    prepare: (wanted) => inForce.prepare(wanted, journal),
+    journal,
+    observer: reloadObserver(metrics.reloads(() => clock.now()), log),
+  })
   const { ports } = await openDataPlane(run, ground)
-  const { port: httpPort } = await openControlPlane(run, ground, version)
+  const { port: httpPort } = await openControlPlane(run, ground, version, reload)
 
   log.info({ version, instance: run.instance, ports, httpPort }, 'pgwarden is running')
-  return {
+  const running = {
     proxy: config.listen
       .map(({ address }, at) => `${bracketed(address)}:${ports[at]}`)
       .join(' and '),
     http: `${config.http.tls ? 'https' : 'http'}://${bracketed(config.http.address)}:${httpPort}`,
     journalDirectory: config.journal.directory,
   }
+  return { running, reload }
 }

@@ -8,6 +8,7 @@ import { journalMetrics } from './journal-metrics.ts'
 import { leaseMetrics } from './lease-metrics.ts'
 import { notificationMetrics } from './notification-metrics.ts'
 import { buildMetrics, processMetrics } from './process-metrics.ts'
+import { reloadMetrics } from './reload-observer.ts'
 import { sessionMetrics } from './session-metrics.ts'
 import { sinkMetrics } from './sink-metrics.ts'
 import { statementMetrics } from './statement-metrics.ts'
@@ -41,6 +42,7 @@ export const catalogue: readonly Subject[] = [
     metrics: certificateMetrics,
   },
   { title: 'Catalogs of targets', metrics: catalogMetrics },
+  { title: 'The configuration', metrics: reloadMetrics },
   { title: 'The build', metrics: buildMetrics },
   { title: 'The process', metrics: processMetrics },
 ]

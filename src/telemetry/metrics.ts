@@ -11,6 +11,7 @@ import { createJournalMeter, type JournalMeter } from './journal-metrics.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
 import { buildMetrics, misnamed } from './process-metrics.ts'
+import { createReloadMeter, type ReloadMeter } from './reload-observer.ts'
 import { createSessionMeter, type SessionMeter } from './session-metrics.ts'
 import { createSinkMeter, type SinkMeter } from './sink-metrics.ts'
 import { createStatementMeter, type Memory, type StatementMeter } from './statement-metrics.ts'
@@ -35,6 +36,8 @@ export interface Metrics extends SessionMeter, StatementMeter, CertificateMeter,
   sinks(now: () => number): SinkMeter
   checkpoints(): CheckpointMeter
   api(): ApiMeter
+  /** `now`: milliseconds since the epoch. */
+  reloads(now: () => number): ReloadMeter
 
   readonly contentType: string
   /** What a scrape answers. */
@@ -62,6 +65,7 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
     sinks: (now) => createSinkMeter(registry, now),
     checkpoints: () => createCheckpointMeter(registry),
     api: () => createApiMeter(registry),
+    reloads: (now) => createReloadMeter(registry, now),
     contentType: registry.contentType,
     text: () => registry.metrics(),
     snapshot: () => registry.getMetricsAsJSON(),

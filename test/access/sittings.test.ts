@@ -20,7 +20,7 @@ beforeEach(() => {
       return answer()
     },
   }
-  keeper = new SittingKeeper(tokens, clock, { sittingGraceMs: grace }, (error) => {
+  keeper = new SittingKeeper(tokens, clock, () => ({ sittingGraceMs: grace }), (error) => {
     problems.push(error)
   })
   keeper.start()
