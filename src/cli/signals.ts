@@ -1,4 +1,5 @@
-// Ctrl-C, politely: the first signal asks the work to end, the second ends the process at once.
+// Ctrl-C, politely: the first signal asks the work to end, the second ends the process at once. And SIGHUP, which
+// asks it to read its configuration again.
 
 import type { Terminal } from './terminal.ts'
 
@@ -35,6 +36,31 @@ export async function untilSignalled<T>(
   } finally {
     clearTimeout(patience)
     for (const [name, handler] of handlers) terminal.signals.off(name, handler)
+  }
+}
+
+/**
+ * Runs `work`, which says what SIGHUP is to do once it can be done; one that comes before is done then. Without
+ * anybody who hears it, the signal would end the process.
+ */
+export async function hearingHangUps<T>(
+  { signals }: Terminal,
+  work: (onHangUp: (reload: () => void) => void) => Promise<T>,
+): Promise<T> {
+  let reload: (() => void) | undefined
+  let missed = false
+  const heard = (): void => {
+    if (reload === undefined) missed = true
+    else reload()
+  }
+  signals.on('SIGHUP', heard)
+  try {
+    return await work((then) => {
+      reload = then
+      if (missed) reload()
+    })
+  } finally {
+    signals.off('SIGHUP', heard)
   }
 }
 

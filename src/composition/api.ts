@@ -74,12 +74,17 @@ export function openApi(run: Run, ground: Ground, config: Config, surroundings: 
  * the identity provider's keys.
  */
 export function authenticators(run: Run, keys: Store): (config: Config) => Authenticator {
-  let made: { readonly claims: readonly string[]; readonly authenticator: Authenticator } | undefined
+  let made:
+    | { readonly claims: readonly string[]; readonly authenticator: Authenticator }
+    | undefined
   return ({ identity, access: { claims } }) => {
     if (made === undefined || !same(made.claims, claims)) {
       const oidc = identity.oidc && { ...identity.oidc, claims }
       const onProblem = run.problem('API keys')
-      made = { claims, authenticator: Authenticator.of({ oidc, keys, clock: run.clock, onProblem }) }
+      made = {
+        claims,
+        authenticator: Authenticator.of({ oidc, keys, clock: run.clock, onProblem }),
+      }
     }
     return made.authenticator
   }

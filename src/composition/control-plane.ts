@@ -35,8 +35,7 @@ export async function openControlPlane(
     outbox: store.outbox,
     surroundings: {
       url: config.http.url,
-      needs: ({ target, role, groups }) =>
-        needsOf(inForce.current.access, target, role, groups),
+      needs: ({ target, role, groups }) => needsOf(inForce.current.access, target, role, groups),
     },
     observer: notificationObserver(metrics.notifications(), log),
     clock,

@@ -32,9 +32,11 @@ export function reloading({ read, prepare, journal, observer }: ReloadOptions): 
   return async (by) => {
     if (waiting >= mostWaiting) throw tooMany()
     waiting += 1
-    const done = last.then(() => reload(by)).finally(() => {
-      waiting -= 1
-    })
+    const done = last
+      .then(() => reload(by))
+      .finally(() => {
+        waiting -= 1
+      })
     last = done.catch(() => undefined)
     return done
   }

@@ -94,19 +94,25 @@ export const operations: Operations = {
         createWriteStream(join(prepared.directory, 'pgwarden.log'), { flags: 'a', mode: 0o600 }),
       )
       options.onStep('Starting the proxy')
-      await serve(config, log, signal, async (running) => {
-        const people = []
-        for (const { occupation, groups, ...terms } of prepared.people) {
-          const { target } = prepared
-          const token = await issue(config, { ...terms, target, forMs: demoMs, kind: 'one-time' })
-          const { principal } = terms
-          const person = { principal, kind: 'person', groups, scopes, claims: {} } as const
-          const key = await createKey(config, { ...person, forMs: demoMs })
-          people.push({ occupation, role: terms.role, token, key: key.text })
-        }
-        const { directory, configFile } = prepared
-        onReady({ ...running, directory, configFile, people })
-      }, () => loadConfig(prepared.configFile))
+      await serve(
+        config,
+        log,
+        signal,
+        async (running) => {
+          const people = []
+          for (const { occupation, groups, ...terms } of prepared.people) {
+            const { target } = prepared
+            const token = await issue(config, { ...terms, target, forMs: demoMs, kind: 'one-time' })
+            const { principal } = terms
+            const person = { principal, kind: 'person', groups, scopes, claims: {} } as const
+            const key = await createKey(config, { ...person, forMs: demoMs })
+            people.push({ occupation, role: terms.role, token, key: key.text })
+          }
+          const { directory, configFile } = prepared
+          onReady({ ...running, directory, configFile, people })
+        },
+        () => loadConfig(prepared.configFile),
+      )
     } finally {
       await prepared.stop()
     }

@@ -76,7 +76,10 @@ async function start(
     read,
     prepare: (wanted) => inForce.prepare(wanted, journal),
     journal,
-    observer: reloadObserver(metrics.reloads(() => clock.now()), log),
+    observer: reloadObserver(
+      metrics.reloads(() => clock.now()),
+      log,
+    ),
   })
   const { ports } = await openDataPlane(run, ground)
   const { port: httpPort } = await openControlPlane(run, ground, version, reload)

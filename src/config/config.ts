@@ -274,7 +274,10 @@ function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
   return problems
 }
 
-function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Omit<Config, 'sha256' | 'settings'> {
+function configOf(
+  raw: RawConfig,
+  roles: readonly RoleDefinition[],
+): Omit<Config, 'sha256' | 'settings'> {
   const { tokens } = raw
   const [first, ...more] = raw.listen
   const targets = new Map(

@@ -54,7 +54,10 @@ export interface ReloadObserver {
   /** It is in force. */
   applied(
     by: string,
-    what: { readonly changes: readonly { readonly path: string }[]; readonly restart: readonly string[] },
+    what: {
+      readonly changes: readonly { readonly path: string }[]
+      readonly restart: readonly string[]
+    },
   ): void
   /** The file cannot be used. */
   rejected(by: string, error: Error): void

@@ -105,7 +105,9 @@ const settingChange = z
 export const reloaded = z
   .object({
     changes: z.array(settingChange),
-    changeCount: z.int().openapi({ description: `How many there are; at most ${mostChanges} are told.` }),
+    changeCount: z
+      .int()
+      .openapi({ description: `How many there are; at most ${mostChanges} are told.` }),
     restart: z.array(setting).openapi({ description: 'What has changed and waits for a restart.' }),
   })
   .openapi('Reloaded')
