@@ -18,6 +18,8 @@ import { openUpstreams } from './upstreams.ts'
 export interface DataPlane {
   /** That are listened on, in the order of the configuration. */
   readonly ports: readonly number[]
+  /** Accepts nothing more, and lets sessions end by themselves until `signal`. Resolves with how many are left. */
+  drain(signal: AbortSignal): Promise<number>
 }
 
 export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
@@ -67,7 +69,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   hear((change) => takeEffect(change, listeners))
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
-  return { ports }
+  return { ports, drain: (signal) => listeners.drain(signal) }
 }
 
 /** What logins and sessions go by. @throws Failure when a role names what does not exist. */

@@ -41,6 +41,6 @@ export const catalogue: readonly Subject[] = [
     metrics: certificateMetrics,
   },
   { title: 'Catalogs of targets', metrics: catalogMetrics },
-  { title: 'The build', metrics: buildMetrics },
+  { title: 'What runs', metrics: buildMetrics },
   { title: 'The process', metrics: processMetrics },
 ]

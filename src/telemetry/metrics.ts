@@ -26,6 +26,8 @@ import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 
 export interface Metrics extends SessionMeter, StatementMeter, CertificateMeter, CatalogMeter {
+  /** From here on it waits for its sessions to end. */
+  draining(): void
   readonly journal: JournalMeter
   readonly leases: LeaseMetrics
   // What follows is shown from the call on: where there is no Vault, a gauge at 0 would look like an outage.
@@ -49,12 +51,15 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
   if (worker !== undefined) registry.setDefaultLabels({ worker })
   collectDefaultMetrics({ register: registry })
   for (const name of misnamed) registry.removeSingleMetric(name)
-  register(registry, buildMetrics).info.set(1, version, process.version)
+  const { info, draining } = register(registry, buildMetrics)
+  info.set(1, version, process.version)
+  draining.set(0)
   return {
     ...createSessionMeter(registry),
     ...createStatementMeter(registry, lookups),
     ...createCertificateMeter(registry),
     ...createCatalogMeter(registry),
+    draining: () => draining.set(1),
     journal: createJournalMeter(registry),
     leases: createLeaseMetrics(registry),
     vault: () => createVaultMeter(registry),
