@@ -41,7 +41,7 @@ const dashboard = z.object({
   templating: z.object({ list: z.array(z.object({ name: z.string(), query: z.unknown() })) }),
 })
 
-export type Panel = z.infer<typeof panel>
+type Panel = z.infer<typeof panel>
 type AlertRule = z.infer<typeof alert>
 
 const { groups } = rules.parse(parse(readFileSync(rulesFile, 'utf8')))
