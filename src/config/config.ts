@@ -16,6 +16,7 @@ import { type AccessTarget, accessOf, accessProblems } from './access.ts'
 import type { NamePart } from './application-name.ts'
 import { type AuditConfig, auditOf, auditProblems } from './audit.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
+import type { Settings } from './differences.ts'
 import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
 import { asksVault, type JournalConfig, journalOf } from './journal.ts'
@@ -32,6 +33,8 @@ import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 export interface Config {
   /** Of the file, in lower-case hexadecimal. */
   readonly sha256: string
+  /** All of it as it was read, to be compared with another. */
+  readonly settings: Settings
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
   readonly http: HttpConfig
   readonly identity: IdentityConfig
@@ -40,6 +43,12 @@ export interface Config {
   readonly journal: JournalConfig
   readonly audit: AuditConfig
   readonly log: { readonly level: RawConfig['log']['level'] }
+  readonly shutdown: {
+    /** How long what runs may go on, once nothing is accepted any more. */
+    readonly drainTimeoutMs: number
+    /** How long logins are still accepted when it has been said that this process is not ready. */
+    readonly delayMs: number
+  }
   readonly limits: LimitsConfig
   readonly tokens: {
     readonly redeemWithinMs: number
@@ -154,7 +163,8 @@ export function parseConfig(
     { env, readFile: (path) => readFileSync(fromHere(path), 'utf8') },
     fromHere,
   )
-  const parsed = schema.safeParse(plain(source))
+  const written = plain(source)
+  const parsed = schema.safeParse(written)
   if (!parsed.success) throw invalid(source, problemsOf(parsed.error.issues, source))
 
   const roles = Object.entries(parsed.data.roles).map(([name, role]) => ({ name, ...role }))
@@ -170,7 +180,8 @@ export function parseConfig(
   ]
   if (problems.length > 0) throw invalid(source, problems)
   const sha256 = hash('sha256', text, 'hex')
-  return { ...configOf(parsed.data, [...predefinedRoles, ...roles]), sha256 }
+  const settings = { effective: parsed.data, written }
+  return { ...configOf(parsed.data, [...predefinedRoles, ...roles]), sha256, settings }
 }
 
 /** The document as plain values. Aliases that multiply into the millions are refused by the parser. */
@@ -269,7 +280,10 @@ function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
   return problems
 }
 
-function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Omit<Config, 'sha256'> {
+function configOf(
+  raw: RawConfig,
+  roles: readonly RoleDefinition[],
+): Omit<Config, 'sha256' | 'settings'> {
   const { tokens } = raw
   const [first, ...more] = raw.listen
   const targets = new Map(
@@ -285,6 +299,7 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Omit<Config
     journal: journalOf(raw.journal),
     audit: auditOf(raw.audit),
     log: raw.log,
+    shutdown: { drainTimeoutMs: raw.shutdown.drainTimeout, delayMs: raw.shutdown.delay },
     limits: limitsOf(raw.limits),
     tokens: {
       redeemWithinMs: tokens.redeemWithin,

@@ -15,6 +15,7 @@ import { countLimit, limitsSchema, roleTimesSchema, targetTimesSchema } from './
 import { loginsSchema } from './logins.ts'
 import { notificationsSchema } from './notifications.ts'
 import { sessionContextSchema } from './session-context.ts'
+import { shutdownSchema } from './shutdown.ts'
 import {
   duration,
   fileText,
@@ -190,6 +191,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
         .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')
         .default('info'),
     }).prefault({}),
+    shutdown: shutdownSchema.prefault({}),
     limits: limitsSchema.prefault({}),
     tokens: keys({
       redeemWithin: duration('10s', '24h').prefault('10m'),

@@ -4,7 +4,7 @@
 
 import type { Socket } from 'node:net'
 import { type Peer, peerOf } from './peer.ts'
-import { endSocket } from './relay.ts'
+import { endSocket } from './sockets.ts'
 
 export class Line {
   readonly raw: Socket

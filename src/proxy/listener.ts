@@ -13,9 +13,10 @@ import { Line } from './line.ts'
 import { asFailure } from './login.ts'
 import { Networks, networkOf } from './networks.ts'
 import { Places, type Taken } from './places.ts'
-import type { Certificates, Limit } from './ports.ts'
+import type { Certificates } from './ports.ts'
 import type { Authentication } from './proof.ts'
 import { type Entrance, type Hall, type Place, type ServeDependencies, serve } from './serve.ts'
+import { shuttingDown } from './shutdown.ts'
 import { readStartup } from './startup.ts'
 import { TlsDoor } from './tls.ts'
 
@@ -46,6 +47,11 @@ interface Visit extends Guest, Place {
 
 /** In a full house so many may still say that they only want something cancelled. */
 const cancelPlaces = 32
+/**
+ * Who has connected when the listener closes may say so long what it came for: it would not know an error
+ * that it is answered before.
+ */
+const heardOutMs = 1_000
 /** And so many of an address that has all its connections. */
 const cancelPlacesPerAddress = 4
 /** How long sockets may take to close when the listener stops. */
@@ -60,6 +66,8 @@ export class Listener {
   readonly #entrance: Entrance
   readonly #balancers: Networks
   readonly #lines = new Set<Line>()
+  /** Those of whom it is not decided yet whether they get a session. */
+  readonly #arrivals = new Set<Promise<void>>()
   /** Of these, those that came when all places were taken. */
   readonly #placeless = new Set<Line>()
   /** By address: those that may log in, sessions among them; and those that come when it has all of these. */
@@ -81,7 +89,10 @@ export class Listener {
     }
     // Half open: a client may shut its side down and still wait for its last answer.
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true })
-    this.#server.on('connection', (socket) => void this.#accept(socket))
+    this.#server.on('connection', (socket) => {
+      const arrival = this.#accept(socket).finally(() => this.#arrivals.delete(arrival))
+      this.#arrivals.add(arrival)
+    })
   }
 
   /** Resolves with the port that is listened on. */
@@ -96,6 +107,14 @@ export class Listener {
     this.#server.on('error', (error) => this.#deps.log.error({ err: error }, 'listener failed'))
     const bound = this.#server.address()
     return typeof bound === 'object' && bound !== null ? bound.port : port
+  }
+
+  /** Accepts nothing more. Resolves when whoever had connected before has a session, or was turned away. */
+  async close(): Promise<void> {
+    this.#server.close()
+    const timer = setTimeout(() => this.#anteroom.clear(), heardOutMs)
+    await Promise.all(this.#arrivals)
+    clearTimeout(timer)
   }
 
   /** Accepts nothing more, and returns when the sockets are closed: somebody else ends the sessions. */
@@ -141,8 +160,7 @@ export class Listener {
   /** Somebody has connected. From here on the place is free again when the connection is over. */
   #enter(raw: Socket): Visit {
     const line = new Line(raw)
-    const dismiss = (limit: Limit, failure: Failure): void => {
-      this.#deps.meter.limitReached(limit)
+    const dismiss = (failure: Failure): void => {
       // Nothing at all said: a health check. Something: somebody to be told.
       if (line.silent) raw.destroy()
       else line.end(errorResponse(failure))
@@ -150,13 +168,15 @@ export class Listener {
     const visit: Visit = {
       line,
       ofAddress: undefined,
-      deadline: setTimeout(
-        () => dismiss('startup_time', tooSlow()),
-        this.#options.startupTimeoutMs,
-      ),
+      deadline: setTimeout(() => {
+        this.#deps.meter.limitReached('startup_time')
+        dismiss(tooSlow())
+      }, this.#options.startupTimeoutMs),
       dismiss: () => {
         this.#free(visit)
-        if (!line.socket.writableEnded) dismiss('connections', tooManyConnections())
+        if (!line.socket.writableEnded) {
+          dismiss(this.#hall.closing.aborted ? shuttingDown() : this.#houseIsFull())
+        }
         line.socket.destroySoon()
       },
       heard: () => {
@@ -205,6 +225,7 @@ export class Listener {
       await this.#hall.cancelRequests.handle(opening.packet, opening.peer)
       line.end()
     } else {
+      if (this.#hall.closing.aborted) throw shuttingDown()
       if (!placed) throw this.#houseIsFull()
       if (!welcome) throw this.#addressIsFull()
       meter.connection('login')

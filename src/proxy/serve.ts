@@ -30,6 +30,7 @@ import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
+import { shuttingDown } from './shutdown.ts'
 import { agree, type Opening } from './startup.ts'
 
 export interface ServeDependencies extends LoginDependencies {
@@ -49,6 +50,8 @@ export interface Hall {
   readonly refusals: Refusals
   readonly crowd: Crowd
   readonly sessions: Sessions
+  /** Aborted: nobody gets a session any more. */
+  readonly closing: AbortSignal
 }
 
 /** A client's place in the house while it has no session. */
@@ -107,6 +110,7 @@ export async function serve(
     socket.destroy()
     return
   }
+  if (hall.closing.aborted) throw shuttingDown()
   const applicant = {
     parameters,
     claim,
@@ -123,7 +127,7 @@ export async function serve(
   const id = randomUUID()
   const context = contextOf(id, loggedIn, peer, tls?.version ?? false)
   try {
-    await recordStart(id, context, loggedIn, socket, peer, deps)
+    await recordStart(id, context, loggedIn, socket, peer, hall, deps)
   } catch (error) {
     loggedIn.use.released()
     loggedIn.seat.giveBack()
@@ -186,6 +190,7 @@ async function recordStart(
   { authorization, upstream, terms }: LoggedIn,
   socket: Socket,
   peer: Peer,
+  { closing }: Hall,
   { journal, clock }: ServeDependencies,
 ): Promise<void> {
   const { grant, tokenId } = authorization
@@ -210,9 +215,12 @@ async function recordStart(
     upstream.socket.destroy()
     throw error
   }
-  // A revoke, or a change of the configuration, since the token was looked up must win: from here to an
-  // open session nothing is waited for.
-  const ended = authorization.endedAt(clock.now()) ?? terms.ended
+  // A revoke, a change of the configuration or a shutdown since the token was looked up must win: from here
+  // to an open session nothing is waited for.
+  const ended =
+    authorization.endedAt(clock.now()) ??
+    terms.ended ??
+    (closing.aborted ? shuttingDown() : undefined)
   if (ended === undefined && !socket.destroyed && !upstream.socket.destroyed) return
   upstream.socket.destroy()
   const reason = ended === undefined ? undefined : `ended: ${ended.message}`

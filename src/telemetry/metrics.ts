@@ -12,6 +12,7 @@ import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { createLimitMeter, type LimitMeter } from './limit-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
 import { buildMetrics, misnamed } from './process-metrics.ts'
+import { createReloadMeter, type ReloadMeter } from './reload-observer.ts'
 import { createSessionMeter, type SessionMeter } from './session-metrics.ts'
 import { createSinkMeter, type SinkMeter } from './sink-metrics.ts'
 import { createStatementMeter, type Memory, type StatementMeter } from './statement-metrics.ts'
@@ -32,6 +33,8 @@ export interface Metrics
     LimitMeter,
     CertificateMeter,
     CatalogMeter {
+  /** From here on it waits for its sessions to end. */
+  draining(): void
   readonly journal: JournalMeter
   readonly leases: LeaseMetrics
   // What follows is shown from the call on: where there is no Vault, a gauge at 0 would look like an outage.
@@ -41,6 +44,8 @@ export interface Metrics
   sinks(now: () => number): SinkMeter
   checkpoints(): CheckpointMeter
   api(): ApiMeter
+  /** `now`: milliseconds since the epoch. */
+  reloads(now: () => number): ReloadMeter
 
   readonly contentType: string
   /** What a scrape answers. */
@@ -55,13 +60,16 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
   if (worker !== undefined) registry.setDefaultLabels({ worker })
   collectDefaultMetrics({ register: registry })
   for (const name of misnamed) registry.removeSingleMetric(name)
-  register(registry, buildMetrics).info.set(1, version, process.version)
+  const { info, draining } = register(registry, buildMetrics)
+  info.set(1, version, process.version)
+  draining.set(0)
   return {
     ...createSessionMeter(registry),
     ...createStatementMeter(registry, lookups),
     ...createLimitMeter(registry),
     ...createCertificateMeter(registry),
     ...createCatalogMeter(registry),
+    draining: () => draining.set(1),
     journal: createJournalMeter(registry),
     leases: createLeaseMetrics(registry),
     vault: () => createVaultMeter(registry),
@@ -69,6 +77,7 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
     sinks: (now) => createSinkMeter(registry, now),
     checkpoints: () => createCheckpointMeter(registry),
     api: () => createApiMeter(registry),
+    reloads: (now) => createReloadMeter(registry, now),
     contentType: registry.contentType,
     text: () => registry.metrics(),
     snapshot: () => registry.getMetricsAsJSON(),

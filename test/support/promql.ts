@@ -2,7 +2,7 @@
 // that it groups by. Reads words, not grammar: whether it is sound promtool and Prometheus say. Source:
 // Prometheus, "Querying basics", "Operators".
 
-export interface Selector {
+interface Selector {
   readonly metric: string
   readonly labels: readonly string[]
 }
@@ -20,7 +20,7 @@ const grouping = new Set(['by', 'without', 'on', 'ignoring', 'group_left', 'grou
 const operator = new Set(['and', 'or', 'unless', 'bool', 'offset'])
 
 export function askedBy(expression: string): Asked {
-  const words = expression.match(token) ?? []
+  const words: readonly string[] = expression.match(token) ?? []
   const selectors: Selector[] = []
   const groups: string[] = []
   const summed: string[] = []
