@@ -9,7 +9,7 @@ import { Line } from './line.ts'
 import { asFailure } from './login.ts'
 import { Networks } from './networks.ts'
 import { peerOf } from './peer.ts'
-import type { Certificates } from './ports.ts'
+import type { Attendance, Certificates } from './ports.ts'
 import type { Authentication } from './proof.ts'
 import { type Entrance, type Hall, type ServeDependencies, serve } from './serve.ts'
 import { readStartup } from './startup.ts'
@@ -43,6 +43,8 @@ export class Listener {
   readonly #lines = new Set<Line>()
   /** Of these, those that came when all places were taken. */
   readonly #placeless = new Set<Line>()
+  /** And those that have a session. */
+  readonly #sessions = new Set<Line>()
   readonly #anteroom: Anteroom
 
   /** Throws when the certificate or an address range cannot be used. */
@@ -87,6 +89,11 @@ export class Listener {
     clearTimeout(timer)
   }
 
+  get attendance(): Attendance {
+    const sessions = this.#sessions.size
+    return { sessions, opening: this.#lines.size - sessions, max: this.#options.maxConnections }
+  }
+
   /** Frees a place for the newest line, if need be one of somebody without a session. False: there is none. */
   #makeRoom(): boolean {
     while (this.#lines.size - this.#placeless.size > this.#options.maxConnections) {
@@ -112,6 +119,7 @@ export class Listener {
     raw.on('close', () => {
       this.#lines.delete(line)
       this.#placeless.delete(line)
+      this.#sessions.delete(line)
       this.#anteroom.leave(guest)
     })
     raw.setKeepAlive(true, 60_000)
@@ -147,6 +155,7 @@ export class Listener {
           },
         }
         await serve(opening, opening.packet, place, this.#entrance, this.#hall, this.#deps)
+        if (this.#lines.has(line)) this.#sessions.add(line)
       }
     } catch (error) {
       const failure = asFailure(error)

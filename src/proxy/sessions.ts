@@ -5,6 +5,7 @@
 import type { Authorization } from '../access/authorization.ts'
 import type { Clock } from '../clock.ts'
 import type { Failure } from '../errors.ts'
+import type { Activity } from './ports.ts'
 
 export interface ServedSession {
   readonly authorization: Authorization
@@ -13,6 +14,8 @@ export interface ServedSession {
   /** Tells the client what it should know now. Why it must end, if a limit of its time is reached. */
   look(): Failure | undefined
   end(failure: Failure): void
+  /** What it does now. */
+  activity(): Activity
 }
 
 /** How long a session may live at the most after the end of its grant, or of its time. */
@@ -46,6 +49,11 @@ export class Sessions {
   /** The grants of the live sessions; of several sessions several times. */
   get grants(): readonly string[] {
     return [...this.#live].map(({ authorization }) => authorization.grant.id)
+  }
+
+  /** Of all live sessions, one for each. */
+  get activities(): readonly Activity[] {
+    return [...this.#live].map((session) => session.activity())
   }
 
   opened(session: ServedSession): void {

@@ -107,6 +107,7 @@ export class FuzzSession {
         tripped: () => undefined,
         statementDenied: () => undefined,
         statementEnded: () => undefined,
+        statementsRefused: () => undefined,
       },
     })
   }
