@@ -2,6 +2,7 @@
 
 import type { Failure } from '../errors.ts'
 import type { Analysis, StatementClass } from '../sql/facts.ts'
+import type { Remit } from './remit.ts'
 
 interface Allow {
   readonly outcome: 'allow'
@@ -44,6 +45,8 @@ export function ruleName(rule: string): RuleName | 'other' {
 
 /** A query string, what it is, and whether the role may run it. Immutable, so it can be remembered. */
 export interface Judgement {
+  /** Whom it was judged for: by another remit, or another catalog, it must be judged again. */
+  readonly remit: Remit
   /** The query string, decoded. */
   readonly text: string
   readonly analysis: Analysis

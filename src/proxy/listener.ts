@@ -90,8 +90,9 @@ export class Listener {
   }
 
   get attendance(): Attendance {
+    const { address, port, maxConnections: max } = this.#options
     const sessions = this.#sessions.size
-    return { sessions, opening: this.#lines.size - sessions, max: this.#options.maxConnections }
+    return { address, port, sessions, opening: this.#lines.size - sessions, max }
   }
 
   /** Frees a place for the newest line, if need be one of somebody without a session. False: there is none. */

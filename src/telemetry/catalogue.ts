@@ -11,7 +11,7 @@ import { buildMetrics, processMetrics } from './process-metrics.ts'
 import { sessionMetrics } from './session-metrics.ts'
 import { sinkMetrics } from './sink-metrics.ts'
 import { statementMetrics } from './statement-metrics.ts'
-import { catalogMetrics, certificateMetrics } from './target-metrics.ts'
+import { certificateMetrics, targetMetrics } from './target-metrics.ts'
 import { vaultMetrics } from './vault-metrics.ts'
 
 export interface Subject {
@@ -40,7 +40,7 @@ export const catalogue: readonly Subject[] = [
     shown: 'Only of listeners with TLS, `http` included.',
     metrics: certificateMetrics,
   },
-  { title: 'Catalogs of targets', metrics: catalogMetrics },
+  { title: 'Targets', metrics: targetMetrics },
   { title: 'The build', metrics: buildMetrics },
   { title: 'The process', metrics: processMetrics },
 ]

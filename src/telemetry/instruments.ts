@@ -16,8 +16,9 @@ interface Sum<Values extends readonly string[]> {
 
 interface Level<Values extends readonly string[]> {
   set(value: number, ...values: Values): void
-  /** How often each combination of values is there now; any that was there before and is not, is 0. */
-  count(each: Iterable<Values>): void
+  add(amount: number, ...values: Values): void
+  /** Sets every series that there is to 0: one that goes would leave a gap in a graph. */
+  zero(): void
   /** `collect` is called before each scrape, to set what is cheaper asked for than kept. */
   onScrape(collect: Collect): void
 }
@@ -106,9 +107,11 @@ function level(registry: Registry, configuration: Configuration): Level<Values> 
     set: (value, ...values) => {
       cells.at(values).value = value
     },
-    count: (each) => {
+    add: (amount, ...values) => {
+      cells.at(values).value += amount
+    },
+    zero: () => {
       for (const { cell } of cells.all()) cell.value = 0
-      for (const values of each) cells.at(values).value += 1
     },
     onScrape: (asked) => {
       collect = asked

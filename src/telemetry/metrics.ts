@@ -17,15 +17,23 @@ import { createStatementMeter, type Memory, type StatementMeter } from './statem
 import {
   type CatalogMeter,
   type CertificateMeter,
-  createCatalogMeter,
   createCertificateMeter,
+  createTargetMeter,
+  type UpstreamMeter,
 } from './target-metrics.ts'
 import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 
 /** All metrics with their values now, as plain data: it can be sent to another process. */
 export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 
-export interface Metrics extends SessionMeter, StatementMeter, CertificateMeter, CatalogMeter {
+export interface Metrics
+  extends SessionMeter,
+    StatementMeter,
+    CertificateMeter,
+    CatalogMeter,
+    UpstreamMeter {
+  /** So many, because the journal did not take their records. */
+  statementsRefused(count: number, cause: unknown): void
   readonly journal: JournalMeter
   readonly leases: LeaseMetrics
   // What follows is shown from the call on: where there is no Vault, a gauge at 0 would look like an outage.
@@ -50,12 +58,14 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
   collectDefaultMetrics({ register: registry })
   for (const name of misnamed) registry.removeSingleMetric(name)
   register(registry, buildMetrics).info.set(1, version, process.version)
+  const journal = createJournalMeter(registry)
   return {
     ...createSessionMeter(registry),
     ...createStatementMeter(registry, lookups),
     ...createCertificateMeter(registry),
-    ...createCatalogMeter(registry),
-    journal: createJournalMeter(registry),
+    ...createTargetMeter(registry),
+    journal,
+    statementsRefused: journal.refused,
     leases: createLeaseMetrics(registry),
     vault: () => createVaultMeter(registry),
     notifications: () => createNotificationMeter(registry),

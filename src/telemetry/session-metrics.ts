@@ -90,12 +90,12 @@ export interface SessionMeter {
 
 /** What the listeners and sessions of this process do now. */
 export interface House {
-  readonly activities: readonly {
+  activities(): readonly {
     readonly target: string
     readonly role: string
     readonly state: 'idle' | 'active' | 'idle_in_transaction'
   }[]
-  readonly attendances: readonly {
+  attendances(): readonly {
     /** Its address and port. */
     readonly listener: string
     readonly opening: number
@@ -117,17 +117,20 @@ export function createSessionMeter(registry: Registry): SessionMeter {
     cancel: (result) => cancels.add(1, result),
     bytes: (direction, count) => bytes.add(count, direction),
     observe: (house) => {
-      sessions.onScrape(() =>
-        sessions.count(house.activities.map(({ target, role, state }) => [target, role, state])),
-      )
+      sessions.onScrape(() => {
+        sessions.zero()
+        for (const { target, role, state } of house.activities()) {
+          sessions.add(1, target, role, state)
+        }
+      })
       open.onScrape(() => {
-        for (const { listener, opening, sessions } of house.attendances) {
+        for (const { listener, opening, sessions } of house.attendances()) {
           open.set(opening, listener, 'opening')
           open.set(sessions, listener, 'session')
         }
       })
       most.onScrape(() => {
-        for (const { listener, max } of house.attendances) most.set(max, listener)
+        for (const { listener, max } of house.attendances()) most.set(max, listener)
       })
     },
   }

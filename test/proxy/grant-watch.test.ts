@@ -114,6 +114,8 @@ function session(grantId: string): Client {
       leave = resolve
     }),
     look: () => undefined,
+    leave: () => undefined,
+    activity: () => ({ target: 'shop', role: 'read_only', state: 'idle' }),
     end: (why) => {
       failure = why
       sessions.closed(live)
