@@ -5,6 +5,7 @@ import { Hours } from '../access/hours.ts'
 import { needsOf } from '../access/rules.ts'
 import { createApi } from '../api/api.ts'
 import { serveApi } from '../api/serve.ts'
+import { Failure } from '../errors.ts'
 import { Notifier } from '../notifications/notifier.ts'
 import { apiObserver } from '../telemetry/api-observer.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
@@ -12,7 +13,7 @@ import { openApi } from './api.ts'
 import { watchCertificate } from './certificates.ts'
 import type { Ground } from './ground.ts'
 import { journalWorks } from './journal.ts'
-import type { Run } from './run.ts'
+import type { Phase, Run } from './run.ts'
 
 export interface ControlPlane {
   /** That HTTP is listened on. */
@@ -24,7 +25,7 @@ export async function openControlPlane(
   ground: Ground,
   version: string,
 ): Promise<ControlPlane> {
-  const { config, log, clock, metrics, started, problem } = run
+  const { config, log, clock, metrics, phase, started, problem } = run
   const { vault, journal, store, ledger, hear } = ground
 
   const notifier = new Notifier(config.notifications, {
@@ -40,6 +41,9 @@ export async function openControlPlane(
   started('channels', () => notifier.stop())
   hear(() => notifier.wake())
 
+  const desk = metrics.desk(() => store.pendingRequests(clock.now()), clock)
+  hear((change) => desk.changed(change))
+
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })
   hours.start()
   started('hours', () => hours.stop())
@@ -52,6 +56,7 @@ export async function openControlPlane(
       ...(vault === undefined
         ? []
         : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
+      { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
       { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
     ],
     metrics,
@@ -67,4 +72,9 @@ export async function openControlPlane(
     return http.close()
   })
   return { port: http.port }
+}
+
+/** Whether clients get in, and should be sent here. */
+async function doorOpen({ current }: Phase): Promise<void> {
+  if (current !== 'serving') throw new Failure('cannot_connect_now', { message: current })
 }

@@ -19,6 +19,8 @@ import { openUpstreams } from './upstreams.ts'
 export interface DataPlane {
   /** That are listened on, in the order of the configuration. */
   readonly ports: readonly number[]
+  /** Accepts nothing more, and lets sessions end by themselves until `signal`. Resolves with how many are left. */
+  drain(signal: AbortSignal): Promise<number>
 }
 
 export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
@@ -71,7 +73,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   })
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
-  return { ports }
+  return { ports, drain: (signal) => listeners.drain(signal) }
 }
 
 /** What logins and sessions go by. @throws Failure when a role names what does not exist. */
@@ -81,7 +83,7 @@ function rulebookOf(
 ): Rulebook {
   const maxBytes = limits.statementBytes
   const policy = new Policy(roles, { ...options, maxBytes })
-  return { policy, targets, recording: audit.recording, maxStatementBytes: maxBytes }
+  return { policy, targets, recording: audit.recording, maxStatementBytes: maxBytes, limits }
 }
 
 /** On the sessions and logins of this process. */

@@ -2,7 +2,7 @@
 // that the parts fit is proved by the compiler, here and in the planes.
 
 import { randomUUID } from 'node:crypto'
-import type { Running } from '../cli/operations.ts'
+import type { Running, Stopping } from '../cli/operations.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import { loadParser } from '../sql/analyse.ts'
@@ -11,15 +11,16 @@ import { createMetrics } from '../telemetry/metrics.ts'
 import { packageVersion } from '../version.ts'
 import { bracketed } from './certificates.ts'
 import { openControlPlane } from './control-plane.ts'
-import { openDataPlane } from './data-plane.ts'
+import { type DataPlane, openDataPlane } from './data-plane.ts'
 import { openGround } from './ground.ts'
 import { problemsInto, type Run, type Stop } from './run.ts'
+import { askedToStop, windDown } from './stopping.ts'
 
-/** Runs everything until `signal`. What was started is stopped whatever happens, last started first. */
+/** Runs everything until it is asked to stop. What was started is stopped whatever happens, last started first. */
 export async function serve(
   config: Config,
   log: Log,
-  signal: AbortSignal,
+  stopping: Stopping,
   onReady: (running: Running) => void | Promise<void>,
 ): Promise<void> {
   const stops: { readonly part: string; readonly stop: Stop }[] = []
@@ -27,11 +28,11 @@ export async function serve(
     stops.push({ part, stop })
   }
   try {
-    const running = await start(config, log, systemClock, started)
+    const { run, dataPlane, running } = await start(config, log, systemClock, started)
     await onReady(running)
-    if (!signal.aborted) {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-    }
+    await askedToStop(stopping)
+    // Health, metrics and API go on meanwhile: a revoke must still work.
+    await windDown(run, stopping, (signal) => dataPlane.drain(signal))
   } finally {
     for (const { part, stop } of stops.reverse()) {
       try {
@@ -48,7 +49,7 @@ async function start(
   log: Log,
   clock: Clock,
   started: Run['started'],
-): Promise<Running> {
+): Promise<{ readonly run: Run; readonly dataPlane: DataPlane; readonly running: Running }> {
   await loadParser()
   const version = packageVersion()
   const lookups = { hits: 0, misses: 0 }
@@ -56,18 +57,22 @@ async function start(
   const problem = problemsInto(log)
   const run: Run = {
     ...{ config, log, clock, metrics, lookups, started, problem },
+    phase: { current: 'starting' },
     instance: randomUUID(),
   }
   const ground = await openGround(run, version)
-  const { ports } = await openDataPlane(run, ground)
+  const dataPlane = await openDataPlane(run, ground)
+  const { ports } = dataPlane
   const { port: httpPort } = await openControlPlane(run, ground, version)
 
+  run.phase.current = 'serving'
   log.info({ version, instance: run.instance, ports, httpPort }, 'pgwarden is running')
-  return {
+  const running = {
     proxy: config.listen
       .map(({ address }, at) => `${bracketed(address)}:${ports[at]}`)
       .join(' and '),
     http: `${config.http.tls ? 'https' : 'http'}://${bracketed(config.http.address)}:${httpPort}`,
     journalDirectory: config.journal.directory,
   }
+  return { run, dataPlane, running }
 }

@@ -4,8 +4,10 @@
 import { apiMetrics } from './api-observer.ts'
 import { checkpointMetrics } from './checkpoint-observer.ts'
 import type { Definitions } from './definition.ts'
+import { deskMetrics, storeMetrics } from './desk-metrics.ts'
 import { journalMetrics } from './journal-metrics.ts'
 import { leaseMetrics } from './lease-metrics.ts'
+import { limitMetrics } from './limit-metrics.ts'
 import { notificationMetrics } from './notification-metrics.ts'
 import { buildMetrics, processMetrics } from './process-metrics.ts'
 import { sessionMetrics } from './session-metrics.ts'
@@ -23,6 +25,7 @@ export interface Subject {
 
 export const catalogue: readonly Subject[] = [
   { title: 'Connections and sessions', metrics: sessionMetrics },
+  { title: 'Limits', metrics: limitMetrics },
   { title: 'Statements', metrics: statementMetrics },
   { title: 'The journal', metrics: journalMetrics },
   {
@@ -33,6 +36,8 @@ export const catalogue: readonly Subject[] = [
   { title: 'Sinks', shown: 'Only where sinks are configured.', metrics: sinkMetrics },
   { title: 'Credentials', metrics: leaseMetrics },
   { title: 'Vault', shown: 'Only where a Vault is configured.', metrics: vaultMetrics },
+  { title: 'Requests for access', metrics: deskMetrics },
+  { title: 'The store', metrics: storeMetrics },
   { title: 'Notifications', metrics: notificationMetrics },
   { title: 'The API', metrics: apiMetrics },
   {
@@ -41,6 +46,6 @@ export const catalogue: readonly Subject[] = [
     metrics: certificateMetrics,
   },
   { title: 'Targets', metrics: targetMetrics },
-  { title: 'The build', metrics: buildMetrics },
+  { title: 'What runs', metrics: buildMetrics },
   { title: 'The process', metrics: processMetrics },
 ]

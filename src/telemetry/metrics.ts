@@ -4,11 +4,19 @@
 // who scrapes.
 
 import { AggregatorRegistry, collectDefaultMetrics, Registry } from 'prom-client'
+import type { Clock } from '../clock.ts'
 import { type ApiMeter, createApiMeter } from './api-observer.ts'
 import { type CheckpointMeter, createCheckpointMeter } from './checkpoint-observer.ts'
+import {
+  createDeskMeter,
+  createStoreMeter,
+  type DeskMeter,
+  type StoreConnections,
+} from './desk-metrics.ts'
 import { register } from './instruments.ts'
 import { createJournalMeter, type JournalMeter } from './journal-metrics.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
+import { createLimitMeter, type LimitMeter } from './limit-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
 import { buildMetrics, misnamed } from './process-metrics.ts'
 import { createSessionMeter, type SessionMeter } from './session-metrics.ts'
@@ -29,11 +37,14 @@ export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 export interface Metrics
   extends SessionMeter,
     StatementMeter,
+    LimitMeter,
     CertificateMeter,
     CatalogMeter,
     UpstreamMeter {
   /** So many, because the journal did not take their records. */
   statementsRefused(count: number, cause: unknown): void
+  /** From here on it waits for its sessions to end. */
+  draining(): void
   readonly journal: JournalMeter
   readonly leases: LeaseMetrics
   // What follows is shown from the call on: where there is no Vault, a gauge at 0 would look like an outage.
@@ -43,6 +54,9 @@ export interface Metrics
   sinks(now: () => number): SinkMeter
   checkpoints(): CheckpointMeter
   api(): ApiMeter
+  desk(countPending: () => Promise<number>, clock: Clock): DeskMeter
+  /** Asked at each scrape. */
+  store(connections: () => StoreConnections): void
 
   readonly contentType: string
   /** What a scrape answers. */
@@ -57,13 +71,17 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
   if (worker !== undefined) registry.setDefaultLabels({ worker })
   collectDefaultMetrics({ register: registry })
   for (const name of misnamed) registry.removeSingleMetric(name)
-  register(registry, buildMetrics).info.set(1, version, process.version)
+  const { info, draining } = register(registry, buildMetrics)
+  info.set(1, version, process.version)
+  draining.set(0)
   const journal = createJournalMeter(registry)
   return {
     ...createSessionMeter(registry),
     ...createStatementMeter(registry, lookups),
+    ...createLimitMeter(registry),
     ...createCertificateMeter(registry),
     ...createTargetMeter(registry),
+    draining: () => draining.set(1),
     journal,
     statementsRefused: journal.refused,
     leases: createLeaseMetrics(registry),
@@ -72,6 +90,8 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
     sinks: (now) => createSinkMeter(registry, now),
     checkpoints: () => createCheckpointMeter(registry),
     api: () => createApiMeter(registry),
+    desk: (countPending, clock) => createDeskMeter(registry, countPending, clock),
+    store: (connections) => createStoreMeter(registry, connections),
     contentType: registry.contentType,
     text: () => registry.metrics(),
     snapshot: () => registry.getMetricsAsJSON(),

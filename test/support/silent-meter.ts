@@ -13,4 +13,6 @@ export const silentMeter: Meter = {
   tripped: uncounted,
   cancel: uncounted,
   bytes: uncounted,
+  limitReached: uncounted,
+  proxyProtocolError: uncounted,
 }
