@@ -10,6 +10,7 @@ import { leaseMetrics } from './lease-metrics.ts'
 import { limitMetrics } from './limit-metrics.ts'
 import { notificationMetrics } from './notification-metrics.ts'
 import { buildMetrics, processMetrics } from './process-metrics.ts'
+import { reloadMetrics } from './reload-observer.ts'
 import { sessionMetrics } from './session-metrics.ts'
 import { sinkMetrics } from './sink-metrics.ts'
 import { statementMetrics } from './statement-metrics.ts'
@@ -46,6 +47,7 @@ export const catalogue: readonly Subject[] = [
     metrics: certificateMetrics,
   },
   { title: 'Targets', metrics: targetMetrics },
+  { title: 'The configuration', metrics: reloadMetrics },
   { title: 'What runs', metrics: buildMetrics },
   { title: 'The process', metrics: processMetrics },
 ]

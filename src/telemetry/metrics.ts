@@ -19,6 +19,7 @@ import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { createLimitMeter, type LimitMeter } from './limit-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
 import { buildMetrics, misnamed } from './process-metrics.ts'
+import { createReloadMeter, type ReloadMeter } from './reload-observer.ts'
 import { createSessionMeter, type SessionMeter } from './session-metrics.ts'
 import { createSinkMeter, type SinkMeter } from './sink-metrics.ts'
 import { createStatementMeter, type Memory, type StatementMeter } from './statement-metrics.ts'
@@ -57,6 +58,8 @@ export interface Metrics
   desk(countPending: () => Promise<number>, clock: Clock): DeskMeter
   /** Asked at each scrape. */
   store(connections: () => StoreConnections): void
+  /** `now`: milliseconds since the epoch. */
+  reloads(now: () => number): ReloadMeter
 
   readonly contentType: string
   /** What a scrape answers. */
@@ -92,6 +95,7 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
     api: () => createApiMeter(registry),
     desk: (countPending, clock) => createDeskMeter(registry, countPending, clock),
     store: (connections) => createStoreMeter(registry, connections),
+    reloads: (now) => createReloadMeter(registry, now),
     contentType: registry.contentType,
     text: () => registry.metrics(),
     snapshot: () => registry.getMetricsAsJSON(),

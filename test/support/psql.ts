@@ -1,4 +1,4 @@
-// PostgreSQL's own programs, PgBouncer, nats-server and rsyslogd, where this machine has them.
+// PostgreSQL's own programs, PgBouncer, nats-server, rsyslogd and Prometheus, where this machine has them.
 
 import { execFile } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'
@@ -33,6 +33,14 @@ export function findNatsServer(): string | undefined {
 
 export function findRsyslogd(): string | undefined {
   return find('rsyslogd')
+}
+
+export function findPrometheus(): string | undefined {
+  return find('prometheus')
+}
+
+export function findPromtool(): string | undefined {
+  return find('promtool')
 }
 
 /** Runs a program with `input` on its standard input, and lets it fail. */
