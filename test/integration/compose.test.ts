@@ -153,7 +153,8 @@ describeWithOwnVault('the try-out', () => {
     let running: Promise<void> = Promise.resolve()
     await new Promise<void>((resolve, reject) => {
       const { signal } = stopping
-      running = operations.serve({ configFile, signal, onReady: () => resolve() })
+      const both = { asked: signal, atOnce: signal }
+      running = operations.serve({ configFile, stopping: both, onReady: () => resolve() })
       running.catch(reject)
     })
     try {
