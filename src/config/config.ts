@@ -38,7 +38,7 @@ export interface Config {
   readonly store: { readonly url: Secret }
   readonly journal: JournalConfig
   readonly audit: AuditConfig
-  readonly log: { readonly level: RawConfig['log']['level'] }
+  readonly log: RawConfig['log']
   readonly limits: { readonly statementBytes: number }
   readonly tokens: {
     readonly redeemWithinMs: number

@@ -211,6 +211,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       level: z
         .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')
         .default('info'),
+      format: z.enum(['auto', 'json', 'pretty'], 'expected auto, json or pretty').default('auto'),
     }).prefault({}),
     limits: keys({
       statementBytes: size('1KiB', '64MiB').prefault('1MiB'),
