@@ -17,11 +17,7 @@ export class Listeners {
   readonly #listeners: readonly Listener[]
 
   /** Throws when a certificate or a range of addresses cannot be used. */
-  constructor(
-    options: readonly ListenerOptions[],
-    limits: { readonly maxStatementBytes: number },
-    deps: ServeDependencies,
-  ) {
+  constructor(options: readonly ListenerOptions[], deps: ServeDependencies) {
     this.#sessions = new Sessions(deps.clock, (grantId, noticedAt) => {
       // Whoever keeps the logins says what went wrong with which, and tries again.
       deps.credentials.endGrant(grantId, noticedAt).catch(() => undefined)
@@ -37,7 +33,6 @@ export class Listeners {
       cancelRequests: this.#cancelRequests,
       refusals: this.#refusals,
       sessions: this.#sessions,
-      ...limits,
     }
     this.#listeners = options.map((each) => new Listener(each, hall, deps))
   }
@@ -64,6 +59,11 @@ export class Listeners {
   /** This process has prolonged it. */
   grantExtended(grantId: string): void {
     this.#grants.moved(grantId)
+  }
+
+  /** The rulebook was replaced: what cannot go on by the new one ends now, not at its next statement. */
+  reloaded(): void {
+    this.#sessions.endThoseOver()
   }
 
   /** Accepts nothing more, tells every session why, and returns when the sockets are closed. */

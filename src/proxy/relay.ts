@@ -51,6 +51,8 @@ export class Relay implements SessionPort {
   readonly #onTripped: (tripwire: Tripwire) => void
   readonly #onEnd: (ending: Ending) => void
   #over = false
+  /** Why the session ends as soon as it is outside a transaction. */
+  #leaving: Failure | undefined
   #terminating = false
   #finPassedOn = false
   #yielding = false
@@ -139,6 +141,7 @@ export class Relay implements SessionPort {
     client.on('close', () => this.#clientGone())
     client.on('drain', () => {
       if (!this.#over) upstream.resume()
+      this.#leaveIfDrained()
     })
     upstream.on('data', (chunk: Buffer) => this.#fromUpstream(chunk))
     upstream.on('end', () => this.#upstreamGone())
@@ -162,7 +165,8 @@ export class Relay implements SessionPort {
 
   toClient(buffers: readonly Buffer[]): void {
     if (this.#over) return
-    this.#bytesToClient += write(this.#client, buffers)
+    const taken = this.#leaving === undefined ? undefined : () => this.#leaveIfDrained()
+    this.#bytesToClient += write(this.#client, buffers, taken)
     if (this.#client.writableNeedDrain) this.#upstream.pause()
   }
 
@@ -203,6 +207,16 @@ export class Relay implements SessionPort {
     this.#finish({ reason: 'ended', failure }, tell ? errorResponse(failure, 'FATAL') : undefined)
   }
 
+  /**
+   * Ends the session as soon as nothing is lost by it: at once outside a transaction, else when that is over
+   * and the client has its answers. May be repeated.
+   */
+  leave(failure: Failure): void {
+    this.#leaving = failure
+    this.session.drain()
+    this.#leaveIfDrained()
+  }
+
   statementDenied(tags: readonly string[]): void {
     for (const tag of tags) this.#meter.statement(this.#role, tag, 'deny')
     if (tags.length === 0) this.#meter.statement(this.#role, 'none', 'deny')
@@ -237,6 +251,7 @@ export class Relay implements SessionPort {
     } catch (error) {
       this.end(unexpected(error))
     }
+    this.#leaveIfDrained()
     if (this.#client.readableEnded) this.#clientEnded()
     this.#closeSoonIfDone()
   }
@@ -320,6 +335,12 @@ export class Relay implements SessionPort {
     this.#finish({ reason: 'upstream_gone', failure }, tell ? errorResponse(failure) : undefined)
   }
 
+  #leaveIfDrained(): void {
+    if (this.#leaving === undefined || this.#terminating || !this.session.drained) return
+    // Behind an answer that a slow reader has not taken in, the farewell would cut it off.
+    if (this.#client.writableLength === 0) this.end(this.#leaving)
+  }
+
   /** Ends both sides; `farewell` is the last the client hears. */
   #finish(ending: Ending, farewell?: Buffer): void {
     if (this.#over) return
@@ -375,13 +396,13 @@ export function endSocket(socket: Socket, farewell?: Buffer): void {
   else socket.resume()
 }
 
-/** One writev for several buffers. Returns the bytes written. */
-function write(socket: Socket, buffers: readonly Buffer[]): number {
+/** One writev for several buffers. Returns the bytes written. `taken` hears when the system has them. */
+function write(socket: Socket, buffers: readonly Buffer[], taken?: () => void): number {
   let count = 0
   if (buffers.length > 1) socket.cork()
   for (const buffer of buffers) {
     count += buffer.length
-    socket.write(buffer)
+    socket.write(buffer, taken)
   }
   if (buffers.length > 1) socket.uncork()
   return count
