@@ -16,13 +16,15 @@ import { type AccessTarget, accessOf, accessProblems } from './access.ts'
 import type { NamePart } from './application-name.ts'
 import { type AuditConfig, auditOf, auditProblems } from './audit.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
+import { Settings } from './differences.ts'
 import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
 import { asksVault, type JournalConfig, journalOf } from './journal.ts'
+import { type LimitsConfig, limitOf, limitsOf, type TimesConfig, timesOf } from './limits.ts'
 import { loginsOf } from './logins.ts'
 import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
-import { configSchema, type RawConfig, timeLimits } from './schema.ts'
+import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
 import { claimsNeeded, contextOf, type SessionContext } from './session-context.ts'
 import { loopback } from './values.ts'
@@ -31,6 +33,8 @@ import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 export interface Config {
   /** Of the file, in lower-case hexadecimal. */
   readonly sha256: string
+  /** All of it as it was read, to be compared with another. */
+  readonly settings: Settings
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
   readonly http: HttpConfig
   readonly identity: IdentityConfig
@@ -39,7 +43,13 @@ export interface Config {
   readonly journal: JournalConfig
   readonly audit: AuditConfig
   readonly log: RawConfig['log']
-  readonly limits: { readonly statementBytes: number }
+  readonly shutdown: {
+    /** How long what runs may go on, once nothing is accepted any more. */
+    readonly drainTimeoutMs: number
+    /** How long logins are still accepted when it has been said that this process is not ready. */
+    readonly delayMs: number
+  }
+  readonly limits: LimitsConfig
   readonly tokens: {
     readonly redeemWithinMs: number
     readonly sittingGraceMs: number
@@ -75,7 +85,11 @@ interface ListenConfig {
   /** Where clients reach it, when not at its address: for lines that are handed out. */
   readonly advertise: { readonly host: string; readonly port: number } | undefined
   readonly startupTimeoutMs: number
+  /** Networks of load balancers that say by a PROXY protocol header whose connection theirs is. */
+  readonly proxyProtocolFrom: readonly string[]
   readonly maxConnections: number
+  /** Of one client's address (of IPv6, one /64); undefined: no limit of its own. */
+  readonly maxConnectionsPerAddress: number | undefined
 }
 
 export interface TargetConfig {
@@ -94,12 +108,7 @@ export interface TargetConfig {
   readonly connectTimeoutMs: number
   readonly requireAuth: RawTarget['requireAuth']
   readonly channelBinding: RawTarget['channelBinding']
-  /** How long a session may do nothing, sit in a transaction, or stay in one; undefined is for ever. */
-  readonly limits: {
-    readonly idleMs: number | undefined
-    readonly idleInTransactionMs: number | undefined
-    readonly transactionMs: number | undefined
-  }
+  readonly limits: TimesConfig
   /** Under which name PostgreSQL shows its sessions; without parts, the one that the client gives. */
   readonly applicationName: readonly NamePart[]
   readonly catalog: {
@@ -154,7 +163,8 @@ export function parseConfig(
     { env, readFile: (path) => readFileSync(fromHere(path), 'utf8') },
     fromHere,
   )
-  const parsed = schema.safeParse(plain(source))
+  const written = plain(source)
+  const parsed = schema.safeParse(written)
   if (!parsed.success) throw invalid(source, problemsOf(parsed.error.issues, source))
 
   const roles = Object.entries(parsed.data.roles).map(([name, role]) => ({ name, ...role }))
@@ -170,7 +180,8 @@ export function parseConfig(
   ]
   if (problems.length > 0) throw invalid(source, problems)
   const sha256 = hash('sha256', text, 'hex')
-  return { ...configOf(parsed.data, [...predefinedRoles, ...roles]), sha256 }
+  const settings = new Settings(parsed.data, written)
+  return { ...configOf(parsed.data, [...predefinedRoles, ...roles]), sha256, settings }
 }
 
 /** The document as plain values. Aliases that multiply into the millions are refused by the parser. */
@@ -269,7 +280,10 @@ function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
   return problems
 }
 
-function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Omit<Config, 'sha256'> {
+function configOf(
+  raw: RawConfig,
+  roles: readonly RoleDefinition[],
+): Omit<Config, 'sha256' | 'settings'> {
   const { tokens } = raw
   const [first, ...more] = raw.listen
   const targets = new Map(
@@ -285,7 +299,8 @@ function configOf(raw: RawConfig, roles: readonly RoleDefinition[]): Omit<Config
     journal: journalOf(raw.journal),
     audit: auditOf(raw.audit),
     log: raw.log,
-    limits: { statementBytes: raw.limits.statementBytes },
+    shutdown: { drainTimeoutMs: raw.shutdown.drainTimeout, delayMs: raw.shutdown.delay },
+    limits: limitsOf(raw.limits),
     tokens: {
       redeemWithinMs: tokens.redeemWithin,
       sittingGraceMs: tokens.sittingGrace,
@@ -318,7 +333,9 @@ function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
     authentication,
     advertise: advertise && { host: advertise.host, port: advertise.port ?? port },
     startupTimeoutMs: raw.startupTimeout,
+    proxyProtocolFrom: raw.proxyProtocol?.from ?? [],
     maxConnections: raw.maxConnections,
+    maxConnectionsPerAddress: limitOf(raw.maxConnectionsPerAddress),
   }
 }
 
@@ -348,7 +365,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig): TargetConfi
     connectTimeoutMs: raw.connectTimeout,
     requireAuth,
     channelBinding,
-    limits: timeLimits(limits),
+    limits: timesOf(limits),
     applicationName,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     sessionContext: contextOf(general.sessionContext, raw.sessionContext),

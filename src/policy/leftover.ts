@@ -23,7 +23,7 @@ export function leftover(before: Permissions, now: Permissions): string | undefi
 }
 
 /** Whether what the session runs may be code of its own making, which no text shows. */
-export function mayHideCode(may: Permissions): boolean {
+function mayHideCode(may: Permissions): boolean {
   const hiding = ['DO', 'CREATE FUNCTION', 'CREATE PROCEDURE']
   return guardsOf(may).length === 0 && hiding.some((command) => may.commands.has(command))
 }

@@ -12,6 +12,7 @@ import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { SessionLimits } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
+import type { StatementTimes } from '../session/port.ts'
 import type { NameTemplate } from './application-name.ts'
 import type { ContextTemplate } from './session-context.ts'
 
@@ -42,6 +43,16 @@ export interface Rulebook {
   readonly recording: (role: string) => Recording
   /** Largest query string that is kept to be judged. */
   readonly maxStatementBytes: number
+  /** Of the crowd; how long a session may do what is the roles' and the targets'. */
+  readonly limits: CrowdLimits
+}
+
+/** How many sessions and logins there may be, in this process; undefined: as many as come. */
+export interface CrowdLimits {
+  readonly sessionsPerPrincipal: number | undefined
+  readonly sessionsPerGrant: number | undefined
+  /** Of one address (of IPv6, one /64): so many in a row, and so many each second. */
+  readonly loginsPerSecond: number | undefined
 }
 
 /** An open session on a target. */
@@ -182,15 +193,53 @@ export interface Log {
   error(fields: object, message: string): void
 }
 
+/** Whom or what there can be too much of; the limit of `statement_bytes` is on one statement. */
+export type Limit =
+  | 'connections'
+  | 'connections_per_address'
+  | 'sessions_per_principal'
+  | 'sessions_per_grant'
+  | 'logins_per_second'
+  | 'startup_time'
+  | 'statement_bytes'
+  | 'idle'
+  | 'idle_in_transaction'
+  | 'transaction'
+  | 'session'
+
 /** What is counted on the data plane. */
 export interface Meter {
   connection(result: 'login' | 'cancel' | 'rejected' | 'silent'): void
-  login(result: 'ok' | 'refused' | 'failed', reason: string): void
-  sessionOpened(role: string, target: string): void
-  sessionClosed(role: string, target: string): void
-  statement(role: string, tag: string, decision: 'allow' | 'deny'): void
-  statementEnded(role: string, seconds: number): void
+  /** `seconds`: since the client proved who it is. */
+  login(result: 'ok' | 'refused' | 'failed', reason: string, seconds: number): void
+  /** `application`: what the client says it is. */
+  statementDenied(role: string, tags: readonly string[], rule: string, application: string): void
+  statementEnded(role: string, tags: readonly string[], took: StatementTimes): void
+  /** So many, because the journal did not take their records. */
+  statementsRefused(count: number, cause: unknown): void
   tripped(role: string, setting: string): void
   cancel(result: CancelResult): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
+  /** Somebody was refused or ended by it. */
+  limitReached(limit: Limit): void
+  /** A load balancer's connection does not begin as it should. */
+  proxyProtocolError(): void
+}
+
+/** An open session, as it is counted. */
+export interface Activity {
+  readonly target: string
+  readonly role: string
+  readonly state: 'idle' | 'active' | 'idle_in_transaction'
+}
+
+/** The clients of one listener. */
+export interface Attendance {
+  readonly address: string
+  /** As it is configured. */
+  readonly port: number
+  /** On their way to a session. */
+  readonly opening: number
+  readonly sessions: number
+  readonly max: number
 }

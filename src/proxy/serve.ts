@@ -19,16 +19,24 @@ import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
+import type { Crowd } from './crowd.ts'
 import { GrantEnd } from './grant-end.ts'
-import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
+import {
+  asFailure,
+  type LoggedIn,
+  type LoginDependencies,
+  logIn,
+  refuseReplication,
+} from './login.ts'
 import { LoginEnd } from './login-end.ts'
 import type { Networks } from './networks.ts'
-import { type Peer, peerOf } from './peer.ts'
+import type { Peer } from './peer.ts'
 import type { Catalogs, GrantSource, Notices, Registry, Sittings, Upstream } from './ports.ts'
 import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
+import { shuttingDown } from './shutdown.ts'
 import { agree, type Opening } from './startup.ts'
 
 export interface ServeDependencies extends LoginDependencies {
@@ -46,7 +54,10 @@ export interface ServeDependencies extends LoginDependencies {
 export interface Hall {
   readonly cancelRequests: CancelRequests
   readonly refusals: Refusals
+  readonly crowd: Crowd
   readonly sessions: Sessions
+  /** Aborted: nobody gets a session any more. */
+  readonly closing: AbortSignal
 }
 
 /** A client's place in the house while it has no session. */
@@ -74,7 +85,7 @@ const mostOfAName = 100
  * Serves a startup packet until the relay has taken over. Throws the Failure to answer with.
  */
 export async function serve(
-  { socket, intake, tls }: Opening,
+  { socket, intake, peer: named, tls }: Opening,
   startup: Startup,
   place: Place,
   entrance: Entrance,
@@ -83,7 +94,7 @@ export async function serve(
 ): Promise<void> {
   const { parameters } = startup
   const client = tls?.client ?? { type: 'none' }
-  const peer = peerOf(socket, client.type === 'verified' ? client.certificate : undefined)
+  const peer = client.type === 'verified' ? { ...named, certificate: client.certificate } : named
   const { version, reply } = agree(startup)
   if (reply !== undefined) socket.write(reply)
   const user = parameters.get('user') ?? ''
@@ -99,12 +110,14 @@ export async function serve(
   const write = (bytes: Buffer): void => void socket.write(bytes)
   const certificate = tls?.certificate
   const proof = await askProof(entrance.authentication, { intake, write, claim, certificate })
+  const provedAt = deps.clock.elapsed()
   place.heard()
   // Whose time was up, or whose place was taken, has been told so: what it says now opens nothing.
   if (proof === undefined || socket.writableEnded) {
     socket.destroy()
     return
   }
+  if (hall.closing.aborted) throw shuttingDown()
   const applicant = {
     parameters,
     claim,
@@ -112,8 +125,9 @@ export async function serve(
     peer,
     write,
     refused: place.refused,
+    waited: () => (deps.clock.elapsed() - provedAt) / 1_000,
   }
-  const loggedIn = await logIn(deps, hall.refusals, applicant, proof)
+  const loggedIn = await logIn(deps, hall, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
@@ -121,14 +135,16 @@ export async function serve(
   const id = randomUUID()
   const context = contextOf(id, loggedIn, peer, tls?.version ?? false)
   try {
-    await recordStart(id, context, loggedIn, socket, peer, deps)
+    await recordStart(id, context, loggedIn, socket, peer, hall, deps)
   } catch (error) {
     loggedIn.use.released()
+    loggedIn.seat.giveBack()
+    deps.meter.login('failed', asFailure(error).code, applicant.waited())
     throw error
   }
-  deps.meter.login('ok', 'ok')
   const session = sessionOf(id, loggedIn, peer, deps.clock.now())
   const relay = startRelay(session, context, socket, version, loggedIn, hall, deps)
+  deps.meter.login('ok', 'ok', applicant.waited())
   relay.start(loggedIn.upstream.rest, intake.rest())
 }
 
@@ -183,6 +199,7 @@ async function recordStart(
   { authorization, upstream, terms }: LoggedIn,
   socket: Socket,
   peer: Peer,
+  { closing }: Hall,
   { journal, clock }: ServeDependencies,
 ): Promise<void> {
   const { grant, tokenId } = authorization
@@ -207,9 +224,12 @@ async function recordStart(
     upstream.socket.destroy()
     throw error
   }
-  // A revoke, or a change of the configuration, since the token was looked up must win: from here to an
-  // open session nothing is waited for.
-  const ended = authorization.endedAt(clock.now()) ?? terms.ended
+  // A revoke, a change of the configuration or a shutdown since the token was looked up must win: from here
+  // to an open session nothing is waited for.
+  const ended =
+    authorization.endedAt(clock.now()) ??
+    terms.ended ??
+    (closing.aborted ? shuttingDown() : undefined)
   if (ended === undefined && !socket.destroyed && !upstream.socket.destroyed) return
   upstream.socket.destroy()
   const reason = ended === undefined ? undefined : `ended: ${ended.message}`
@@ -235,7 +255,7 @@ function startRelay(
   { cancelRequests: { cancels }, sessions }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, terms, use, pinned } = loggedIn
+  const { authorization, upstream, terms, use, seat, pinned } = loggedIn
   const { clock, journal, meter, sittings } = deps
   const { recording, maxStatementBytes } = terms.opened
   const { id, role, target: targetName } = session
@@ -261,6 +281,7 @@ function startRelay(
     { client: socket, upstream: upstream.socket },
     {
       meter,
+      application: loggedIn.application,
       cancel,
       probe: probeOf(upstream),
       onCatalogChanged: () => deps.catalogs.changed(targetName),
@@ -270,13 +291,11 @@ function startRelay(
       onEnd: (ending) => {
         if (key !== undefined) cancels.forget(key)
         use.released()
+        seat.giveBack()
         sessions.closed(live)
         deps.registry.closed(id)
         sittings.closed(authorization.tokenId)
-        meter.sessionClosed(role, targetName)
         const { toClient, toUpstream } = relay.bytes
-        meter.bytes('to_client', toClient)
-        meter.bytes('to_upstream', toUpstream)
         journal.append(
           sessionEndRecord(context, {
             reason: describe(ending),
@@ -302,11 +321,11 @@ function startRelay(
     },
     end: (failure: Failure) => relay.end(failure),
     leave: (failure: Failure) => relay.leave(failure),
+    activity: () => ({ target: targetName, role, state: relay.session.activity }),
   }
   sessions.opened(live)
   deps.registry.opened(session, live.end)
   sittings.opened(authorization.tokenId)
-  meter.sessionOpened(role, targetName)
 
   const greeting = [encodeBackend({ type: 'authenticationOk' }), upstream.greeting]
   // An upstream that gave no key cannot be cancelled: a key of length zero would kill clients.

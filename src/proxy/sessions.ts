@@ -5,6 +5,7 @@
 import type { Authorization } from '../access/authorization.ts'
 import type { Clock } from '../clock.ts'
 import type { Failure } from '../errors.ts'
+import type { Activity } from './ports.ts'
 
 export interface ServedSession {
   readonly authorization: Authorization
@@ -15,6 +16,8 @@ export interface ServedSession {
   end(failure: Failure): void
   /** Ends it as soon as nothing is lost by that: outside a transaction, with all answers taken in. */
   leave(failure: Failure): void
+  /** What it does now. */
+  activity(): Activity
 }
 
 /** How long a session may live at the most after the end of its grant, or of its time. */
@@ -57,6 +60,11 @@ export class Sessions {
     return [...this.#live].map(({ authorization }) => authorization.grant.id)
   }
 
+  /** Of all live sessions, one for each. */
+  get activities(): readonly Activity[] {
+    return [...this.#live].map((session) => session.activity())
+  }
+
   opened(session: ServedSession): void {
     this.#live.add(session)
   }
@@ -88,14 +96,13 @@ export class Sessions {
     return this.#live.size
   }
 
-  /** Has each end as soon as nothing is lost by it. Resolves when none is left, or at `signal`. */
-  async drain(failure: Failure, signal: AbortSignal): Promise<void> {
+  /** Has each end as soon as nothing is lost by it. Resolves when none is left. */
+  async drain(failure: Failure): Promise<void> {
     this.#leavingFor = failure
     this.#leave()
-    if (this.#live.size === 0 || signal.aborted) return
+    if (this.#live.size === 0) return
     await new Promise<void>((resolve) => {
       this.#emptied = resolve
-      signal.addEventListener('abort', () => resolve(), { once: true })
     })
   }
 

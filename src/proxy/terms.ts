@@ -32,7 +32,7 @@ export interface Terms {
 }
 
 /** @throws Failure when the rulebook has no session for the grant. */
-export function termsOf(
+function termsOf(
   { policy, targets, recording, maxStatementBytes }: Rulebook,
   grant: Grant,
   certificate: ClientCertificate | undefined,
@@ -115,7 +115,8 @@ export class LiveTerms {
       else this.#ended = overtaken(why)
     } catch (error) {
       if (!(error instanceof Failure)) throw error
-      this.#ended = overtaken(`No new session would be opened: ${error.detail ?? error.message}.`)
+      const problem = error.detail ?? `${error.message}.`
+      this.#ended = overtaken(`No new session would be opened: ${problem}`)
     }
   }
 }
@@ -128,8 +129,7 @@ function difference(before: Terms, now: Terms): string | undefined {
     return now.readOnly ? 'Its role is read-only now.' : 'Its role is not read-only any more.'
   }
   if (before.mayBecomeAnother !== now.mayBecomeAnother) {
-    const word = now.mayBecomeAnother ? 'now' : 'no more'
-    return `Its role may go on as another database role ${word}: that is settled at login.`
+    return 'Whether its role may go on as another database role is settled at login, and has changed.'
   }
   if (!sameEntries(before.context, now.context)) {
     return 'The settings that say who it is would be others now.'

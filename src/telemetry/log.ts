@@ -18,6 +18,11 @@ export interface Log {
   child(fields: Readonly<Record<string, unknown>>): Log
 }
 
+/** Its level may be another while it is written. */
+export interface AdjustableLog extends Log {
+  level: string
+}
+
 /** A field with such a name and a string in it, at any depth. */
 const secretField =
   /"(password|secret|secret_?key|(?:access_?)?token|authorization|cookie|connection_?string)":"(?:[^"\\]|\\.)*"/gi
@@ -30,9 +35,9 @@ const userInfo = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*:)[^\s/@"]+@/gi
 
 export const standardError = 2
 
-export type LogFormat = 'auto' | 'json' | 'pretty'
+type LogFormat = 'auto' | 'json' | 'pretty'
 
-export interface LogOptions {
+interface LogOptions {
   readonly level: LogLevel
   /** `auto`: for people where they sit at a terminal, JSON for programs. */
   readonly format: LogFormat
@@ -40,7 +45,7 @@ export interface LogOptions {
   readonly destination: DestinationStream | 1 | typeof standardError
 }
 
-export async function openLog({ level, format, destination }: LogOptions): Promise<Log> {
+export async function openLog({ level, format, destination }: LogOptions): Promise<AdjustableLog> {
   const isPretty =
     format === 'pretty' ||
     (format === 'auto' && typeof destination === 'number' && isatty(destination))
@@ -62,7 +67,7 @@ export async function openLog({ level, format, destination }: LogOptions): Promi
   return logTo(level, shown)
 }
 
-function logTo(level: LogLevel, destination: DestinationStream): Log {
+function logTo(level: LogLevel, destination: DestinationStream): AdjustableLog {
   return pino(
     {
       level,

@@ -34,7 +34,10 @@ const expressions: readonly { readonly where: string; readonly expr: string }[] 
   ...panels.flatMap(({ title, targets }) =>
     targets.map(({ expr }) => ({ where: title, expr: filledIn(expr) })),
   ),
-  ...grafana.annotations.list.map(({ name, expr }) => ({ where: name, expr: filledIn(expr) })),
+  ...grafana.annotations.list.map(({ name, target }) => ({
+    where: name,
+    expr: filledIn(target.expr),
+  })),
 ]
 
 /** The metric that a series belongs to: a histogram has three kinds of them. */
@@ -91,8 +94,8 @@ describe('rules and panels', () => {
 })
 
 describe('each alert', () => {
-  const runbooks = words(readFileSync('docs/operations.md', 'utf8'), /^#+ (.+)$/gm).map(
-    (heading) => heading.toLowerCase(),
+  const runbooks = words(readFileSync('docs/operations.md', 'utf8'), /^#+ (.+)$/gm).map((heading) =>
+    heading.toLowerCase(),
   )
   const expected = ruleTestFiles.flatMap((file) =>
     words(readFileSync(file, 'utf8'), /alertname="(Pgwarden\w+)"/g),
