@@ -18,36 +18,37 @@ import { Failure } from '../errors.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** What becomes of one login. */
-export interface LoginTrace {
-  /** Undefined where nothing is traced, or this one is not sampled. */
-  readonly traceId: string | undefined
-  /** Does the work as a step of the login. */
-  step<T>(name: 'authenticate' | 'credentials' | 'connect', work: () => Promise<T>): Promise<T>
-  /** `failure`: why there is no session. */
-  ended(session: TracedSession | undefined, failure: unknown): void
-}
-
-export interface TracedSession {
+interface TracedSession {
   readonly id: string
   readonly role: string
   readonly target: string
 }
 
-/** One that has ended, or was denied. */
-export interface TracedStatement {
-  /** The command tag, as the parser tells it. */
-  readonly tag: string
+interface TracedStatement {
+  readonly tags: readonly string[]
   readonly decision: 'allow' | 'deny'
   readonly sqlstate: string | undefined
-  readonly durationMs: number
-  readonly policyMs: number
-  readonly auditMs: number | undefined
+  /** Undefined of one that was denied. */
+  readonly took:
+    | {
+        readonly durationMs: number
+        readonly policyMs: number
+        readonly auditMs: number | undefined
+      }
+    | undefined
 }
 
+interface LoginTrace {
+  readonly traceId: string | undefined
+  step<T>(name: string, work: () => Promise<T>): Promise<T>
+  ended(session: TracedSession): void
+  failed(error: unknown): void
+}
+
+/** Fits what the data plane asks for. */
 export interface Tracing {
   login(): LoginTrace
-  statement(session: TracedSession, statement: TracedStatement): void
+  readonly statement: ((session: TracedSession, statement: TracedStatement) => void) | undefined
   /** Sends what is left, for as long as the exporter's own limit says. Never rejects. */
   stop(): Promise<void>
 }
@@ -56,12 +57,13 @@ const off: LoginTrace = {
   traceId: undefined,
   step: (_name, work) => work(),
   ended: () => undefined,
+  failed: () => undefined,
 }
 
 /** Where no variable asks for traces. */
 export const untraced: Tracing = {
   login: () => off,
-  statement: () => undefined,
+  statement: undefined,
   stop: () => Promise.resolve(),
 }
 
@@ -118,10 +120,11 @@ function loginTrace(tracer: Tracer): LoginTrace {
   return {
     traceId: span.isRecording() ? span.spanContext().traceId : undefined,
     step: (name, work) => step(tracer, within, name, work),
-    ended: (session, failure) => {
-      if (session !== undefined) span.setAttributes(attributesOf(session))
-      end(span, failure)
+    ended: (session) => {
+      span.setAttributes(attributesOf(session))
+      span.end()
     },
+    failed: (error) => fail(span, error),
   }
 }
 
@@ -134,10 +137,10 @@ async function step<T>(
   const span = tracer.startSpan(name, { kind: SpanKind.INTERNAL }, within)
   try {
     const result = await work()
-    end(span, undefined)
+    span.end()
     return result
   } catch (error) {
-    end(span, error)
+    fail(span, error)
     throw error
   }
 }
@@ -147,21 +150,23 @@ function traceStatement(
   tracer: Tracer,
   clock: Clock,
   session: TracedSession,
-  { tag, decision, sqlstate, durationMs, policyMs, auditMs }: TracedStatement,
+  { tags, decision, sqlstate, took }: TracedStatement,
 ): void {
   const now = clock.now()
+  const startTime = took === undefined ? now : now - took.durationMs - took.policyMs
+  const tag = tags[0] ?? 'none'
   const span = tracer.startSpan(
     `${tag} ${session.target}`,
-    { kind: SpanKind.SERVER, startTime: now - durationMs - policyMs },
+    { kind: SpanKind.SERVER, startTime },
     ROOT_CONTEXT,
   )
   if (span.isRecording()) {
     span.setAttributes({
       ...attributesOf(session),
-      'db.operation.name': tag,
+      'db.operation.name': tags.length > 1 ? tags.slice(0, mostTags).join('; ') : tag,
       'pgwarden.decision': decision,
-      'pgwarden.policy_ms': policyMs,
-      ...(auditMs !== undefined && { 'pgwarden.journal_ms': auditMs }),
+      ...(took !== undefined && { 'pgwarden.policy_ms': took.policyMs }),
+      ...(took?.auditMs !== undefined && { 'pgwarden.journal_ms': took.auditMs }),
       ...(sqlstate !== undefined && {
         'db.response.status_code': sqlstate,
         'error.type': sqlstate,
@@ -171,6 +176,9 @@ function traceStatement(
   }
   span.end(now)
 }
+
+/** Of one query string. */
+const mostTags = 16
 
 function attributesOf({ id, role, target }: TracedSession): Attributes {
   return {
@@ -182,13 +190,10 @@ function attributesOf({ id, role, target }: TracedSession): Attributes {
 }
 
 /** Of a failure the code alone: its sentences can hold what a client wrote. */
-function end(span: Span, failure: unknown): void {
-  if (failure !== undefined) {
-    const type = failure instanceof Failure ? failure.code : 'internal'
-    span.setAttribute('error.type', type)
-    if (failure instanceof Failure) span.setAttribute('db.response.status_code', failure.sqlstate)
-    span.setStatus({ code: SpanStatusCode.ERROR })
-  }
+function fail(span: Span, error: unknown): void {
+  if (error instanceof Failure) span.setAttribute('db.response.status_code', error.sqlstate)
+  span.setAttribute('error.type', error instanceof Failure ? error.code : 'internal')
+  span.setStatus({ code: SpanStatusCode.ERROR })
   span.end()
 }
 

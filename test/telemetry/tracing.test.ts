@@ -22,7 +22,7 @@ it('has a span for a login, and one for each of its steps within it', async () =
   const { tracing, spans } = traced()
   const login = tracing.login()
   expect(await login.step('credentials', () => Promise.resolve(7))).toBe(7)
-  login.ended(session, undefined)
+  login.ended(session)
   const [credentials, whole] = spans()
   expect(whole).toMatchObject({
     name: 'login',
@@ -43,7 +43,7 @@ it('says why a login failed by its code, and nothing that anybody wrote', async 
   const login = tracing.login()
   const failure = new Failure('upstream_unreachable', { message: 'no way to db-of-alice' })
   await expect(login.step('connect', () => Promise.reject(failure))).rejects.toBe(failure)
-  login.ended(undefined, failure)
+  login.failed(failure)
   for (const span of spans()) {
     expect(span.status).toEqual({ code: SpanStatusCode.ERROR })
     expect(span.attributes).toMatchObject({
@@ -57,14 +57,8 @@ it('says why a login failed by its code, and nothing that anybody wrote', async 
 
 it('has a span for a statement, as long as it took', () => {
   const { tracing, spans } = traced()
-  tracing.statement(session, {
-    tag: 'SELECT',
-    decision: 'allow',
-    sqlstate: undefined,
-    durationMs: 40,
-    policyMs: 2,
-    auditMs: 1,
-  })
+  const took = { durationMs: 40, policyMs: 2, auditMs: 1 }
+  tracing.statement?.(session, { tags: ['SELECT'], decision: 'allow', sqlstate: undefined, took })
   const [span] = spans()
   expect(span).toMatchObject({
     name: 'SELECT shop',
@@ -80,14 +74,8 @@ it('has a span for a statement, as long as it took', () => {
 
 it('calls a denied statement an error, by its SQLSTATE', () => {
   const { tracing, spans } = traced()
-  tracing.statement(session, {
-    tag: 'DELETE',
-    decision: 'deny',
-    sqlstate: '42501',
-    durationMs: 0,
-    policyMs: 1,
-    auditMs: undefined,
-  })
+  const denied = { decision: 'deny', sqlstate: '42501', took: undefined } as const
+  tracing.statement?.(session, { tags: ['DELETE'], ...denied })
   expect(spans()[0]).toMatchObject({
     status: { code: SpanStatusCode.ERROR },
     attributes: { 'pgwarden.decision': 'deny', 'error.type': '42501' },
@@ -122,14 +110,7 @@ it('does the work of a login where nothing is traced', async () => {
   const login = untraced.login()
   expect(await login.step('connect', () => Promise.resolve('done'))).toBe('done')
   expect(login.traceId).toBeUndefined()
-  login.ended(session, undefined)
-  untraced.statement(session, {
-    tag: 'SELECT',
-    decision: 'allow',
-    sqlstate: undefined,
-    durationMs: 1,
-    policyMs: 1,
-    auditMs: 1,
-  })
+  login.ended(session)
+  expect(untraced.statement).toBeUndefined()
   await untraced.stop()
 })
