@@ -15,6 +15,7 @@ import { Listeners } from '../../src/proxy/listeners.ts'
 import type { LeaseUse, Rulebook, Target } from '../../src/proxy/ports.ts'
 import type { ServeDependencies } from '../../src/proxy/serve.ts'
 import { Secret } from '../../src/secret.ts'
+import { untraced } from '../../src/telemetry/tracing.ts'
 import { emptyChain, MemoryStorage } from './memory-journal.ts'
 import { silentMeter } from './silent-meter.ts'
 import { ToyServer } from './toy-server.ts'
@@ -174,6 +175,7 @@ export class ToyHouse {
       },
       clock: systemClock,
       meter: silentMeter,
+      tracing: untraced,
       log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
     }
   }
