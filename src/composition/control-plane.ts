@@ -4,6 +4,7 @@
 import { Hours } from '../access/hours.ts'
 import { needsOf } from '../access/rules.ts'
 import { createApi } from '../api/api.ts'
+import type { ReadinessCheck } from '../api/readiness.ts'
 import { serveApi } from '../api/serve.ts'
 import { Notifier } from '../notifications/notifier.ts'
 import { apiObserver } from '../telemetry/api-observer.ts'
@@ -23,6 +24,7 @@ export async function openControlPlane(
   run: Run,
   ground: Ground,
   version: string,
+  checks: readonly ReadinessCheck[],
 ): Promise<ControlPlane> {
   const { config, log, clock, metrics, started, problem } = run
   const { vault, journal, store, ledger, hear } = ground
@@ -53,6 +55,7 @@ export async function openControlPlane(
         ? []
         : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
       { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
+      ...checks,
     ],
     metrics,
     v1: openApi(run, ground, { observer, version, stopping: stopping.signal }),

@@ -5,17 +5,20 @@ import type { Change } from '../access/change.ts'
 import { GrantChanges } from '../access/grant-changes.ts'
 import { TokenLogin } from '../access/login.ts'
 import { SittingKeeper } from '../access/sittings.ts'
+import type { ReadinessCheck } from '../api/readiness.ts'
 import { Aside } from '../parsing/aside.ts'
 import { Policy } from '../policy/policy.ts'
 import { Listeners } from '../proxy/listeners.ts'
 import { watchCertificate } from './certificates.ts'
 import type { Ground } from './ground.ts'
-import type { Run } from './run.ts'
+import { type Run, shareOf } from './run.ts'
 import { openUpstreams } from './upstreams.ts'
 
 export interface DataPlane {
   /** That are listened on, in the order of the configuration. */
   readonly ports: readonly number[]
+  /** Of what is only known there. */
+  readonly checks: readonly ReadinessCheck[]
 }
 
 export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
@@ -39,6 +42,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   for (const listen of config.listen) {
     listenerOptions.push({
       ...listen,
+      maxConnections: shareOf(run.part, listen.maxConnections),
       certificates: await watchCertificate(run, journal, listen, listen.tls),
     })
   }
@@ -71,7 +75,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   hear((change) => takeEffect(change, listeners))
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
-  return { ports }
+  return { ports, checks: [] }
 }
 
 /** On the sessions and logins of this process. */

@@ -4,12 +4,27 @@
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import type { Lookups } from '../policy/memo.ts'
-import type { Log } from '../telemetry/log.ts'
+import { createLog, type Log, standardError } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 export type Stop = () => void | Promise<void>
 
+/** What this process is among those of its run. */
+export type Part =
+  /** It does everything itself. */
+  | { readonly type: 'all' }
+  /** It has the control plane, and workers that serve clients. */
+  | { readonly type: 'supervisor'; readonly workers: number }
+  /** It serves clients. Numbers begin at 1. */
+  | { readonly type: 'worker'; readonly number: number; readonly of: number }
+
+/** What falls to this process of a limit on clients that is meant for all that serve them. */
+export function shareOf(part: Part, limit: number): number {
+  return part.type === 'worker' ? Math.ceil(limit / part.of) : limit
+}
+
 export interface Run {
+  readonly part: Part
   readonly config: Config
   readonly log: Log
   readonly clock: Clock
@@ -27,4 +42,10 @@ export interface Run {
 export function problemsInto(log: Log): Run['problem'] {
   return (part) => (error) =>
     log.warn({ part, err: error }, 'a background task failed and will be tried again')
+}
+
+/** Where standard output is a sink, nothing but records is written there. */
+export function openLog({ log, audit }: Config): Log {
+  const isTaken = audit.sinks.some(({ type }) => type === 'stdout')
+  return createLog(log.level, isTaken ? standardError : 1)
 }

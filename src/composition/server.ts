@@ -17,7 +17,7 @@ import { Catalog } from '../policy/catalog.ts'
 import { Policy } from '../policy/policy.ts'
 import { predefinedRoles } from '../policy/roles.ts'
 import { loadParser } from '../sql/analyse.ts'
-import { createLog, standardError } from '../telemetry/log.ts'
+import { createLog } from '../telemetry/log.ts'
 import { Connector } from '../upstream/connector.ts'
 import { publicKeysOf } from './checkpoints.ts'
 import { examination } from './examination.ts'
@@ -26,6 +26,7 @@ import { createKey, listKeys, revokeKey } from './operator-keys.ts'
 import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
 import { queryJournal, tailJournal } from './operator-reading.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
+import { openLog } from './run.ts'
 import { serve } from './serving.ts'
 import { verifyJournal } from './verify.ts'
 
@@ -38,7 +39,7 @@ const demoMs = 24 * 60 * 60 * 1000
 export const operations: Operations = {
   serve: async ({ configFile, signal, onReady }) => {
     const config = await loadConfig(configFile)
-    await serve(config, createLog(config.log.level, logDestination(config)), signal, onReady)
+    await serve(config, openLog(config), signal, onReady)
   },
 
   checkConfig: async (file) => {
@@ -118,11 +119,6 @@ export const operations: Operations = {
       await prepared.stop()
     }
   },
-}
-
-/** Where standard output is a sink, nothing but records is written there. */
-function logDestination({ audit }: Config): 1 | typeof standardError {
-  return audit.sinks.some(({ type }) => type === 'stdout') ? standardError : 1
 }
 
 /** The text of a snapshot taken now, past any running pgwarden. */

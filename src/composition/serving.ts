@@ -1,7 +1,9 @@
-// One run of `serve`: what is started in which order, and stopped in reverse whatever happens. Decides nothing;
-// that the parts fit is proved by the compiler, here and in the planes.
+// One run of `serve`: what is started in which order, and stopped in reverse whatever happens. With workers this
+// process supervises them, and they have the data plane. Decides nothing; that the parts fit is proved by the
+// compiler, here and in the planes.
 
 import { randomUUID } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import type { Running } from '../cli/operations.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
@@ -13,7 +15,10 @@ import { bracketed } from './certificates.ts'
 import { openControlPlane } from './control-plane.ts'
 import { openDataPlane } from './data-plane.ts'
 import { openGround } from './ground.ts'
-import { problemsInto, type Run, type Stop } from './run.ts'
+import { type Part, problemsInto, type Run } from './run.ts'
+import { Shipping } from './sinks.ts'
+import { stopsInOrder } from './stops.ts'
+import { openWorkers } from './workers.ts'
 
 /** Runs everything until `signal`. What was started is stopped whatever happens, last started first. */
 export async function serve(
@@ -22,10 +27,7 @@ export async function serve(
   signal: AbortSignal,
   onReady: (running: Running) => void | Promise<void>,
 ): Promise<void> {
-  const stops: { readonly part: string; readonly stop: Stop }[] = []
-  const started = (part: string, stop: Stop): void => {
-    stops.push({ part, stop })
-  }
+  const { started, stopAll } = stopsInOrder(log)
   try {
     const running = await start(config, log, systemClock, started)
     await onReady(running)
@@ -33,13 +35,7 @@ export async function serve(
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     }
   } finally {
-    for (const { part, stop } of stops.reverse()) {
-      try {
-        await stop()
-      } catch (error) {
-        log.error({ part, err: error }, 'a part did not stop cleanly')
-      }
-    }
+    await stopAll()
   }
 }
 
@@ -54,13 +50,18 @@ async function start(
   const lookups = { hits: 0, misses: 0 }
   const metrics = createMetrics(version, () => lookups)
   const problem = problemsInto(log)
+  const part = partOf(config)
   const run: Run = {
-    ...{ config, log, clock, metrics, lookups, started, problem },
+    ...{ part, config, log, clock, metrics, lookups, started, problem },
     instance: randomUUID(),
   }
-  const ground = await openGround(run, version)
-  const { ports } = await openDataPlane(run, ground)
-  const { port: httpPort } = await openControlPlane(run, ground, version)
+  const shipping = new Shipping(run)
+  const ground = await openGround(run, version, shipping)
+  const { ports, checks } =
+    part.type === 'supervisor'
+      ? await openWorkers(run, part.workers, shipping)
+      : await openDataPlane(run, ground)
+  const { port: httpPort } = await openControlPlane(run, ground, version, checks)
 
   log.info({ version, instance: run.instance, ports, httpPort }, 'pgwarden is running')
   return {
@@ -70,4 +71,10 @@ async function start(
     http: `${config.http.tls ? 'https' : 'http'}://${bracketed(config.http.address)}:${httpPort}`,
     journalDirectory: config.journal.directory,
   }
+}
+
+/** One worker would be no safer than none, and cost a process. */
+function partOf({ workers }: Config): Part {
+  const count = workers === 'auto' ? availableParallelism() : workers
+  return count === 1 ? { type: 'all' } : { type: 'supervisor', workers: count }
 }

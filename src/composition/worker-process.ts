@@ -1,0 +1,162 @@
+// A root of its own: a worker, which has the data plane, and a chain of the journal. It does as the supervisor
+// says, and ends when that is gone. Decides nothing.
+
+import cluster from 'node:cluster'
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { workerChain } from '../audit/chain.ts'
+import type { Journal } from '../audit/journal.ts'
+import { systemClock } from '../clock.ts'
+import { type Config, parseConfig } from '../config/config.ts'
+import { Failure } from '../errors.ts'
+import { isHeld } from '../journal/lock.ts'
+import { loadParser } from '../sql/analyse.ts'
+import { createMetrics } from '../telemetry/metrics.ts'
+import { packageVersion } from '../version.ts'
+import { openDataPlane } from './data-plane.ts'
+import { openGround } from './ground.ts'
+import { journalWorks } from './journal.ts'
+import { openLog, type Part, problemsInto, type Run } from './run.ts'
+import { type Stops, stopsInOrder } from './stops.ts'
+import { ShippedBySupervisor } from './worker-shipping.ts'
+import type {
+  Answer,
+  FromWorker,
+  Question,
+  StartProblem,
+  ToWorker,
+  WorkerData,
+} from './worker-words.ts'
+
+/** What may run on after a defect that nobody caught: the world is no longer what the code takes it for. */
+const failingMs = 5_000
+/** For the worker of a supervisor that was killed: it ends its sessions, and holds the chain until then. */
+const predecessorMs = 20_000
+const lookMs = 100
+
+interface Serving {
+  readonly journal: Journal
+  readonly ports: readonly number[]
+}
+
+/** Resolves when it is said, or cannot be said any more. */
+function say(words: FromWorker): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.connected) process.send?.(words, undefined, undefined, () => resolve())
+    else resolve()
+  })
+}
+
+const shipping = new ShippedBySupervisor(say)
+let serving: Serving | undefined
+/** What is under way: the start, and then nothing. */
+let starting: Promise<void> = Promise.resolve()
+let stops: Stops | undefined
+let ending: Promise<void> | undefined
+
+async function begin({ number, of, config: { file, text } }: WorkerData): Promise<void> {
+  const config = parseConfig(text, file)
+  const log = openLog(config).child({ worker: number })
+  stops = stopsInOrder(log)
+  process.on('uncaughtException', (error) => {
+    log.error({ err: error }, 'a defect in pgwarden: this worker ends, and its sessions with it')
+    setTimeout(() => process.exit(1), failingMs)
+    void end(1)
+  })
+  const part = { type: 'worker', number, of } as const
+  serving = await serve(part, config, stops.started, log)
+  log.info({ ports: serving.ports }, 'a worker is running')
+  await say({ type: 'running', ports: serving.ports })
+}
+
+async function serve(
+  part: Part & { readonly type: 'worker' },
+  config: Config,
+  started: Run['started'],
+  log: Run['log'],
+): Promise<Serving> {
+  await loadParser()
+  const version = packageVersion()
+  const lookups = { hits: 0, misses: 0 }
+  const run: Run = {
+    ...{ part, config, log, lookups, started },
+    clock: systemClock,
+    metrics: createMetrics(version, () => lookups),
+    problem: problemsInto(log),
+    instance: randomUUID(),
+  }
+  await untilFree(config.journal.directory, workerChain(part.number))
+  const ground = await openGround(run, version, shipping)
+  const { ports } = await openDataPlane(run, ground)
+  return { journal: ground.journal, ports }
+}
+
+async function untilFree(directory: string, chain: string): Promise<void> {
+  for (let waited = 0; waited < predecessorMs && isHeld(directory, chain); waited += lookMs) {
+    await sleep(lookMs)
+  }
+}
+
+async function answerTo({ type }: Question): Promise<Answer> {
+  switch (type) {
+    case 'works':
+      return { type, problem: await problemHere() }
+  }
+}
+
+async function problemHere(): Promise<string | undefined> {
+  if (serving === undefined) return 'it is being started'
+  try {
+    await journalWorks(serving.journal)
+    return undefined
+  } catch (error) {
+    return error instanceof Failure ? error.message : 'the journal cannot be written'
+  }
+}
+
+/** Ends what there is in order, and this process. Once. */
+function end(status: number): Promise<void> {
+  ending ??= (async () => {
+    await starting
+    await stops?.stopAll()
+    process.exit(status)
+  })()
+  return ending
+}
+
+function problemOf(error: unknown): StartProblem {
+  if (!(error instanceof Failure)) return { type: 'defect', message: String(error) }
+  const { code, message, detail, hint } = error
+  const text = { message, ...(detail && { detail }), ...(hint && { hint }) }
+  return { type: 'failure', code, text }
+}
+
+function take(words: ToWorker): void {
+  switch (words.type) {
+    case 'begin':
+      starting = begin(words.data).catch(async (error: unknown) => {
+        await say({ type: 'failed', why: problemOf(error) })
+        void end(1)
+      })
+      return
+    case 'asked':
+      void answerTo(words.question).then((answer) =>
+        say({ type: 'answered', number: words.number, answer }),
+      )
+      return
+    case 'shipped':
+      shipping.shipped(words.upTo)
+      return
+    case 'stop':
+      void end(0)
+      return
+  }
+}
+
+// A terminal sends them to all processes of a run: the supervisor tells its workers when to stop.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => undefined)
+// A worker whose supervisor is gone would be ended by node:cluster on the spot, with sessions that are told nothing.
+if (cluster.worker !== undefined) cluster.worker.exitedAfterDisconnect = true
+process.on('disconnect', () => void end(0))
+process.on('message', take)
+void say({ type: 'loaded' })

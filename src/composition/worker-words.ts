@@ -1,0 +1,46 @@
+// What the supervisor and a worker say to each other. Ignorant of both.
+
+import type { FailureCode, FailureText } from '../errors.ts'
+
+/** All that a worker has to know. */
+export interface WorkerData {
+  /** Among the workers of the run, from 1 on. */
+  readonly number: number
+  readonly of: number
+  /** The configuration that is in force: the file may be another by now. */
+  readonly config: { readonly file: string; readonly text: string }
+}
+
+export interface Question {
+  readonly type: 'works'
+}
+
+export type Answer =
+  /** Undefined: it can serve; else what stands in the way. */
+  | { readonly type: 'works'; readonly problem: string | undefined }
+  /** It could not be answered. */
+  | { readonly type: 'none'; readonly why: string }
+
+export type ToWorker =
+  /** The answer to `loaded`. */
+  | { readonly type: 'begin'; readonly data: WorkerData }
+  | { readonly type: 'asked'; readonly number: number; readonly question: Question }
+  /** Every sink has the worker's chain up to this record. */
+  | { readonly type: 'shipped'; readonly upTo: number }
+  | { readonly type: 'stop' }
+
+export type FromWorker =
+  /** The first word: it listens from now on, and what was said before is lost. */
+  | { readonly type: 'loaded' }
+  /** It lives, and so much of its chain is stored; undefined before the journal is open. */
+  | { readonly type: 'here'; readonly stored: number | undefined }
+  /** It serves. */
+  | { readonly type: 'running'; readonly ports: readonly number[] }
+  /** It could not start, and ends. */
+  | { readonly type: 'failed'; readonly why: StartProblem }
+  | { readonly type: 'answered'; readonly number: number; readonly answer: Answer }
+
+/** A sentence for the operator, or a defect. */
+export type StartProblem =
+  | { readonly type: 'failure'; readonly code: FailureCode; readonly text: FailureText }
+  | { readonly type: 'defect'; readonly message: string }
