@@ -17,6 +17,11 @@ export class Secret {
     return this.#value
   }
 
+  /** Whether it is the same value. Not for what a stranger sends: the time it takes may tell. */
+  equals(other: unknown): boolean {
+    return other instanceof Secret && other.#value === this.#value
+  }
+
   toString(): string {
     return redacted
   }

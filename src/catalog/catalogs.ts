@@ -6,8 +6,6 @@ import type { Clock } from '../clock.ts'
 import { Catalog, type CatalogSnapshot } from '../policy/catalog.ts'
 
 export interface CatalogsOptions {
-  /** Of the targets whose catalog is to be known: the longest time between two reads. */
-  readonly refreshEveryMs: ReadonlyMap<string, number>
   /** Rejects when `signal` is aborted. */
   readonly read: (target: string, signal: AbortSignal) => Promise<CatalogSnapshot>
   readonly clock: Clock
@@ -34,25 +32,46 @@ const retryFrom = 1_000
 const retryAtMost = 60_000
 
 export class Catalogs {
-  readonly #targets: ReadonlyMap<string, WatchedCatalog>
+  readonly #options: CatalogsOptions
+  readonly #targets = new Map<string, WatchedCatalog>()
+  /** Those that nobody asks any more, until they are still. */
+  readonly #stopping = new Set<Promise<void>>()
 
   constructor(options: CatalogsOptions) {
-    this.#targets = new Map(
-      [...options.refreshEveryMs].map(([target, every]) => [
-        target,
-        new WatchedCatalog(target, every, options),
-      ]),
-    )
+    this.#options = options
   }
 
-  /** Begins to read, and returns at once. */
-  start(): void {
-    for (const target of this.#targets.values()) target.start()
+  /**
+   * The targets whose catalog is to be known, with the longest time between two reads: what is new is read
+   * from now on, what was known stays known, and the rest is forgotten. Returns at once. `others`: targets
+   * that are another database than before, of which nothing is known any more.
+   */
+  watch(
+    refreshEveryMs: ReadonlyMap<string, number>,
+    others: ReadonlySet<string> = new Set(),
+  ): void {
+    for (const [target, watched] of this.#targets) {
+      if (refreshEveryMs.has(target) && !others.has(target)) continue
+      this.#targets.delete(target)
+      const stopped = watched.stop().finally(() => this.#stopping.delete(stopped))
+      this.#stopping.add(stopped)
+    }
+    for (const [target, every] of refreshEveryMs) {
+      const watched = this.#targets.get(target)
+      if (watched === undefined) {
+        const added = new WatchedCatalog(target, every, this.#options)
+        this.#targets.set(target, added)
+        added.start()
+      } else {
+        watched.every = every
+      }
+    }
   }
 
   /** Breaks off what is under way. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#targets.values()].map((target) => target.stop()))
+    this.watch(new Map())
+    await Promise.all(this.#stopping)
   }
 
   /** The latest snapshot of a target: the same object until something in it is another. */
@@ -73,10 +92,11 @@ export class Catalogs {
 
 class WatchedCatalog {
   catalog: Catalog | undefined
+  /** The longest time between two reads, from the next one on. */
+  every: number
   /** Resolves when there is nothing to wait for any more. */
   readonly first: Promise<void>
   readonly #target: string
-  readonly #every: number
   readonly #options: CatalogsOptions
   readonly #stopping = new AbortController()
   #firstIsOver: () => void = () => {}
@@ -92,7 +112,7 @@ class WatchedCatalog {
 
   constructor(target: string, every: number, options: CatalogsOptions) {
     this.#target = target
-    this.#every = every
+    this.every = every
     this.#options = options
     this.first = new Promise((resolve) => {
       this.#firstIsOver = resolve
@@ -163,7 +183,7 @@ class WatchedCatalog {
     } else if (this.#changedMeanwhile) {
       this.#readSoon()
     } else {
-      this.#readIn(this.#every)
+      this.#readIn(this.every)
     }
   }
 

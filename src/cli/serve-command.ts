@@ -1,8 +1,9 @@
 // `pgwarden serve` and `pgwarden check-config`: both take a configuration file, one runs on it.
 
 import type { Command } from 'commander'
+import type { Stopping } from './operations.ts'
 import { type Context, examples } from './program.ts'
-import { announceStop, untilSignalled } from './signals.ts'
+import { untilStopped } from './signals.ts'
 
 export function addServe(program: Command, context: Context): void {
   const { operations, terminal, runs } = context
@@ -12,17 +13,17 @@ export function addServe(program: Command, context: Context): void {
     .requiredOption('--config <file>', 'the configuration')
     .action(
       runs(async ({ config }: { config: string }) => {
-        const work = async (signal: AbortSignal) =>
+        const work = async (stopping: Stopping) =>
           (await operations()).serve({
             configFile: config,
-            signal,
+            stopping,
             onReady: ({ proxy, http, journalDirectory }) => {
               terminal.stderr.write(
                 `pgwarden listens on ${proxy}, HTTP on ${http}, journal in ${journalDirectory}\n`,
               )
             },
           })
-        await untilSignalled(terminal, work, announceStop(terminal))
+        await untilStopped(terminal, work)
         return 0
       }),
     )

@@ -4,16 +4,17 @@
 import { Hours } from '../access/hours.ts'
 import { needsOf } from '../access/rules.ts'
 import { createApi } from '../api/api.ts'
-import type { ReadinessCheck } from '../api/readiness.ts'
 import { serveApi } from '../api/serve.ts'
+import { Failure } from '../errors.ts'
 import { Notifier } from '../notifications/notifier.ts'
 import { apiObserver } from '../telemetry/api-observer.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
 import { openApi } from './api.ts'
 import { watchCertificate } from './certificates.ts'
+import type { DataPlane } from './data-plane.ts'
 import type { Ground } from './ground.ts'
 import { journalWorks } from './journal.ts'
-import type { Run } from './run.ts'
+import type { Phase, Run } from './run.ts'
 
 export interface ControlPlane {
   /** That HTTP is listened on. */
@@ -24,9 +25,9 @@ export async function openControlPlane(
   run: Run,
   ground: Ground,
   version: string,
-  checks: readonly ReadinessCheck[],
+  { checks, metricsText }: Pick<DataPlane, 'checks' | 'metricsText'>,
 ): Promise<ControlPlane> {
-  const { config, log, clock, metrics, started, problem } = run
+  const { config, log, clock, metrics, phase, started, problem } = run
   const { vault, journal, store, ledger, hear } = ground
 
   const notifier = new Notifier(config.notifications, {
@@ -54,10 +55,11 @@ export async function openControlPlane(
       ...(vault === undefined
         ? []
         : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
+      { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
       { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
       ...checks,
     ],
-    metrics,
+    metrics: { contentType: metrics.contentType, text: metricsText },
     v1: openApi(run, ground, { observer, version, stopping: stopping.signal }),
     onDefect: observer.defect,
   })
@@ -70,4 +72,9 @@ export async function openControlPlane(
     return http.close()
   })
   return { port: http.port }
+}
+
+/** Whether clients get in, and should be sent here. */
+async function doorOpen({ current }: Phase): Promise<void> {
+  if (current !== 'serving') throw new Failure('cannot_connect_now', { message: current })
 }

@@ -6,9 +6,11 @@ import { GrantChanges } from '../access/grant-changes.ts'
 import { TokenLogin } from '../access/login.ts'
 import { SittingKeeper } from '../access/sittings.ts'
 import type { ReadinessCheck } from '../api/readiness.ts'
+import type { Config } from '../config/config.ts'
 import { Aside } from '../parsing/aside.ts'
-import { Policy } from '../policy/policy.ts'
+import { Policy, type PolicyOptions } from '../policy/policy.ts'
 import { Listeners } from '../proxy/listeners.ts'
+import type { Rulebook } from '../proxy/ports.ts'
 import { watchCertificate } from './certificates.ts'
 import type { Ground } from './ground.ts'
 import { type Run, shareOf } from './run.ts'
@@ -19,6 +21,10 @@ export interface DataPlane {
   readonly ports: readonly number[]
   /** Of what is only known there. */
   readonly checks: readonly ReadinessCheck[]
+  /** What a scrape answers, of all processes of the run. */
+  metricsText(): Promise<string>
+  /** Accepts nothing more, and lets sessions end by themselves until `signal`. Resolves with how many are left. */
+  drain(signal: AbortSignal): Promise<number>
 }
 
 export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
@@ -26,11 +32,12 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   const { journal, store, notices, registry, guard, hear } = ground
   const aside = new Aside({ onProblem: problem('parsing of long texts') })
   started('parsing of long texts', () => aside.stop())
-  const policy = new Policy(config.roles, {
-    maxBytes: config.limits.statementBytes,
-    lookups: run.lookups,
-    analyseAside: (text, limits, gone) => aside.analyse(text, limits, gone),
-  })
+  const rulebook = {
+    current: rulebookOf(config, {
+      lookups: run.lookups,
+      analyseAside: (text, limits, gone) => aside.analyse(text, limits, gone),
+    }),
+  }
 
   const { connector, leases, catalogs } = openUpstreams(run, ground)
 
@@ -47,35 +54,43 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
     })
   }
   const changes = new GrantChanges()
-  const listeners = new Listeners(
-    listenerOptions,
-    { maxStatementBytes: config.limits.statementBytes },
-    {
-      tokens: new TokenLogin(store, clock, config.tokens, changes),
-      credentials: leases,
-      upstream: connector,
-      policy,
-      journal,
-      targets: config.targets,
-      requestable: () => [...config.targets.keys()],
-      guard,
-      publicUrl: config.http.url,
-      sittings,
-      catalogs,
-      notices,
-      changes,
-      grants: store,
-      registry,
-      recording: config.audit.recording,
-      clock,
-      meter: metrics,
-      log,
-    },
-  )
+  const listeners = new Listeners(listenerOptions, {
+    tokens: new TokenLogin(store, clock, config.tokens, changes),
+    credentials: leases,
+    upstream: connector,
+    rulebook,
+    journal,
+    guard,
+    publicUrl: config.http.url,
+    sittings,
+    catalogs,
+    notices,
+    changes,
+    grants: store,
+    registry,
+    clock,
+    meter: metrics,
+    log,
+  })
   hear((change) => takeEffect(change, listeners))
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
-  return { ports, checks: [] }
+  return {
+    ports,
+    checks: [],
+    metricsText: () => metrics.text(),
+    drain: (signal) => listeners.drain(signal),
+  }
+}
+
+/** What logins and sessions go by. @throws Failure when a role names what does not exist. */
+function rulebookOf(
+  { roles, targets, audit, limits }: Config,
+  options: Omit<PolicyOptions, 'maxBytes'>,
+): Rulebook {
+  const maxBytes = limits.statementBytes
+  const policy = new Policy(roles, { ...options, maxBytes })
+  return { policy, targets, recording: audit.recording, maxStatementBytes: maxBytes }
 }
 
 /** On the sessions and logins of this process. */

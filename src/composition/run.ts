@@ -6,6 +6,7 @@ import type { Config } from '../config/config.ts'
 import type { Lookups } from '../policy/memo.ts'
 import { createLog, type Log, standardError } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { InForce } from './in-force.ts'
 
 export type Stop = () => void | Promise<void>
 
@@ -23,12 +24,22 @@ export function shareOf(part: Part, limit: number): number {
   return part.type === 'worker' ? Math.ceil(limit / part.of) : limit
 }
 
+/** What a run wants of those who send it work. */
+export interface Phase {
+  current: 'starting' | 'serving' | 'draining'
+}
+
 export interface Run {
   readonly part: Part
+  /** What the run was started with. */
   readonly config: Config
+  /** What it goes by now. */
+  readonly inForce: InForce
   readonly log: Log
   readonly clock: Clock
   readonly metrics: Metrics
+  /** How far it has come. */
+  readonly phase: Phase
   /** Of query strings among those judged before; every policy of the run counts on in it. */
   readonly lookups: Lookups
   /** Names this run among all that share the store. */

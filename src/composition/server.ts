@@ -37,9 +37,9 @@ const snapshotWithin = 60_000
 const demoMs = 24 * 60 * 60 * 1000
 
 export const operations: Operations = {
-  serve: async ({ configFile, signal, onReady }) => {
+  serve: async ({ configFile, stopping, onReady }) => {
     const config = await loadConfig(configFile)
-    await serve(config, openLog(config), signal, onReady)
+    await serve(config, openLog(config), stopping, onReady)
   },
 
   checkConfig: async (file) => {
@@ -93,7 +93,7 @@ export const operations: Operations = {
 
   queryJournal,
 
-  demo: async ({ signal, onReady, ...options }) => {
+  demo: async ({ stopping, onReady, ...options }) => {
     const prepared = await prepareDemo(options)
     try {
       const config = await loadConfig(prepared.configFile)
@@ -102,7 +102,7 @@ export const operations: Operations = {
         createWriteStream(join(prepared.directory, 'pgwarden.log'), { flags: 'a', mode: 0o600 }),
       )
       options.onStep('Starting the proxy')
-      await serve(config, log, signal, async (running) => {
+      await serve(config, log, stopping, async (running) => {
         const people = []
         for (const { occupation, groups, ...terms } of prepared.people) {
           const { target } = prepared

@@ -2,38 +2,37 @@
 // process supervises them, and they have the data plane. Decides nothing; that the parts fit is proved by the
 // compiler, here and in the planes.
 
-import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import type { Running } from '../cli/operations.ts'
-import { type Clock, systemClock } from '../clock.ts'
+import type { Running, Stopping } from '../cli/operations.ts'
 import type { Config } from '../config/config.ts'
 import { loadParser } from '../sql/analyse.ts'
 import type { Log } from '../telemetry/log.ts'
-import { createMetrics } from '../telemetry/metrics.ts'
 import { packageVersion } from '../version.ts'
 import { bracketed } from './certificates.ts'
 import { openControlPlane } from './control-plane.ts'
-import { openDataPlane } from './data-plane.ts'
+import { type DataPlane, openDataPlane } from './data-plane.ts'
 import { openGround } from './ground.ts'
-import { type Part, problemsInto, type Run } from './run.ts'
+import { newRun } from './new-run.ts'
+import type { Part, Run } from './run.ts'
 import { Shipping } from './sinks.ts'
+import { askedToStop, windDown } from './stopping.ts'
 import { stopsInOrder } from './stops.ts'
 import { openWorkers } from './workers.ts'
 
-/** Runs everything until `signal`. What was started is stopped whatever happens, last started first. */
+/** Runs everything until it is asked to stop. What was started is stopped whatever happens, last started first. */
 export async function serve(
   config: Config,
   log: Log,
-  signal: AbortSignal,
+  stopping: Stopping,
   onReady: (running: Running) => void | Promise<void>,
 ): Promise<void> {
   const { started, stopAll } = stopsInOrder(log)
   try {
-    const running = await start(config, log, systemClock, started)
+    const { run, dataPlane, running } = await start(config, log, started)
     await onReady(running)
-    if (!signal.aborted) {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-    }
+    await askedToStop(stopping)
+    // Health, metrics and API go on meanwhile: a revoke must still work.
+    await windDown(run, stopping, (signal) => dataPlane.drain(signal))
   } finally {
     await stopAll()
   }
@@ -42,35 +41,31 @@ export async function serve(
 async function start(
   config: Config,
   log: Log,
-  clock: Clock,
   started: Run['started'],
-): Promise<Running> {
+): Promise<{ readonly run: Run; readonly dataPlane: DataPlane; readonly running: Running }> {
   await loadParser()
   const version = packageVersion()
-  const lookups = { hits: 0, misses: 0 }
-  const metrics = createMetrics(version, () => lookups)
-  const problem = problemsInto(log)
   const part = partOf(config)
-  const run: Run = {
-    ...{ part, config, log, clock, metrics, lookups, started, problem },
-    instance: randomUUID(),
-  }
+  const run = newRun(part, config, log, started)
   const shipping = new Shipping(run)
   const ground = await openGround(run, version, shipping)
-  const { ports, checks } =
+  const dataPlane =
     part.type === 'supervisor'
       ? await openWorkers(run, part.workers, shipping)
       : await openDataPlane(run, ground)
-  const { port: httpPort } = await openControlPlane(run, ground, version, checks)
+  const { ports } = dataPlane
+  const { port: httpPort } = await openControlPlane(run, ground, version, dataPlane)
 
+  run.phase.current = 'serving'
   log.info({ version, instance: run.instance, ports, httpPort }, 'pgwarden is running')
-  return {
+  const running = {
     proxy: config.listen
       .map(({ address }, at) => `${bracketed(address)}:${ports[at]}`)
       .join(' and '),
     http: `${config.http.tls ? 'https' : 'http'}://${bracketed(config.http.address)}:${httpPort}`,
     journalDirectory: config.journal.directory,
   }
+  return { run, dataPlane, running }
 }
 
 /** One worker would be no safer than none, and cost a process. */

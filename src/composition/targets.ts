@@ -7,7 +7,7 @@ import type { Config, TargetConfig } from '../config/config.ts'
 import { Administration } from '../credentials/administration.ts'
 import type { AdministrativeLogin, Connect } from '../credentials/administrative-connection.ts'
 import { brokerCredentials } from '../credentials/broker.ts'
-import type { TargetCredentials } from '../credentials/engine.ts'
+import { placeOf, type TargetCredentials } from '../credentials/engine.ts'
 import { type InspectedTarget, Inspection } from '../credentials/inspection.ts'
 import { Monitor } from '../credentials/monitor.ts'
 import { vaultCredentials } from '../credentials/vault/credentials.ts'
@@ -21,7 +21,7 @@ interface Login {
   current(): Promise<AdministrativeLogin>
 }
 
-interface Surroundings {
+export interface Surroundings {
   readonly connector: Connector
   /** Where one is configured. */
   readonly vault: Vault | undefined
@@ -30,26 +30,47 @@ interface Surroundings {
   readonly onProblem: (error: unknown) => void
 }
 
-export interface Targets {
-  readonly credentials: ReadonlyMap<string, TargetCredentials>
-  /** Looks into those targets for which there is a login to do it with. */
-  readonly inspection: Inspection
+/** Looks into targets. */
+export type Inspector = Pick<Inspection, 'inspect'>
+
+/** One target, as it is configured at one time. */
+export interface OpenTarget {
+  readonly credentials: TargetCredentials
+  /** Of this target alone; where there is a login to do it with. */
+  readonly inspection: Inspector
   close(): Promise<void>
 }
 
 /** Connects to nothing yet. */
-export function openTargets(config: Pick<Config, 'targets'>, surroundings: Surroundings): Targets {
+export function openTarget(target: TargetConfig, surroundings: Surroundings): OpenTarget {
   const { connector, clock, onProblem } = surroundings
+  const { name } = target
   const connect = onPrimary(connector)
-  const credentials = new Map<string, TargetCredentials>()
-  const inspected = new Map<string, InspectedTarget>()
   const connections: { close(): Promise<void> }[] = []
-  const ownLogins: OwnLogin[] = []
-  for (const [name, target] of config.targets) {
-    const own = monitorLogin(target, surroundings)
-    if (own instanceof OwnLogin) ownLogins.push(own)
-    const monitor = own && monitorOf(target, () => own.current(), surroundings)
-    if (monitor !== undefined) connections.push(monitor)
+  const own = monitorLogin(target, surroundings)
+  const monitor = own && monitorOf(target, () => own.current(), surroundings)
+  if (monitor !== undefined) connections.push(monitor)
+  const looking = own ?? brokerLogin(target)
+  const inspected: InspectedTarget | undefined = looking && {
+    ...target,
+    login: () => looking.current(),
+  }
+  const inspection = new Inspection(
+    new Map(inspected === undefined ? [] : [[name, inspected]]),
+    connect,
+    onProblem,
+  )
+  connections.push(inspection)
+  return {
+    credentials: credentialsOf(),
+    inspection,
+    close: async () => {
+      await Promise.all(connections.map((part) => part.close()))
+      if (own instanceof OwnLogin) await own.stop()
+    },
+  }
+
+  function credentialsOf(): TargetCredentials {
     const { type } = target.credentials
     switch (type) {
       case 'broker': {
@@ -57,26 +78,48 @@ export function openTargets(config: Pick<Config, 'targets'>, surroundings: Surro
         const managed = { ...target, credentials: { broker } }
         const administration = new Administration(name, managed, connect, onProblem)
         connections.push(administration)
-        credentials.set(name, brokerCredentials(name, managed, administration, monitor))
-        break
+        return brokerCredentials(name, managed, administration, monitor)
       }
       case 'vault': {
-        const vault = configured(surroundings.vault)
+        const vault = configured(surroundings.vault, target)
         const logins = { name, vault, clock, monitor, ...target.credentials.vault }
-        credentials.set(name, vaultCredentials(logins))
-        break
+        return vaultCredentials({ ...logins, place: placeOf(target) })
       }
     }
-    const looking = own ?? brokerLogin(target)
-    if (looking !== undefined) inspected.set(name, { ...target, login: () => looking.current() })
   }
-  const inspection = new Inspection(inspected, connect, onProblem)
+}
+
+export interface Targets {
+  readonly credentials: ReadonlyMap<string, TargetCredentials>
+  readonly inspection: Inspector
+  close(): Promise<void>
+}
+
+/** All of a configuration. Connects to nothing yet. */
+export function openTargets(config: Pick<Config, 'targets'>, surroundings: Surroundings): Targets {
+  const opened = new Map(
+    [...config.targets].map(([name, target]) => [name, openTarget(target, surroundings)]),
+  )
   return {
-    credentials,
-    inspection,
+    credentials: new Map([...opened].map(([name, { credentials }]) => [name, credentials])),
+    inspection: inspectorOf(opened),
     close: async () => {
-      await Promise.all([inspection, ...connections].map((part) => part.close()))
-      await Promise.all(ownLogins.map((login) => login.stop()))
+      await Promise.all([...opened.values()].map((target) => target.close()))
+    },
+  }
+}
+
+/** `targets` are asked by name each time. */
+export function inspectorOf(targets: {
+  get(name: string): { readonly inspection: Inspector } | undefined
+}): Inspector {
+  return {
+    inspect: (name, work, signal) => {
+      const target = targets.get(name)
+      if (target !== undefined) return target.inspection.inspect(name, work, signal)
+      return Promise.reject(
+        new Failure('invalid_configuration', { message: `there is no target "${name}"` }),
+      )
     },
   }
 }
@@ -96,17 +139,15 @@ function monitorOf(
   return new Monitor({ target: name, database, connectTimeoutMs, login, servers, onProblem })
 }
 
-function monitorLogin(
-  { credentials: { monitor } }: TargetConfig,
-  { vault, clock }: Surroundings,
-): Login | undefined {
+function monitorLogin(target: TargetConfig, { vault, clock }: Surroundings): Login | undefined {
+  const { monitor } = target.credentials
   switch (monitor?.type) {
     case undefined:
       return undefined
     case 'login':
       return { current: () => Promise.resolve(monitor) }
     case 'vault':
-      return new OwnLogin({ vault: configured(vault), clock, login: monitor.login })
+      return new OwnLogin({ vault: configured(vault, target), clock, login: monitor.login })
   }
 }
 
@@ -115,10 +156,13 @@ function brokerLogin({ credentials }: TargetConfig): Login | undefined {
   return { current: () => Promise.resolve(credentials.broker) }
 }
 
-/** The configuration has seen to it. */
-function configured(vault: Vault | undefined): Vault {
+/** A file is whole in this; but a section `vault` that is new in it waits for a restart. */
+function configured(vault: Vault | undefined, { name }: TargetConfig): Vault {
   if (vault !== undefined) return vault
-  throw new Failure('invalid_configuration', { message: 'there is no Vault in the configuration' })
+  throw new Failure('invalid_configuration', {
+    message: `target "${name}" needs Vault, and pgwarden was started without one`,
+    hint: 'The section vault takes effect with a restart.',
+  })
 }
 
 /** Roles are made, and catalogs read, where that is possible whatever sessions are wanted of a target. */

@@ -21,11 +21,16 @@ export interface ProcessEvents {
 
 /** Is told what becomes of workers, for metrics and the log. */
 export interface WorkersObserver {
-  /** The next one is started in `restartMs`. */
-  died(worker: { number: number; pid: number | undefined; how: string; restartMs: number }): void
-  hangs(worker: { number: number; pid: number | undefined; silentSeconds: number }): void
+  /** The next one is started in `restartMs`; undefined: none is. */
+  died(worker: One & { readonly how: string; readonly restartMs: number | undefined }): void
+  hangs(worker: One & { readonly silentSeconds: number }): void
   /** In the place of one that died. */
-  replaced(worker: { number: number; pid: number | undefined }): void
+  replaced(worker: One): void
+}
+
+interface One {
+  readonly number: number
+  readonly pid: number | undefined
 }
 
 export interface PlaceOptions {
@@ -72,6 +77,9 @@ export class WorkerPlace {
   #start: Start | undefined
   #problem: StartProblem | undefined
   #restart: NodeJS.Timeout | undefined
+  /** Whoever ends now is not followed by another. */
+  #isLast = false
+  #whenDrained: ((left: number) => void) | undefined
   #whenGone: (() => void) | undefined
 
   constructor(options: PlaceOptions) {
@@ -129,8 +137,31 @@ export class WorkerPlace {
     this.#process.kill()
   }
 
+  /** Nobody comes in here any more. Resolves with how many sessions are left, at once when `signal` says so. */
+  async drain(signal: AbortSignal): Promise<number> {
+    this.#isLast = true
+    clearTimeout(this.#restart)
+    if (!this.#serves) {
+      await this.stop()
+      return 0
+    }
+    const hurry = (): void => this.tell({ type: 'hurry' })
+    const left = new Promise<number>((resolve) => {
+      this.#whenDrained = resolve
+    })
+    this.tell({ type: 'drain' })
+    if (signal.aborted) hurry()
+    signal.addEventListener('abort', hurry, { once: true })
+    try {
+      return await left
+    } finally {
+      signal.removeEventListener('abort', hurry)
+    }
+  }
+
   /** Tells the process to stop, and waits for its end; one that takes too long is killed. */
   async stop(): Promise<void> {
+    this.#isLast = true
     clearTimeout(this.#restart)
     const process = this.#process
     if (process === undefined) return
@@ -166,6 +197,9 @@ export class WorkerPlace {
       case 'running':
         this.#running(words.ports)
         return
+      case 'drained':
+        this.#whenDrained?.(words.left)
+        return
       case 'failed':
         this.#problem = words.why
         return
@@ -191,20 +225,20 @@ export class WorkerPlace {
     this.#process = undefined
     this.#serves = false
     for (const answered of [...this.#questions.values()]) answered({ type: 'none', why: how })
-    if (this.#whenGone !== undefined) {
-      this.#whenGone()
-      return
-    }
-    const said = this.#problem === undefined ? how : sentenceOf(this.#problem)
+    this.#whenDrained?.(0)
+    this.#whenGone?.()
     if (this.#start !== undefined) {
       this.#start.reject(startProblem(number, this.#problem, how))
+      this.#start = undefined
       return
     }
+    if (this.#whenGone !== undefined) return
     if (served >= youngMs) this.#deaths = 0
-    const restartMs = restartAfter(this.#deaths)
+    const restartMs = this.#isLast ? undefined : restartAfter(this.#deaths)
     this.#deaths += 1
+    const said = this.#problem === undefined ? how : sentenceOf(this.#problem)
     observer.died({ number, pid, how: said, restartMs })
-    this.#restart = setTimeout(() => this.#begin(), restartMs)
+    if (restartMs !== undefined) this.#restart = setTimeout(() => this.#begin(), restartMs)
   }
 }
 

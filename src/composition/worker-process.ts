@@ -2,21 +2,19 @@
 // says, and ends when that is gone. Decides nothing.
 
 import cluster from 'node:cluster'
-import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { workerChain } from '../audit/chain.ts'
 import type { Journal } from '../audit/journal.ts'
-import { systemClock } from '../clock.ts'
 import { type Config, parseConfig } from '../config/config.ts'
 import { Failure } from '../errors.ts'
 import { isHeld } from '../journal/lock.ts'
 import { loadParser } from '../sql/analyse.ts'
-import { createMetrics } from '../telemetry/metrics.ts'
 import { packageVersion } from '../version.ts'
-import { openDataPlane } from './data-plane.ts'
+import { type DataPlane, openDataPlane } from './data-plane.ts'
 import { openGround } from './ground.ts'
 import { journalWorks } from './journal.ts'
-import { openLog, type Part, problemsInto, type Run } from './run.ts'
+import { newRun } from './new-run.ts'
+import { openLog, type Part, type Run } from './run.ts'
 import { type Stops, stopsInOrder } from './stops.ts'
 import { ShippedBySupervisor } from './worker-shipping.ts'
 import type {
@@ -35,8 +33,9 @@ const predecessorMs = 20_000
 const lookMs = 100
 
 interface Serving {
+  readonly run: Run
   readonly journal: Journal
-  readonly ports: readonly number[]
+  readonly dataPlane: DataPlane
 }
 
 /** Resolves when it is said, or cannot be said any more. */
@@ -53,6 +52,8 @@ let serving: Serving | undefined
 let starting: Promise<void> = Promise.resolve()
 let stops: Stops | undefined
 let ending: Promise<void> | undefined
+/** Sessions have been given time enough to end. */
+const enough = new AbortController()
 
 async function begin({ number, of, config: { file, text } }: WorkerData): Promise<void> {
   const config = parseConfig(text, file)
@@ -65,8 +66,9 @@ async function begin({ number, of, config: { file, text } }: WorkerData): Promis
   })
   const part = { type: 'worker', number, of } as const
   serving = await serve(part, config, stops.started, log)
-  log.info({ ports: serving.ports }, 'a worker is running')
-  await say({ type: 'running', ports: serving.ports })
+  const { ports } = serving.dataPlane
+  log.info({ ports }, 'a worker is running')
+  await say({ type: 'running', ports })
 }
 
 async function serve(
@@ -76,19 +78,10 @@ async function serve(
   log: Run['log'],
 ): Promise<Serving> {
   await loadParser()
-  const version = packageVersion()
-  const lookups = { hits: 0, misses: 0 }
-  const run: Run = {
-    ...{ part, config, log, lookups, started },
-    clock: systemClock,
-    metrics: createMetrics(version, () => lookups),
-    problem: problemsInto(log),
-    instance: randomUUID(),
-  }
+  const run = newRun(part, config, log, started)
   await untilFree(config.journal.directory, workerChain(part.number))
-  const ground = await openGround(run, version, shipping)
-  const { ports } = await openDataPlane(run, ground)
-  return { journal: ground.journal, ports }
+  const ground = await openGround(run, packageVersion(), shipping)
+  return { run, journal: ground.journal, dataPlane: await openDataPlane(run, ground) }
 }
 
 async function untilFree(directory: string, chain: string): Promise<void> {
@@ -98,20 +91,28 @@ async function untilFree(directory: string, chain: string): Promise<void> {
 }
 
 async function answerTo({ type }: Question): Promise<Answer> {
+  if (serving === undefined) return { type: 'none', why: 'it is being started' }
   switch (type) {
     case 'works':
-      return { type, problem: await problemHere() }
+      return { type, problem: await problemOf(serving.journal) }
+    case 'metrics':
+      return { type, snapshot: await serving.run.metrics.snapshot() }
   }
 }
 
-async function problemHere(): Promise<string | undefined> {
-  if (serving === undefined) return 'it is being started'
+async function problemOf(journal: Journal): Promise<string | undefined> {
   try {
-    await journalWorks(serving.journal)
+    await journalWorks(journal)
     return undefined
   } catch (error) {
     return error instanceof Failure ? error.message : 'the journal cannot be written'
   }
+}
+
+async function drain(): Promise<void> {
+  await starting
+  const left = (await serving?.dataPlane.drain(enough.signal)) ?? 0
+  await say({ type: 'drained', left })
 }
 
 /** Ends what there is in order, and this process. Once. */
@@ -124,7 +125,7 @@ function end(status: number): Promise<void> {
   return ending
 }
 
-function problemOf(error: unknown): StartProblem {
+function startProblemOf(error: unknown): StartProblem {
   if (!(error instanceof Failure)) return { type: 'defect', message: String(error) }
   const { code, message, detail, hint } = error
   const text = { message, ...(detail && { detail }), ...(hint && { hint }) }
@@ -135,7 +136,7 @@ function take(words: ToWorker): void {
   switch (words.type) {
     case 'begin':
       starting = begin(words.data).catch(async (error: unknown) => {
-        await say({ type: 'failed', why: problemOf(error) })
+        await say({ type: 'failed', why: startProblemOf(error) })
         void end(1)
       })
       return
@@ -146,6 +147,12 @@ function take(words: ToWorker): void {
       return
     case 'shipped':
       shipping.shipped(words.upTo)
+      return
+    case 'drain':
+      void drain()
+      return
+    case 'hurry':
+      enough.abort()
       return
     case 'stop':
       void end(0)

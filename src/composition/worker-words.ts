@@ -1,6 +1,7 @@
 // What the supervisor and a worker say to each other. Ignorant of both.
 
 import type { FailureCode, FailureText } from '../errors.ts'
+import type { Snapshot } from '../telemetry/metrics.ts'
 
 /** All that a worker has to know. */
 export interface WorkerData {
@@ -11,13 +12,12 @@ export interface WorkerData {
   readonly config: { readonly file: string; readonly text: string }
 }
 
-export interface Question {
-  readonly type: 'works'
-}
+export type Question = { readonly type: 'works' } | { readonly type: 'metrics' }
 
 export type Answer =
   /** Undefined: it can serve; else what stands in the way. */
   | { readonly type: 'works'; readonly problem: string | undefined }
+  | { readonly type: 'metrics'; readonly snapshot: Snapshot }
   /** It could not be answered. */
   | { readonly type: 'none'; readonly why: string }
 
@@ -27,6 +27,9 @@ export type ToWorker =
   | { readonly type: 'asked'; readonly number: number; readonly question: Question }
   /** Every sink has the worker's chain up to this record. */
   | { readonly type: 'shipped'; readonly upTo: number }
+  /** Accept nothing more, and let sessions end by themselves; until `hurry`. */
+  | { readonly type: 'drain' }
+  | { readonly type: 'hurry' }
   | { readonly type: 'stop' }
 
 export type FromWorker =
@@ -36,6 +39,8 @@ export type FromWorker =
   | { readonly type: 'here'; readonly stored: number | undefined }
   /** It serves. */
   | { readonly type: 'running'; readonly ports: readonly number[] }
+  /** So many sessions are left. */
+  | { readonly type: 'drained'; readonly left: number }
   /** It could not start, and ends. */
   | { readonly type: 'failed'; readonly why: StartProblem }
   | { readonly type: 'answered'; readonly number: number; readonly answer: Answer }

@@ -7,11 +7,13 @@ import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { workerChain } from '../audit/chain.ts'
 import { Failure } from '../errors.ts'
+import { textOf } from '../telemetry/metrics.ts'
+import { workerObserver } from '../telemetry/worker-observer.ts'
 import type { DataPlane } from './data-plane.ts'
 import type { Run } from './run.ts'
 import type { Shipping } from './sinks.ts'
 import { type ProcessEvents, WorkerPlace, type WorkerProcess } from './worker-place.ts'
-import type { FromWorker, ToWorker } from './worker-words.ts'
+import type { Answer, FromWorker, ToWorker } from './worker-words.ts'
 
 /** `.ts` from the sources, `.js` where they have been compiled. */
 const processFile = new URL(`./worker-process${extname(import.meta.url)}`, import.meta.url)
@@ -29,6 +31,8 @@ export async function openWorkers(run: Run, count: number, shipping: Shipping): 
     args: [],
     serialization: 'advanced',
   })
+  const meter = run.metrics.workers()
+  const observer = workerObserver(meter, log)
   const places = Array.from({ length: count }, (_, at) => {
     const number = at + 1
     const { file, text } = config.source
@@ -41,13 +45,12 @@ export async function openWorkers(run: Run, count: number, shipping: Shipping): 
       }),
       stored: (sequence) => shipping.stored(workerChain(number), sequence),
       clock,
-      observer: {
-        died: (worker) =>
-          log.error(worker, 'a worker has ended, and its sessions with it; it is replaced'),
-        hangs: (worker) => log.error(worker, 'a worker hangs, and is killed'),
-        replaced: (worker) => log.info(worker, 'a worker has been replaced'),
-      },
+      observer,
     })
+  })
+  meter.counted(() => {
+    const running = places.filter(({ serves }) => serves).length
+    return { running, starting: count - running }
   })
   const looks = setInterval(() => {
     for (const place of places) {
@@ -61,7 +64,35 @@ export async function openWorkers(run: Run, count: number, shipping: Shipping): 
   })
   const [ports = []] = await Promise.all(places.map((place) => place.start()))
   const check = { name: 'workers', check: () => allWork(places), limitMs: worksWithinMs }
-  return { ports, checks: [check] }
+  return {
+    ports,
+    checks: [check],
+    metricsText: async () => {
+      const answers = await Promise.all(places.map((place) => place.ask({ type: 'metrics' })))
+      const snapshots = answers.flatMap((answer) => {
+        if (answer.type === 'metrics') return [answer.snapshot]
+        meter.unanswered()
+        return []
+      })
+      return textOf([await run.metrics.snapshot(), ...snapshots])
+    },
+    drain: async (signal) => sumOf(await Promise.all(places.map((place) => place.drain(signal)))),
+  }
+}
+
+function problemIn(answer: Answer): string | undefined {
+  switch (answer.type) {
+    case 'works':
+      return answer.problem
+    case 'none':
+      return answer.why
+    case 'metrics':
+      return 'it answers what it was not asked'
+  }
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0)
 }
 
 /** @throws Failure that names those that cannot serve */
@@ -69,7 +100,7 @@ async function allWork(places: readonly WorkerPlace[]): Promise<void> {
   const found = await Promise.all(
     places.map(async (place) => {
       const answer = await place.ask({ type: 'works' })
-      const problem = answer.type === 'works' ? answer.problem : answer.why
+      const problem = problemIn(answer)
       return problem === undefined ? [] : [`worker ${place.number}: ${problem}`]
     }),
   )

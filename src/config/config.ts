@@ -16,6 +16,7 @@ import { type AccessTarget, accessOf, accessProblems } from './access.ts'
 import type { NamePart } from './application-name.ts'
 import { type AuditConfig, auditOf, auditProblems } from './audit.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
+import type { Settings } from './differences.ts'
 import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
 import { asksVault, type JournalConfig, journalOf } from './journal.ts'
@@ -35,6 +36,8 @@ export interface Config {
   readonly source: { readonly file: string; readonly text: Secret }
   /** How many processes serve clients: 1, and this one does everything. `auto` is one for each core. */
   readonly workers: number | 'auto'
+  /** All of it as it was read, to be compared with another. */
+  readonly settings: Settings
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
   readonly http: HttpConfig
   readonly identity: IdentityConfig
@@ -43,6 +46,12 @@ export interface Config {
   readonly journal: JournalConfig
   readonly audit: AuditConfig
   readonly log: { readonly level: RawConfig['log']['level'] }
+  readonly shutdown: {
+    /** How long what runs may go on, once nothing is accepted any more. */
+    readonly drainTimeoutMs: number
+    /** How long logins are still accepted when it has been said that this process is not ready. */
+    readonly delayMs: number
+  }
   readonly limits: { readonly statementBytes: number }
   readonly tokens: {
     readonly redeemWithinMs: number
@@ -158,7 +167,8 @@ export function parseConfig(
     { env, readFile: (path) => readFileSync(fromHere(path), 'utf8') },
     fromHere,
   )
-  const parsed = schema.safeParse(plain(source))
+  const written = plain(source)
+  const parsed = schema.safeParse(written)
   if (!parsed.success) throw invalid(source, problemsOf(parsed.error.issues, source))
 
   const roles = Object.entries(parsed.data.roles).map(([name, role]) => ({ name, ...role }))
@@ -177,6 +187,7 @@ export function parseConfig(
     ...configOf(parsed.data, [...predefinedRoles, ...roles]),
     sha256: hash('sha256', text, 'hex'),
     source: { file: resolve(fileName), text: new Secret(text) },
+    settings: { effective: parsed.data, written },
   }
 }
 
@@ -283,7 +294,7 @@ function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
 function configOf(
   raw: RawConfig,
   roles: readonly RoleDefinition[],
-): Omit<Config, 'sha256' | 'source'> {
+): Omit<Config, 'sha256' | 'source' | 'settings'> {
   const { tokens } = raw
   const [first, ...more] = raw.listen
   const targets = new Map(
@@ -300,6 +311,7 @@ function configOf(
     journal: journalOf(raw.journal),
     audit: auditOf(raw.audit),
     log: raw.log,
+    shutdown: { drainTimeoutMs: raw.shutdown.drainTimeout, delayMs: raw.shutdown.delay },
     limits: { statementBytes: raw.limits.statementBytes },
     tokens: {
       redeemWithinMs: tokens.redeemWithin,

@@ -14,6 +14,7 @@ import { journalSchema } from './journal.ts'
 import { loginsSchema } from './logins.ts'
 import { notificationsSchema } from './notifications.ts'
 import { sessionContextSchema } from './session-context.ts'
+import { shutdownSchema } from './shutdown.ts'
 import {
   duration,
   fileText,
@@ -215,6 +216,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
         .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')
         .default('info'),
     }).prefault({}),
+    shutdown: shutdownSchema.prefault({}),
     limits: keys({
       statementBytes: size('1KiB', '64MiB').prefault('1MiB'),
       idleTimeout: timeLimit.prefault('off'),

@@ -17,7 +17,7 @@ export type OwnedObjects = { readonly reassignTo: string } | 'drop'
 export interface BrokerTarget {
   readonly database: string
   readonly connectTimeoutMs: number
-  readonly servers: { readonly length: number }
+  readonly servers: readonly { readonly host: string; readonly port: number }[]
   readonly targetSessionAttrs: string
   readonly credentials: {
     readonly broker: {

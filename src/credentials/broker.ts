@@ -13,6 +13,7 @@ import {
   type Issued,
   type Monitor,
   noSuchRole,
+  placeOf,
   type TargetCredentials,
 } from './engine.ts'
 import { retried } from './retry.ts'
@@ -71,6 +72,7 @@ export function brokerCredentials(
 ): TargetCredentials {
   const broker = new Broker(administration, onPrimaryAlone(target))
   return {
+    place: placeOf(target),
     engineFor: (role) => {
       if (!target.credentials.broker.creation.has(role)) throw noSuchRole(name, role)
       return broker

@@ -84,8 +84,16 @@ export interface Monitor {
   confirmGone(role: string, roles: Engine['roles'], only?: readonly Backend[]): Promise<void>
 }
 
-/** How logins to one target are had. */
+/** Which database it is, for logins that were issued there. */
+export interface Place {
+  readonly database: string
+  /** `host:port` of the configuration. */
+  readonly servers: readonly string[]
+}
+
+/** How logins to one target are had, by one configuration of it. */
 export interface TargetCredentials {
+  readonly place: Place
   /** @throws Failure invalid_authorization when the target does not offer this pgwarden role. */
   engineFor(role: string): Engine
   /** Whoever can end what a record names. */
@@ -95,6 +103,33 @@ export interface TargetCredentials {
   readonly share: 'grant' | 'session'
   /** A shared lease is revoked so long after its last session. undefined: when its grant ends. */
   readonly unusedTimeoutMs: number | undefined
+}
+
+/**
+ * Whether logins that `issuer` has issued are renewed and ended by `other` as well: the same database, with
+ * every server on which their sessions can be.
+ */
+export function takesOver(
+  other: TargetCredentials,
+  issuer: TargetCredentials,
+  kind: LeaseEngine,
+): boolean {
+  const { database, servers } = other.place
+  return (
+    database === issuer.place.database &&
+    issuer.place.servers.every((server) => servers.includes(server)) &&
+    other.engineOf(kind) !== undefined
+  )
+}
+
+export function placeOf(target: {
+  readonly database: string
+  readonly servers: readonly { readonly host: string; readonly port: number }[]
+}): Place {
+  return {
+    database: target.database,
+    servers: target.servers.map(({ host, port }) => `${host}:${port}`),
+  }
 }
 
 export function noSuchRole(target: string, role: string): Failure {

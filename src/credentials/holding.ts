@@ -4,7 +4,7 @@
 import type { Grant, Lease } from '../access/access.ts'
 import type { LeaseRecord } from '../access/lease.ts'
 import type { Clock } from '../clock.ts'
-import type { Backend, Engine } from './engine.ts'
+import { type Backend, type Engine, type TargetCredentials, takesOver } from './engine.ts'
 import type { Lifetime } from './lifetime.ts'
 import type { LeaseOf } from './ports.ts'
 
@@ -31,7 +31,6 @@ interface Seen {
 
 export class Holding implements LeaseOf {
   readonly lease: Lease
-  readonly engine: Engine
   readonly lifetime: Lifetime
   /** By Clock.elapsed(). */
   readonly madeAt: number
@@ -43,6 +42,9 @@ export class Holding implements LeaseOf {
   readonly #clock: Clock
   readonly #onUnused: (holding: Holding) => void
   #grant: Grant
+  #target: TargetCredentials
+  #engine: Engine
+  #superseded = false
   #closing = false
   #closedInUse = false
   #lost = false
@@ -56,6 +58,7 @@ export class Holding implements LeaseOf {
       readonly record: LeaseRecord
       readonly lease: Lease
       readonly grant: Grant
+      readonly target: TargetCredentials
       readonly engine: Engine
       readonly lifetime: Lifetime
     },
@@ -65,7 +68,8 @@ export class Holding implements LeaseOf {
     this.record = made.record
     this.lease = made.lease
     this.#grant = made.grant
-    this.engine = made.engine
+    this.#target = made.target
+    this.#engine = made.engine
     this.lifetime = made.lifetime
     this.#clock = clock
     this.#onUnused = onUnused
@@ -75,6 +79,27 @@ export class Holding implements LeaseOf {
 
   get grant(): Grant {
     return this.#grant
+  }
+
+  /** By which configuration of its target it is renewed and ended. */
+  get target(): TargetCredentials {
+    return this.#target
+  }
+
+  get engine(): Engine {
+    return this.#engine
+  }
+
+  /**
+   * Its target is configured in another way now: it is not given to new sessions, those that have it go on,
+   * and it is renewed for them. `target`, where it can do that by now, does it in the place of who issued it.
+   */
+  supersede(target: TargetCredentials | undefined): void {
+    this.#superseded = true
+    const { engine: kind } = this.record
+    if (target === undefined || !takesOver(target, this.#target, kind)) return
+    this.#target = target
+    this.#engine = target.engineOf(kind) ?? this.#engine
   }
 
   /** The grant goes on until then. */
@@ -103,7 +128,7 @@ export class Holding implements LeaseOf {
 
   /** It may be given to a new session. */
   get open(): boolean {
-    return !this.#closing && this.lasts
+    return !this.#closing && !this.#superseded && this.lasts
   }
 
   /** It works, and will for long enough to begin with. */
@@ -113,6 +138,10 @@ export class Holding implements LeaseOf {
 
   get closing(): boolean {
     return this.#closing
+  }
+
+  get superseded(): boolean {
+    return this.#superseded
   }
 
   /** Somebody used it when it was closed: it was not for want of sessions. */

@@ -5,12 +5,14 @@ import type { Grant, Lease } from '../access/access.ts'
 import type { LeaseRecord } from '../access/lease.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
-import { type Engine, type Issued, NotIssued } from './engine.ts'
+import { type Engine, type Issued, NotIssued, type TargetCredentials } from './engine.ts'
 import { Lifetime } from './lifetime.ts'
 import type { LeaseObserver, LeaseOf, LeaseStore } from './ports.ts'
 import type { Revocations } from './revocation.ts'
 
 export interface IssueOptions {
+  /** That the engine is one of. */
+  readonly target: TargetCredentials
   readonly store: Pick<LeaseStore, 'insertLease' | 'completeLease' | 'endLease'>
   readonly clock: Clock
   readonly instance: string
@@ -23,6 +25,7 @@ interface Made {
   readonly record: LeaseRecord
   readonly lease: Lease
   readonly grant: Grant
+  readonly target: TargetCredentials
   readonly engine: Engine
   readonly lifetime: Lifetime
 }
@@ -35,11 +38,11 @@ export async function issue(
   options: IssueOptions,
 ): Promise<Made> {
   const { store, clock, instance, observer } = options
-  const { principal, role, target } = grant
+  const { principal, role } = grant
   const asked: LeaseRecord = {
     id,
     grantId: grant.id,
-    target,
+    target: grant.target,
     engine: engine.kind,
     instance,
     issuedAt: clock.now(),
@@ -60,7 +63,7 @@ export async function issue(
     await observer.issued(of, seconds())
     const { user, password, vaultLease } = issued
     const lease = { id, grantId: grant.id, user, password, vaultLease }
-    return { record, lease, grant, engine, lifetime }
+    return { record, lease, grant, target: options.target, engine, lifetime }
   } catch (error) {
     const failure = error instanceof NotIssued ? error.failure : error
     observer.issueFailed(of, seconds(), failure)
@@ -74,7 +77,7 @@ function clean(
   lease: LeaseOf,
   engine: Engine,
   error: unknown,
-  { store, clock, observer, revocations }: IssueOptions,
+  { target, store, clock, observer, revocations }: IssueOptions,
 ): void {
   const { id, databaseRole, vaultLease } = lease.record
   const unnamed = databaseRole === undefined && vaultLease === undefined
@@ -84,7 +87,8 @@ function clean(
   }
   // There may be a login of which nobody knows the name. It ends by itself; until then its record is open.
   if (unnamed) return
-  const ending = { lease, reason: 'failed', noticedAt: clock.elapsed(), backends: [] } as const
+  const noticedAt = clock.elapsed()
+  const ending = { lease, target, reason: 'failed', noticedAt, backends: [] } as const
   revocations.begin(ending).catch(() => undefined)
 }
 

@@ -12,11 +12,11 @@ import { type Engine, LeaseGone, type TargetCredentials } from './engine.ts'
 import { Holding, type Use } from './holding.ts'
 import { grantOver, issue, stopwatch } from './issue.ts'
 import type { LeaseObserver, LeaseState, LeaseStore } from './ports.ts'
-import { Revocations } from './revocation.ts'
+import { Revocations, type Targets } from './revocation.ts'
 import { Sweep } from './sweep.ts'
 
 export interface LeasesOptions {
-  readonly targets: ReadonlyMap<string, TargetCredentials>
+  readonly targets: Targets
   readonly store: LeaseStore
   readonly clock: Clock
   /** A name of this run of the process; another run must have another. */
@@ -43,7 +43,11 @@ export class Leases {
   /** What is being asked for, by lease. */
   readonly #issuing = new Map<
     string,
-    { readonly grantId: string; readonly done: Promise<Holding> }
+    {
+      readonly grantId: string
+      readonly target: TargetCredentials
+      readonly done: Promise<Holding>
+    }
   >()
   #timer: NodeJS.Timeout | undefined
   #stopped: Promise<void> | undefined
@@ -82,11 +86,12 @@ export class Leases {
     const startedAt = this.#options.clock.elapsed()
     const holding =
       target.share === 'session'
-        ? await this.#issue(grant, engine)
-        : await this.#theShared(grant, engine)
+        ? await this.#issue(grant, target, engine)
+        : await this.#theShared(grant, target, engine)
     if (this.#stopped !== undefined) throw stopping()
     // Ended, in the moment since it was made.
     if (!this.#holdings.has(holding.record.id)) throw grantOver()
+    if (holding.target !== this.#options.targets.get(grant.target)) throw moved(grant)
     // The login check asks the store, which may know of another end before anybody has told.
     holding.extend(grant.endsAt)
     return holding.use(holding.madeAt >= startedAt)
@@ -114,6 +119,32 @@ export class Leases {
     }
   }
 
+  /**
+   * `targets` may give others than before. What was issued by those goes on for the sessions that have it,
+   * and no other gets it. At once, and never throws.
+   */
+  supersede(): void {
+    const { targets } = this.#options
+    for (const holding of this.#holdings.values()) {
+      const target = targets.get(holding.record.target)
+      if (target === holding.target) continue
+      holding.supersede(target)
+      if (this.#shared.get(holding.grant.id) === holding) this.#shared.delete(holding.grant.id)
+    }
+    // Who comes now waits for a login of the new kind, not for one that is being made of the old.
+    this.#making.clear()
+    this.#revocations.supersede(targets)
+  }
+
+  /** Whether a login is renewed or ended by it, or being made: until then it must not be closed. */
+  needs(target: TargetCredentials): boolean {
+    return (
+      [...this.#holdings.values()].some((holding) => holding.target === target) ||
+      [...this.#issuing.values()].some((issuing) => issuing.target === target) ||
+      this.#revocations.needs(target)
+    )
+  }
+
   /** Does what is due. */
   look(): void {
     for (const holding of [...this.#holdings.values()]) this.#lookAt(holding)
@@ -128,14 +159,21 @@ export class Leases {
   }
 
   /** Single flight: whoever comes while it is being made waits for the same. */
-  async #theShared(grant: Grant, engine: Engine): Promise<Holding> {
+  async #theShared(
+    grant: Grant,
+    target: TargetCredentials,
+    engine: Engine,
+  ): Promise<Holding> {
     const { id } = grant
     const held = this.#shared.get(id)
     if (held?.open === true) return held
     let making = this.#making.get(id)
     if (making === undefined) {
       // A failure is for those who wait now; the next one tries afresh.
-      making = this.#issue(grant, engine).finally(() => this.#making.delete(id))
+      const made = this.#issue(grant, target, engine)
+      making = made.finally(() => {
+        if (this.#making.get(id) === making) this.#making.delete(id)
+      })
       this.#making.set(id, making)
     }
     try {
@@ -150,7 +188,9 @@ export class Leases {
   /** A login that was about to be replaced, while there is no other to be had: it works for a while yet. */
   #warm({ id }: Grant, error: unknown): Holding | undefined {
     if (error instanceof Failure && error.code === 'invalid_authorization') return undefined
-    return [...this.#holdings.values()].find(({ grant, lasts }) => grant.id === id && lasts)
+    return [...this.#holdings.values()].find(
+      ({ grant, lasts, superseded }) => grant.id === id && lasts && !superseded,
+    )
   }
 
   #beingMade(grantId: string): Promise<Holding>[] {
@@ -158,28 +198,36 @@ export class Leases {
     return made.map(({ done }) => done)
   }
 
-  #issue(grant: Grant, engine: Engine): Promise<Holding> {
+  #issue(grant: Grant, target: TargetCredentials, engine: Engine): Promise<Holding> {
     if (this.#stopped !== undefined) return Promise.reject(stopping())
     const id = randomId()
-    const done = this.#make(id, grant, engine).finally(() => this.#issuing.delete(id))
-    this.#issuing.set(id, { grantId: grant.id, done })
+    const done = this.#make(id, grant, target, engine).finally(() => this.#issuing.delete(id))
+    this.#issuing.set(id, { grantId: grant.id, target, done })
     return done
   }
 
-  async #make(id: string, grant: Grant, engine: Engine): Promise<Holding> {
+  async #make(
+    id: string,
+    grant: Grant,
+    target: TargetCredentials,
+    engine: Engine,
+  ): Promise<Holding> {
     const made = await issue(id, grant, engine, {
       ...this.#options,
+      target,
       revocations: this.#revocations,
     })
     const holding = new Holding(made, this.#options.clock, (unused) => this.#unused(unused))
     this.#holdings.set(id, holding)
-    if (this.#shares(holding)) this.#shared.set(grant.id, holding)
+    const now = this.#options.targets.get(grant.target)
+    if (now !== target) holding.supersede(now)
+    else if (this.#shares(holding)) this.#shared.set(grant.id, holding)
     return holding
   }
 
   #lookAt(holding: Holding): void {
-    const { clock, targets } = this.#options
-    const { grant, lifetime, inUse, record } = holding
+    const { clock } = this.#options
+    const { grant, lifetime, inUse } = holding
     const now = clock.elapsed()
     if (clock.now() >= grant.endsAt) holding.mustGoSince ??= { reason: 'grant_over', at: now }
     const { mustGoSince: must } = holding
@@ -187,12 +235,12 @@ export class Leases {
       if (!inUse || now - must.at >= farewellMs) void this.#end(holding, must.reason, must.at)
       return
     }
-    const unusedTimeout = targets.get(record.target)?.unusedTimeoutMs ?? Number.POSITIVE_INFINITY
+    const unusedTimeout = holding.target.unusedTimeoutMs ?? Number.POSITIVE_INFINITY
     if (holding.unusedMs >= unusedTimeout) {
       void this.#end(holding, 'unused')
       return
     }
-    switch (holding.closing && !inUse ? 'end' : lifetime.due(inUse)) {
+    switch ((holding.closing || holding.superseded) && !inUse ? 'end' : lifetime.due(inUse)) {
       case 'nothing':
         return
       case 'renew':
@@ -243,12 +291,12 @@ export class Leases {
     if (!this.#holdings.has(holding.record.id)) return
     const { reason } = holding.mustGoSince ?? {}
     if (reason !== undefined) void this.#end(holding, reason, holding.mustGoSince?.at)
-    else if (holding.closing) void this.#end(holding, 'closing')
+    else if (holding.closing || holding.superseded) void this.#end(holding, 'closing')
     else if (!this.#shares(holding)) void this.#end(holding, 'unused')
   }
 
-  #shares({ grant }: Holding): boolean {
-    return this.#options.targets.get(grant.target)?.share === 'grant'
+  #shares({ target }: Holding): boolean {
+    return target.share === 'grant'
   }
 
   /** From here on it is the revocations' to bring to an end. Never rejects. */
@@ -258,7 +306,8 @@ export class Leases {
     noticedAt = this.#options.clock.elapsed(),
   ): Promise<void> {
     this.#drop(holding)
-    const ending = { lease: holding, reason, noticedAt, backends: holding.backends }
+    const { target, backends } = holding
+    const ending = { lease: holding, target, reason, noticedAt, backends }
     await this.#revocations.begin(ending).catch(() => undefined)
   }
 
@@ -304,8 +353,8 @@ export class Leases {
       states[state]++
       counts.set(engine, states)
     }
-    for (const { record, closing } of this.#holdings.values()) {
-      count(record.engine, closing ? 'closing' : 'open')
+    for (const { record, closing, superseded } of this.#holdings.values()) {
+      count(record.engine, closing || superseded ? 'closing' : 'open')
     }
     for (const { engine } of this.#revocations.leases) count(engine, 'ending')
     return counts
@@ -338,6 +387,13 @@ function stopping(): Failure {
   return new Failure('cannot_connect_now', {
     message: 'pgwarden is shutting down',
     hint: 'Connect again in a moment.',
+  })
+}
+
+function moved({ target }: Grant): Failure {
+  return new Failure('cannot_connect_now', {
+    message: `the configuration of target "${target}" has changed this moment`,
+    hint: 'Connect again.',
   })
 }
 

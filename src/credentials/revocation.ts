@@ -4,11 +4,13 @@
 import type { LeaseEndReason, LeaseEndResult, LeaseRecord } from '../access/lease.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
-import type { Backend, TargetCredentials } from './engine.ts'
+import { type Backend, type TargetCredentials, takesOver } from './engine.ts'
 import type { LeaseObserver, LeaseOf, LeaseStore } from './ports.ts'
 
 export interface Ending {
   readonly lease: LeaseOf
+  /** Who ends it; undefined where nobody here can. */
+  readonly target: TargetCredentials | undefined
   readonly reason: LeaseEndReason
   /** Since when it was known that it had to be, by Clock.elapsed(). */
   readonly noticedAt: number
@@ -17,14 +19,16 @@ export interface Ending {
 }
 
 export interface RevocationOptions {
-  readonly targets: ReadonlyMap<string, TargetCredentials>
   readonly store: Pick<LeaseStore, 'endLease'>
   readonly clock: Clock
   readonly observer: LeaseObserver
 }
 
+/** By name; others may be there after a reload. */
+export type Targets = Pick<ReadonlyMap<string, TargetCredentials>, 'get'>
+
 interface Job {
-  readonly ending: Ending
+  ending: Ending
   attempts: number
   notBefore: number
   running: Promise<void> | undefined
@@ -55,6 +59,21 @@ export class Revocations {
     return this.#run(job)
   }
 
+  /** Targets are configured in another way: `targets` ends what it can, in the place of who issued it. */
+  supersede(targets: Targets): void {
+    for (const job of this.#jobs.values()) {
+      const { target: issuer, lease } = job.ending
+      const target = targets.get(lease.record.target)
+      if (target === undefined || issuer === undefined) continue
+      if (takesOver(target, issuer, lease.record.engine)) job.ending = { ...job.ending, target }
+    }
+  }
+
+  /** Whether something is ended by it still. */
+  needs(target: TargetCredentials): boolean {
+    return [...this.#jobs.values()].some(({ ending }) => ending.target === target)
+  }
+
   /** Attempts those that are on its grant at once. Rejects when one of them fails. */
   async hurry(grantId: string): Promise<void> {
     const jobs = [...this.#jobs.values()].filter(
@@ -75,13 +94,9 @@ export class Revocations {
   /** Somebody else has ended these, as far as anybody else could: our backends of a shared role only we know. */
   forget(ids: Iterable<string>): void {
     for (const id of ids) {
-      const record = this.#jobs.get(id)?.ending.lease.record
-      if (record !== undefined && !this.#isShared(record)) this.#jobs.delete(id)
+      const ending = this.#jobs.get(id)?.ending
+      if (ending !== undefined && !isShared(ending)) this.#jobs.delete(id)
     }
-  }
-
-  #isShared({ target, engine }: LeaseRecord): boolean {
-    return this.#options.targets.get(target)?.engineOf(engine)?.roles === 'shared'
   }
 
   /** Resolves when no attempt is under way. */
@@ -111,15 +126,14 @@ export class Revocations {
 
 /** One attempt, of which the observer hears whatever comes of it. @throws what went wrong */
 export async function revoke(
-  { lease, reason, noticedAt, backends }: Ending,
+  { lease, target, reason, noticedAt, backends }: Ending,
   attempts: number,
-  { targets, store, clock, observer }: RevocationOptions,
+  { store, clock, observer }: RevocationOptions,
 ): Promise<void> {
   const { record } = lease
   const startedAt = clock.elapsed()
   const seconds = (since: number): number => (clock.elapsed() - since) / 1000
   try {
-    const target = targets.get(record.target)
     if (target === undefined) throw unmanaged(record)
     const result = await endLogin(record, target, backends)
     const took = { seconds: seconds(startedAt), sinceNoticed: seconds(noticedAt) }
@@ -130,6 +144,10 @@ export async function revoke(
     observer.revokeFailed(lease, { reason, seconds: seconds(startedAt), attempts, error })
     throw error
   }
+}
+
+function isShared({ lease, target }: Ending): boolean {
+  return target?.engineOf(lease.record.engine)?.roles === 'shared'
 }
 
 async function endLogin(

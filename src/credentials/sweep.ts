@@ -5,9 +5,10 @@
 import type { LeaseRecord, StaleLease } from '../access/lease.ts'
 import { Failure } from '../errors.ts'
 import type { LeaseStore } from './ports.ts'
-import { type RevocationOptions, revoke } from './revocation.ts'
+import { type RevocationOptions, revoke, type Targets } from './revocation.ts'
 
 export interface SweepOptions extends RevocationOptions {
+  readonly targets: Targets
   readonly store: LeaseStore
   readonly instance: string
   /** Of the leases that this process holds. */
@@ -149,7 +150,8 @@ export class Sweep {
     for (const lease of leases) {
       if (this.#stopped) return
       const noticedAt = this.#noticed.get(lease.record.id) ?? clock.elapsed()
-      const ending = { lease, reason: lease.reason, noticedAt, backends: undefined }
+      const target = this.#options.targets.get(lease.record.target)
+      const ending = { lease, target, reason: lease.reason, noticedAt, backends: undefined }
       try {
         await revoke(ending, 1, this.#options)
       } catch (error) {

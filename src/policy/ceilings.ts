@@ -51,6 +51,18 @@ export function lowest(setting: string, ceilings: readonly string[]): string {
   )
 }
 
+/** Whether a setting has a limit where it had none before, or one that was above it. */
+export function isLowered(
+  setting: string,
+  before: readonly string[] | undefined,
+  now: readonly string[],
+): boolean {
+  const unit = ceilingUnits.get(setting) ?? 'ms'
+  const most = (ceilings: readonly string[]): number =>
+    Math.min(...ceilings.map((ceiling) => amount(ceiling, unit) ?? 0))
+  return before === undefined || most(now) < most(before)
+}
+
 /** In the setting's base unit; undefined for what is no such amount and for zero, which means no limit. */
 function amount(value: string, unit: Unit): number | undefined {
   const parts = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*$/.exec(value)

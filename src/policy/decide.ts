@@ -23,6 +23,7 @@ export function decide(
   const parameters = parameterCarriers(parameterTypes, catalog)
   const statements = analysis.type === 'parsed' ? analysis.statements : []
   return {
+    remit,
     text,
     analysis,
     parameterTypes,
@@ -35,6 +36,11 @@ export function decide(
     changesCatalog: statements.some(changesCatalog),
     catalogVersion: catalog.version,
   }
+}
+
+/** Whether judging again would say the same. */
+export function holdsFor(judgement: Judgement, remit: Remit, catalog: Catalog): boolean {
+  return judgement.remit === remit && judgement.catalogVersion === catalog.version
 }
 
 function decisionOn(

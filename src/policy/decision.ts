@@ -2,6 +2,7 @@
 
 import type { Failure } from '../errors.ts'
 import type { Analysis, StatementClass } from '../sql/facts.ts'
+import type { Remit } from './remit.ts'
 
 interface Allow {
   readonly outcome: 'allow'
@@ -23,6 +24,8 @@ export type Decision = Allow | Deny
 
 /** A query string, what it is, and whether the role may run it. Immutable, so it can be remembered. */
 export interface Judgement {
+  /** Whom it was judged for: by another remit, or another catalog, it must be judged again. */
+  readonly remit: Remit
   /** The query string, decoded. */
   readonly text: string
   readonly analysis: Analysis

@@ -7,7 +7,7 @@ import type { Analysis, SettingChange } from '../sql/facts.ts'
 import { settingName } from '../sql/settings.ts'
 import { Catalog, firstUserOid } from './catalog.ts'
 import { lowest } from './ceilings.ts'
-import { decide, wayToMore } from './decide.ts'
+import { decide, holdsFor, wayToMore } from './decide.ts'
 import type { Decision, Deny, Judgement } from './decision.ts'
 import { objectionToSetting } from './judge.ts'
 import { type Lookups, Memo } from './memo.ts'
@@ -52,12 +52,7 @@ const mostJudgements = 8
 interface Known {
   readonly text: string
   readonly analysis: Analysis
-  readonly judgements: Remembered[]
-}
-
-interface Remembered {
-  readonly remit: Remit
-  readonly judgement: Judgement
+  readonly judgements: Judgement[]
 }
 
 /** For a statement that is judged without a database. */
@@ -126,10 +121,9 @@ export class Policy {
     const judgement = this.#judgeBytes(remit, query, catalog)
     if (isLasting(judgement) && this.#memo.comesAgain(key)) {
       const { text, analysis } = judgement
-      const judgements = [{ remit, judgement }]
       const statements = analysis.type === 'parsed' ? analysis.statements.length : 0
       const bytes = 1024 + 8 * query.length + statementBytes * statements
-      this.#memo.set(key, { text, analysis, judgements }, bytes)
+      this.#memo.set(key, { text, analysis, judgements: [judgement] }, bytes)
     }
     return judgement
   }
@@ -152,7 +146,7 @@ export class Policy {
     return decide(remit, text, analysis, catalog())
   }
 
-  /** What is judged already, by another state of the catalog. */
+  /** What is judged already, for somebody else or by another state of the catalog. */
   judgeAgain(
     subject: Subject,
     { text, analysis, parameterTypes }: Judgement,
@@ -183,8 +177,8 @@ export class Policy {
   }
 
   /** The judgement of a query string of so many bytes, over the limit, that nobody has kept. */
-  tooLarge(subject: Subject, bytes: number): Judgement {
-    const analysis = tooLarge(bytes, this.#limits)
+  tooLarge(subject: Subject, bytes: number, maxBytes: number): Judgement {
+    const analysis = tooLarge(bytes, { maxBytes })
     return decide(this.#remits.of(subject), '', analysis, anywhere)
   }
 
@@ -223,11 +217,13 @@ export class Policy {
 
   /** The judgement on a FunctionCall message that stands for no SQL: it runs any function by number. */
   functionCall(subject: Subject, oid: number): Judgement & { readonly decision: Deny } {
+    const remit = this.#remits.of(subject)
     return {
+      remit,
       text: '',
       analysis: { type: 'parsed', statements: [], secrets: [] },
       parameterTypes: [],
-      decision: functionCallMessage(this.#remits.of(subject).role, oid),
+      decision: functionCallMessage(remit.role, oid),
       tags: [],
       class: 'FUNCTION',
       executes: [],
@@ -259,13 +255,13 @@ export class Policy {
 
   #judgeKnown(remit: Remit, known: Known, catalog: Catalog): Judgement {
     const { judgements } = known
-    for (const { judgement, ...of } of judgements) {
-      if (of.remit === remit && judgement.catalogVersion === catalog.version) return judgement
+    for (const judgement of judgements) {
+      if (holdsFor(judgement, remit, catalog)) return judgement
     }
     const judgement = decide(remit, known.text, known.analysis, catalog)
     // The oldest goes: a catalog that was read again has left its judgements behind.
     if (judgements.length === mostJudgements) judgements.shift()
-    judgements.push({ remit, judgement })
+    judgements.push(judgement)
     return judgement
   }
 

@@ -3,7 +3,7 @@
 // has come. Ignorant of packets.
 
 import type { Socket } from 'node:net'
-import { endSocket } from './relay.ts'
+import { endSocket } from './sockets.ts'
 
 export class Line {
   readonly raw: Socket

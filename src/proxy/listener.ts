@@ -12,6 +12,7 @@ import { peerOf } from './peer.ts'
 import type { Certificates } from './ports.ts'
 import type { Authentication } from './proof.ts'
 import { type Entrance, type Hall, type ServeDependencies, serve } from './serve.ts'
+import { shuttingDown } from './shutdown.ts'
 import { readStartup } from './startup.ts'
 import { TlsDoor } from './tls.ts'
 
@@ -30,6 +31,11 @@ export interface ListenerOptions {
 
 /** In a full house so many may still say that they only want something cancelled. */
 const cancelPlaces = 32
+/**
+ * Who has connected when the listener closes may say so long what it came for: it would not know an error
+ * that it is answered before.
+ */
+const heardOutMs = 1_000
 /** How long sockets may take to close when the listener stops. */
 const stopMs = 2_000
 
@@ -41,6 +47,8 @@ export class Listener {
   readonly #hall: Hall
   readonly #entrance: Entrance
   readonly #lines = new Set<Line>()
+  /** Those of whom it is not decided yet whether they get a session. */
+  readonly #arrivals = new Set<Promise<void>>()
   /** Of these, those that came when all places were taken. */
   readonly #placeless = new Set<Line>()
   readonly #anteroom: Anteroom
@@ -58,7 +66,10 @@ export class Listener {
     }
     // Half open: a client may shut its side down and still wait for its last answer.
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true })
-    this.#server.on('connection', (socket) => void this.#accept(socket))
+    this.#server.on('connection', (socket) => {
+      const arrival = this.#accept(socket).finally(() => this.#arrivals.delete(arrival))
+      this.#arrivals.add(arrival)
+    })
   }
 
   /** Resolves with the port that is listened on. */
@@ -73,6 +84,14 @@ export class Listener {
     this.#server.on('error', (error) => this.#deps.log.error({ err: error }, 'listener failed'))
     const bound = this.#server.address()
     return typeof bound === 'object' && bound !== null ? bound.port : port
+  }
+
+  /** Accepts nothing more. Resolves when whoever had connected before has a session, or was turned away. */
+  async close(): Promise<void> {
+    this.#server.close()
+    const timer = setTimeout(() => this.#anteroom.clear(), heardOutMs)
+    await Promise.all(this.#arrivals)
+    clearTimeout(timer)
   }
 
   /** Accepts nothing more, and returns when the sockets are closed: somebody else ends the sessions. */
@@ -104,7 +123,8 @@ export class Listener {
       dismiss: () => {
         this.#lines.delete(line)
         this.#placeless.delete(line)
-        if (!line.socket.writableEnded) dismiss(tooMany())
+        if (!line.socket.writableEnded)
+          dismiss(this.#hall.closing.aborted ? shuttingDown() : tooMany())
         line.socket.destroySoon()
       },
     }
@@ -135,6 +155,7 @@ export class Listener {
         await this.#hall.cancelRequests.handle(opening.packet, peerOf(opening.socket))
         line.end()
       } else {
+        if (this.#hall.closing.aborted) throw shuttingDown()
         if (!placed) throw tooMany()
         meter.connection('login')
         const place = {

@@ -27,25 +27,23 @@ import type {
   Log,
   LoginGuard,
   Meter,
-  Target,
+  Rulebook,
   TokenCheck,
   Upstream,
   UpstreamConnector,
 } from './ports.ts'
 import type { Refusals } from './refusals.ts'
-import { filledContext } from './session-context.ts'
 import { destinationOf, misdirection } from './targets.ts'
+import { LiveTerms } from './terms.ts'
 
 export interface LoginDependencies {
   readonly tokens: TokenCheck
   readonly guard: LoginGuard
   readonly credentials: CredentialSource
   readonly upstream: UpstreamConnector
-  readonly policy: Policy
+  /** A login goes by the one that it begins with. */
+  readonly rulebook: { readonly current: Rulebook }
   readonly journal: Journal
-  readonly targets: ReadonlyMap<string, Target>
-  /** The targets that a principal may be told of because it may ask for access to them. */
-  readonly requestable: (principal: string) => readonly string[]
   /** Where the control plane is reached, where that is known. */
   readonly publicUrl: string | undefined
   readonly meter: Meter
@@ -54,13 +52,12 @@ export interface LoginDependencies {
 
 export interface LoggedIn {
   readonly authorization: Authorization
-  readonly target: Target
+  /** What the configuration gives it, now and later. */
+  readonly terms: LiveTerms
   readonly upstream: Upstream
   /** To be released when the session is over. */
   readonly use: LeaseUse
   readonly application: string
-  /** What its statements are judged as. */
-  readonly remit: Remit
   /** Settings that the upstream must go on reporting as they are now. */
   readonly pinned: Pins
 }
@@ -86,7 +83,8 @@ export async function logIn(
 ): Promise<LoggedIn> {
   const user = parameters.get('user') ?? ''
   const wanted = { user, database: parameters.get('database') || user, serverName }
-  const destination = destinationOf(deps.targets, wanted)
+  const rulebook = deps.rulebook.current
+  const destination = destinationOf(rulebook.targets, wanted)
   const target = destination.target?.name
   const { principal } = claim
   const { name: client, certificate } = peer
@@ -113,7 +111,7 @@ export async function logIn(
     await refusals.record(peer.address, refusedLogin(identity, reason, tokenId))
     if (verified.type === 'misdirected') {
       throw misdirection(verified, wanted, destination, {
-        requestable: deps.requestable(principal),
+        requestable: [...rulebook.targets.keys()],
         url: deps.publicUrl,
       })
     }
@@ -130,7 +128,9 @@ export async function logIn(
   const { authorization } = verified
   deps.guard.succeeded(claimant)
   try {
-    return await open(deps, authorization, parameters, certificate)
+    // Behind the token: a stranger does not learn which targets there are, and what they ask for.
+    const terms = new LiveTerms(deps.rulebook, rulebook, authorization.grant, certificate)
+    return await open(deps, authorization, parameters, terms)
   } catch (error) {
     const { code } = asFailure(error)
     deps.meter.login('failed', code)
@@ -167,33 +167,18 @@ async function open(
   deps: LoginDependencies,
   authorization: Authorization,
   parameters: ReadonlyMap<string, string>,
-  certificate: ClientCertificate | undefined,
+  terms: LiveTerms,
 ): Promise<LoggedIn> {
   const { grant } = authorization
-  const target = deps.targets.get(grant.target)
-  const role = deps.policy.role(grant.role)
-  if (target === undefined || role === undefined) {
-    throw new Failure('cannot_connect_now', {
-      message: `the grant is for a ${target === undefined ? 'target' : 'role'} that is no longer configured`,
-      hint: 'Tell the people who run pgwarden.',
-    })
-  }
-  // Behind the token: a stranger does not learn which targets there are, and what they ask for.
-  if (target.clientCertificate === 'required' && certificate === undefined) throw noCertificate()
-  const remit = deps.policy.restricted(grant.role, {
-    sensitive: target.sensitive,
-    context: [...target.sessionContext.keys()],
-    relations: grant.relations,
-  })
-  const settings = allowedSettings(deps.policy, remit, parameters)
-  const context = filledContext(target.sessionContext, grant)
-  const required = requiredPins(role.readOnly === true)
+  const { target, policy, remit, context, readOnly, mayBecomeAnother } = terms.opened
+  const settings = allowedSettings(policy, remit, parameters)
+  const required = requiredPins(readOnly)
 
   const connect = ({ lease }: LeaseUse): Promise<Upstream> =>
     deps.upstream.connect({
       target: target.name,
       parameters: new Map([
-        ...limitsBeside(settings, deps.policy.limits(grant.role)),
+        ...limitsBeside(settings, policy.limits(grant.role)),
         ...underName(settings, target.applicationName, grant),
         ...asSettings(required),
         ...context,
@@ -208,12 +193,11 @@ async function open(
   try {
     return {
       authorization,
-      target,
+      terms,
       upstream,
       use,
       application: askedApplication(settings),
-      remit,
-      pinned: pinsOf(required, upstream.reported, remit, deps.policy),
+      pinned: pinsOf(required, upstream.reported, mayBecomeAnother),
     }
   } catch (error) {
     upstream.socket.destroy()
@@ -309,14 +293,6 @@ function lockedOut(until: number): Failure {
     message: 'too many failed logins with this user name from this address',
     detail: `Logins are refused until ${new Date(until).toISOString()}, whatever they show.`,
     hint: 'Try again then, from another address, or ask an administrator to lift the lock-out.',
-  })
-}
-
-function noCertificate(): Failure {
-  return new Failure('invalid_authorization', {
-    message: 'connection requires a client certificate',
-    detail: 'This target is open only to clients that show one.',
-    hint: 'Connect with sslcert and sslkey, where pgwarden asks for certificates.',
   })
 }
 

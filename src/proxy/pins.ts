@@ -27,14 +27,13 @@ export function asSettings(pins: Pins): ReadonlyMap<string, string> {
 
 /**
  * All that must stay as it is in a session. `reported` is what the server says of itself when
- * the session begins. Throws when it does not have what it was asked for: a pooler in between may have
+ * the session begins; a session that may become another database role is not held to be this one. Throws when it does not have what it was asked for: a pooler in between may have
  * left it out.
  */
 export function pinsOf(
   required: Pins,
   reported: ReadonlyMap<string, string>,
-  subject: Subject,
-  policy: Policy,
+  mayBecomeAnother: boolean,
 ): Pins {
   for (const [name, values] of required) {
     const value = reported.get(name)
@@ -45,7 +44,7 @@ export function pinsOf(
     })
   }
   const pins = new Map(required)
-  if (mayBecomeAnother(subject, policy)) return pins
+  if (mayBecomeAnother) return pins
   for (const name of ['session_authorization', 'is_superuser']) {
     const value = reported.get(name)
     if (value !== undefined) pins.set(name, [value.toLowerCase()])
@@ -54,7 +53,7 @@ export function pinsOf(
 }
 
 /** Whether the role may go on as another database role: by SET ROLE or SET SESSION AUTHORIZATION. */
-function mayBecomeAnother(subject: Subject, policy: Policy): boolean {
+export function mayBecomeAnother(subject: Subject, policy: Policy): boolean {
   return ['role', 'session_authorization'].some(
     (name) => policy.judgeSetting(subject, name, 'somebody').outcome === 'allow',
   )

@@ -6,8 +6,10 @@ import type { LiveSession } from '../access/live-session.ts'
 import type { Authorized, LoginAttempt, Misdirected, Refused } from '../access/login.ts'
 import type { Claimant } from '../access/login-guard.ts'
 import type { CancelResult } from '../audit/record.ts'
+import type { Recording } from '../audit/recording.ts'
 import type { Failure } from '../errors.ts'
 import type { Catalog } from '../policy/catalog.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { SessionLimits } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
 import type { NameTemplate } from './application-name.ts'
@@ -29,6 +31,17 @@ export interface Target {
   readonly sessionContext: ReadonlyMap<string, ContextTemplate>
   /** Patterns of relations that are kept from all roles but those for which they are meant. */
   readonly sensitive: readonly string[]
+}
+
+/** What the configuration says of roles, targets and limits. Replaced as a whole, under live sessions. */
+export interface Rulebook {
+  readonly policy: Policy
+  /** By their names. */
+  readonly targets: ReadonlyMap<string, Target>
+  /** How much of a role's statements is recorded. */
+  readonly recording: (role: string) => Recording
+  /** Largest query string that is kept to be judged. */
+  readonly maxStatementBytes: number
 }
 
 /** An open session on a target. */

@@ -12,6 +12,7 @@ import { Session } from '../session/session.ts'
 import type { SessionOptions } from '../session/state.ts'
 import { errorResponse } from '../wire/backend-encoder.ts'
 import type { Meter } from './ports.ts'
+import { endSocket, write } from './sockets.ts'
 import { overdue } from './time-limits.ts'
 
 /** How a session came to its end, for the audit. */
@@ -35,8 +36,6 @@ const firstProbeMs = 500
 const longestProbeMs = 30_000
 /** How long a message may stand half said, behind which such a client cannot be asked. */
 const stalledMs = 8_000
-/** How long a client may take to read its last message before the socket is cut. */
-const lingerMs = 5_000
 
 export class Relay implements SessionPort {
   readonly session: Session
@@ -51,6 +50,8 @@ export class Relay implements SessionPort {
   readonly #onTripped: (tripwire: Tripwire) => void
   readonly #onEnd: (ending: Ending) => void
   #over = false
+  /** Why the session ends as soon as it is outside a transaction. */
+  #leaving: Failure | undefined
   #terminating = false
   #finPassedOn = false
   #yielding = false
@@ -139,6 +140,7 @@ export class Relay implements SessionPort {
     client.on('close', () => this.#clientGone())
     client.on('drain', () => {
       if (!this.#over) upstream.resume()
+      this.#leaveIfDrained()
     })
     upstream.on('data', (chunk: Buffer) => this.#fromUpstream(chunk))
     upstream.on('end', () => this.#upstreamGone())
@@ -162,7 +164,8 @@ export class Relay implements SessionPort {
 
   toClient(buffers: readonly Buffer[]): void {
     if (this.#over) return
-    this.#bytesToClient += write(this.#client, buffers)
+    const taken = this.#leaving === undefined ? undefined : () => this.#leaveIfDrained()
+    this.#bytesToClient += write(this.#client, buffers, taken)
     if (this.#client.writableNeedDrain) this.#upstream.pause()
   }
 
@@ -203,6 +206,16 @@ export class Relay implements SessionPort {
     this.#finish({ reason: 'ended', failure }, tell ? errorResponse(failure, 'FATAL') : undefined)
   }
 
+  /**
+   * Ends the session as soon as nothing is lost by it: at once outside a transaction, else when that is over
+   * and the client has its answers. May be repeated.
+   */
+  leave(failure: Failure): void {
+    this.#leaving = failure
+    this.session.drain()
+    this.#leaveIfDrained()
+  }
+
   statementDenied(tags: readonly string[]): void {
     for (const tag of tags) this.#meter.statement(this.#role, tag, 'deny')
     if (tags.length === 0) this.#meter.statement(this.#role, 'none', 'deny')
@@ -237,6 +250,7 @@ export class Relay implements SessionPort {
     } catch (error) {
       this.end(unexpected(error))
     }
+    this.#leaveIfDrained()
     if (this.#client.readableEnded) this.#clientEnded()
     this.#closeSoonIfDone()
   }
@@ -320,6 +334,12 @@ export class Relay implements SessionPort {
     this.#finish({ reason: 'upstream_gone', failure }, tell ? errorResponse(failure) : undefined)
   }
 
+  #leaveIfDrained(): void {
+    if (this.#leaving === undefined || this.#terminating || !this.session.drained) return
+    // Behind an answer that a slow reader has not taken in, the farewell would cut it off.
+    if (this.#client.writableLength === 0) this.end(this.#leaving)
+  }
+
   /** Ends both sides; `farewell` is the last the client hears. */
   #finish(ending: Ending, farewell?: Buffer): void {
     if (this.#over) return
@@ -354,37 +374,6 @@ export class Relay implements SessionPort {
     if (this.session.full || this.#upstream.writableNeedDrain) return
     this.#client.resume()
   }
-}
-
-/**
- * Writes the last message, if any, ends the socket, and keeps reading for a moment: a socket closed
- * with unread input is reset, and a reset discards the message before the peer has read it.
- */
-export function endSocket(socket: Socket, farewell?: Buffer): void {
-  if (socket.destroyed) return
-  socket.removeAllListeners('data')
-  socket.removeAllListeners('error')
-  socket.on('error', () => socket.destroy())
-  const timer = setTimeout(() => socket.destroy(), lingerMs)
-  timer.unref()
-  socket.once('close', () => clearTimeout(timer))
-  socket.once('end', () => socket.destroySoon())
-  if (farewell === undefined) socket.end()
-  else socket.end(farewell)
-  if (socket.readableEnded) socket.destroySoon()
-  else socket.resume()
-}
-
-/** One writev for several buffers. Returns the bytes written. */
-function write(socket: Socket, buffers: readonly Buffer[]): number {
-  let count = 0
-  if (buffers.length > 1) socket.cork()
-  for (const buffer of buffers) {
-    count += buffer.length
-    socket.write(buffer)
-  }
-  if (buffers.length > 1) socket.uncork()
-  return count
 }
 
 function unexpected(error: unknown): Failure {

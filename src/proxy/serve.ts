@@ -13,11 +13,9 @@ import {
   sessionEndRecord,
   sessionStartRecord,
 } from '../audit/record.ts'
-import type { Recording } from '../audit/recording.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import { Catalog } from '../policy/catalog.ts'
-import { shortest } from '../policy/permissions.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
@@ -31,6 +29,7 @@ import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
+import { shuttingDown } from './shutdown.ts'
 import { agree, type Opening } from './startup.ts'
 
 export interface ServeDependencies extends LoginDependencies {
@@ -41,8 +40,6 @@ export interface ServeDependencies extends LoginDependencies {
   readonly changes: GrantChanges
   readonly grants: GrantSource
   readonly registry: Registry
-  /** How much of a role's statements is recorded. */
-  readonly recording: (role: string) => Recording
   readonly clock: Clock
 }
 
@@ -51,7 +48,8 @@ export interface Hall {
   readonly cancelRequests: CancelRequests
   readonly refusals: Refusals
   readonly sessions: Sessions
-  readonly maxStatementBytes: number
+  /** Aborted: nobody gets a session any more. */
+  readonly closing: AbortSignal
 }
 
 /** A client's place in the house while it has no session. */
@@ -110,6 +108,7 @@ export async function serve(
     socket.destroy()
     return
   }
+  if (hall.closing.aborted) throw shuttingDown()
   const applicant = {
     parameters,
     claim,
@@ -122,11 +121,11 @@ export async function serve(
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
-  await deps.catalogs.ready(loggedIn.target.name)
+  await deps.catalogs.ready(loggedIn.authorization.grant.target)
   const id = randomUUID()
   const context = contextOf(id, loggedIn, peer, tls?.version ?? false)
   try {
-    await recordStart(id, context, loggedIn, socket, peer, deps)
+    await recordStart(id, context, loggedIn, socket, peer, hall, deps)
   } catch (error) {
     loggedIn.use.released()
     throw error
@@ -185,13 +184,14 @@ function sessionOf(
 async function recordStart(
   id: string,
   context: SessionContext,
-  { authorization, upstream }: LoggedIn,
+  { authorization, upstream, terms }: LoggedIn,
   socket: Socket,
   peer: Peer,
-  { journal, clock, recording }: ServeDependencies,
+  { closing }: Hall,
+  { journal, clock }: ServeDependencies,
 ): Promise<void> {
   const { grant, tokenId } = authorization
-  const beside = { durable: recording(grant.role).fsync === 'batch' }
+  const beside = { durable: terms.opened.recording.fsync === 'batch' }
   journal.append(
     loginRecord({
       result: 'ok',
@@ -212,8 +212,12 @@ async function recordStart(
     upstream.socket.destroy()
     throw error
   }
-  // A revoke since the token was looked up must win: from here to an open session nothing is waited for.
-  const ended = authorization.endedAt(clock.now())
+  // A revoke, a change of the configuration or a shutdown since the token was looked up must win: from here
+  // to an open session nothing is waited for.
+  const ended =
+    authorization.endedAt(clock.now()) ??
+    terms.ended ??
+    (closing.aborted ? shuttingDown() : undefined)
   if (ended === undefined && !socket.destroyed && !upstream.socket.destroyed) return
   upstream.socket.destroy()
   const reason = ended === undefined ? undefined : `ended: ${ended.message}`
@@ -236,11 +240,12 @@ function startRelay(
   socket: Socket,
   version: number,
   loggedIn: LoggedIn,
-  { cancelRequests: { cancels }, sessions, maxStatementBytes }: Hall,
+  { cancelRequests: { cancels }, sessions }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, target, use, remit, pinned } = loggedIn
-  const { clock, journal, meter, policy, sittings } = deps
+  const { authorization, upstream, terms, use, pinned } = loggedIn
+  const { clock, journal, meter, sittings } = deps
+  const { recording, maxStatementBytes } = terms.opened
   const { id, role, target: targetName } = session
   const startedAt = clock.elapsed()
   const cancel = (): Promise<boolean> => upstream.cancel(cancelTimeoutMs)
@@ -253,9 +258,8 @@ function startRelay(
     {
       authorization,
       context,
-      recording: deps.recording(role),
-      policy,
-      subject: remit,
+      recording,
+      rules: () => terms.now,
       catalog,
       journal,
       clock,
@@ -296,16 +300,16 @@ function startRelay(
   )
   const tell = (notice: Buffer): boolean => relay.notice(notice)
   const loginEnd = new LoginEnd(use, tell)
-  const limits = shortest([target.limits, policy.sessionLimits(role)])
   const grantEnd = new GrantEnd(authorization, clock, tell)
   const live = {
     authorization,
     clientClosed: new Promise((resolve) => socket.once('close', resolve)),
     look: () => {
       grantEnd.look()
-      return loginEnd.look() ?? relay.overdue(limits)
+      return terms.ended ?? loginEnd.look() ?? relay.overdue(terms.now.limits)
     },
     end: (failure: Failure) => relay.end(failure),
+    leave: (failure: Failure) => relay.leave(failure),
   }
   sessions.opened(live)
   deps.registry.opened(session, live.end)

@@ -13,6 +13,8 @@ export interface ServedSession {
   /** Tells the client what it should know now. Why it must end, if a limit of its time is reached. */
   look(): Failure | undefined
   end(failure: Failure): void
+  /** Ends it as soon as nothing is lost by that: outside a transaction, with all answers taken in. */
+  leave(failure: Failure): void
 }
 
 /** How long a session may live at the most after the end of its grant, or of its time. */
@@ -27,6 +29,10 @@ export class Sessions {
   readonly #leaving = new Set<ServedSession>()
   readonly #onGrantOver: (grantId: string, noticedAt: number) => void
   #timer: NodeJS.Timeout | undefined
+  /** Why all of them are to leave. */
+  #leavingFor: Failure | undefined
+  /** Called when the last one is over. */
+  #emptied: (() => void) | undefined
 
   /** `onGrantOver` is called when a grant that is over has no client left. `noticedAt`: by Clock.elapsed(). */
   constructor(clock: Clock, onGrantOver: (grantId: string, noticedAt: number) => void) {
@@ -35,7 +41,10 @@ export class Sessions {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#endThoseOver(), lookEveryMs)
+    this.#timer = setInterval(() => {
+      this.endThoseOver()
+      this.#leave()
+    }, lookEveryMs)
     this.#timer.unref()
   }
 
@@ -54,6 +63,7 @@ export class Sessions {
 
   closed(session: ServedSession): void {
     this.#live.delete(session)
+    if (this.#live.size === 0) this.#emptied?.()
     if (session.authorization.inForceAt(this.#clock.now())) return
     this.#leaving.add(session)
     const noticedAt = this.#clock.elapsed()
@@ -69,8 +79,23 @@ export class Sessions {
 
   /** Ends the sessions of a grant that was revoked; where there is none its end is told at once. */
   endGrant(grantId: string): void {
-    if (this.#has(grantId)) this.#endThoseOver()
+    if (this.#has(grantId)) this.endThoseOver()
     else this.#onGrantOver(grantId, this.#clock.elapsed())
+  }
+
+  /** How many are open. */
+  get count(): number {
+    return this.#live.size
+  }
+
+  /** Has each end as soon as nothing is lost by it. Resolves when none is left. */
+  async drain(failure: Failure): Promise<void> {
+    this.#leavingFor = failure
+    this.#leave()
+    if (this.#live.size === 0) return
+    await new Promise<void>((resolve) => {
+      this.#emptied = resolve
+    })
   }
 
   endAll(failure: Failure): void {
@@ -84,7 +109,13 @@ export class Sessions {
     return false
   }
 
-  #endThoseOver(): void {
+  #leave(): void {
+    if (this.#leavingFor === undefined) return
+    for (const session of [...this.#live]) session.leave(this.#leavingFor)
+  }
+
+  /** Looks at each now, without waiting for the next of the looks that are due. */
+  endThoseOver(): void {
     const now = this.#clock.now()
     for (const session of [...this.#live]) {
       const failure = session.authorization.endedAt(now) ?? session.look()

@@ -63,6 +63,10 @@ export class Gate implements FrameHandler {
       return true
     }
     if (this.#state.pipeline.copyingIn) return this.#inCopy(type, size, frame)
+    if (!this.#mayBegin()) {
+      this.#waitsFor = this.#mayBegin
+      return false
+    }
     switch (type) {
       case frontend.query:
         return this.#query(size, frame)
@@ -128,6 +132,17 @@ export class Gate implements FrameHandler {
     return read !== 'failed'
   }
 
+  /**
+   * Whether a message may be sent that no transaction under way asks for. In a session that is to end only
+   * the answer before it tells: so groups go one by one then, and what would begin another transaction is
+   * never taken, neither judged nor recorded. COPY data and what completes a group must always go on.
+   */
+  readonly #mayBegin = (): boolean => {
+    const { draining, pipeline, atRest } = this.#state
+    if (!draining || pipeline.midGroup || pipeline.copyingIn) return true
+    return pipeline.idle && !atRest
+  }
+
   readonly #settled = (): boolean => this.#state.pipeline.settled
 
   #terminate(frame: Frame): void {
@@ -172,7 +187,7 @@ export class Gate implements FrameHandler {
 
   #parse(size: number, frame: Frame): boolean {
     const { statements } = this.#state
-    const { policy, subject, catalog, clock } = this.#state.options
+    const { catalog, clock } = this.#state.options
     const { since } = this.#judging
     let name = ''
     let types: readonly number[] = []
@@ -185,7 +200,8 @@ export class Gate implements FrameHandler {
     const judged = this.#judge(text, size)
     if (judged === undefined) return false
     this.#judging.taken()
-    const judgement = policy.withParameters(subject, judged, types, catalog())
+    const { policy, remit } = this.#state.rules
+    const judgement = policy.withParameters(remit, judged, types, catalog())
     const denied =
       this.#judging.denial(judgement) ?? this.#judging.unsettled(text, this.#state.group)
     // More than one statement the server never prepares: to walk through them at each Bind is for nothing.
@@ -321,7 +337,8 @@ export class Gate implements FrameHandler {
 
   /** Runs a function by its OID: judged as the SQL that calls it. */
   #functionCall(size: number, frame: Frame): void {
-    const { policy, subject, catalog, clock } = this.#state.options
+    const { catalog, clock } = this.#state.options
+    const { policy, remit } = this.#state.rules
     const { bytes, start, end } = frame
     const arrival: Arrival = {
       protocol: 'functionCall',
@@ -332,10 +349,10 @@ export class Gate implements FrameHandler {
     const text = calledAs(oid, call)
     const expected = expectation('call')
     if (text === undefined) {
-      const judgement = policy.functionCall(subject, oid)
+      const judgement = policy.functionCall(remit, oid)
       this.#dispatch.deny(expected, 'call', '', judgement, judgement.decision, arrival)
     } else {
-      const judgement = policy.judge(subject, text, catalog())
+      const judgement = policy.judge(remit, text, catalog())
       const denied = this.#judging.denial(judgement)
       if (denied !== undefined) {
         this.#dispatch.deny(expected, 'call', '', judgement, denied, arrival)
@@ -352,8 +369,10 @@ export class Gate implements FrameHandler {
    * wait for it.
    */
   #judge(text: Buffer | undefined, size: number): Judgement | undefined {
-    const { policy, subject } = this.#state.options
-    if (text === undefined) return policy.tooLarge(subject, size)
+    if (text === undefined) {
+      const { policy, remit } = this.#state.rules
+      return policy.tooLarge(remit, size, this.#state.options.maxStatementBytes)
+    }
     if (!this.#judging.settled(text)) {
       this.#waitsFor = () => !this.#state.pipeline.owesReady
       return undefined

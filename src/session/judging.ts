@@ -3,6 +3,7 @@
 // server can still read the text as it was judged. Ignorant of frames.
 
 import { isAscii } from 'node:buffer'
+import { holdsFor } from '../policy/decide.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
 import type { Named } from './sql-names.ts'
 import type { SessionState } from './state.ts'
@@ -22,7 +23,7 @@ export class Judging {
   readonly #state: SessionState
   /** One at most: the client is not read from until its text has been judged. */
   #pending: Pending | undefined
-  /** Judgements by an older state of the catalog, and what they are now. */
+  /** Judgements by older rules or an older state of the catalog, and what they are now. */
   readonly #renewed = new WeakMap<Judgement, Judgement>()
   /** The Sync group in which user code was last sent to run. */
   #userCodeIn = -1
@@ -39,14 +40,13 @@ export class Judging {
    * be asked for again. It is kept until `taken`, since there may be more to wait for.
    */
   judge(text: Buffer): Judgement | undefined {
-    const { policy, subject, catalog } = this.#state.options
-    if (!policy.isLong(text)) return policy.judge(subject, text, catalog())
     const pending = this.#pending
-    if (pending?.text.equals(text) !== true) {
-      this.#judgeLong(text)
-      return undefined
-    }
-    return pending.result?.()
+    // First: the rules, and what is long by them, may have changed since it was asked for.
+    if (pending?.text.equals(text) === true) return pending.result?.()
+    const { policy, remit } = this.#state.rules
+    if (!policy.isLong(text)) return policy.judge(remit, text, this.#state.options.catalog())
+    this.#judgeLong(text)
+    return undefined
   }
 
   /** Clock.elapsed() when judging began of the text that is asked for, or asked for again. */
@@ -63,11 +63,12 @@ export class Judging {
   cancel(): void {
     const pending = this.#pending
     if (pending === undefined) return
-    const { policy, subject, port } = this.#state.options
-    const canceled = policy.canceled(subject, pending.text)
-    pending.result = () => canceled
+    pending.result = () => {
+      const { policy, remit } = this.#state.rules
+      return policy.canceled(remit, pending.text)
+    }
     pending.gone.abort()
-    port.judged()
+    this.#state.options.port.judged()
   }
 
   /** The text that was asked for last needs no judgement any more. */
@@ -93,15 +94,15 @@ export class Judging {
 
   /** The same for a statement that is to run now: what EXECUTE names must be known besides. */
   refusal(judgement: Judgement, named: Named): Deny | undefined {
-    const { statements, options } = this.#state
-    const { policy, subject } = options
+    const { statements } = this.#state
+    const { policy, remit } = this.#state.rules
     for (const run of [judgement, ...named.judgements]) {
       const denied = this.denial(run)
       if (denied !== undefined) return denied
     }
-    if (named.tooDeep) return policy.namesTooDeep(subject)
+    if (named.tooDeep) return policy.namesTooDeep(remit)
     const unknown = named.statements.find((name) => statements.get(name) === undefined)
-    return unknown === undefined ? undefined : policy.unknownPrepared(subject, unknown)
+    return unknown === undefined ? undefined : policy.unknownPrepared(remit, unknown)
   }
 
   /** These are sent to run, one by another, in a Sync group. */
@@ -122,24 +123,28 @@ export class Judging {
   /** The decision to deny by a text for which there will be no such report before it is read. */
   unsettled(text: Buffer | undefined, group: number): Deny | undefined {
     if (text === undefined || this.#userCodeIn !== group || !hangsOnSettings(text)) return undefined
-    const { policy, subject } = this.#state.options
-    return policy.behindUserCode(subject)
+    const { policy, remit } = this.#state.rules
+    return policy.behindUserCode(remit)
   }
 
-  /** What was prepared long ago may name a function that is another one by now. */
+  /**
+   * What was prepared long ago may name a function that is another one by now, or be what the session
+   * may not do any more.
+   */
   #current(judgement: Judgement): Judgement {
-    const { policy, subject, catalog } = this.#state.options
-    const now = catalog()
-    if (judgement.catalogVersion === now.version) return judgement
+    const { policy, remit } = this.#state.rules
+    const catalog = this.#state.options.catalog()
+    if (holdsFor(judgement, remit, catalog)) return judgement
     const renewed = this.#renewed.get(judgement)
-    if (renewed?.catalogVersion === now.version) return renewed
-    const again = policy.judgeAgain(subject, judgement, now)
+    if (renewed !== undefined && holdsFor(renewed, remit, catalog)) return renewed
+    const again = policy.judgeAgain(remit, judgement, catalog)
     this.#renewed.set(judgement, again)
     return again
   }
 
   #judgeLong(text: Buffer): void {
-    const { policy, subject, catalog, port, clock } = this.#state.options
+    const { policy, remit } = this.#state.rules
+    const { catalog, port, clock } = this.#state.options
     const pending: Pending = {
       text,
       since: clock.elapsed(),
@@ -152,7 +157,7 @@ export class Judging {
       pending.result = result
       port.judged()
     }
-    policy.judgeLong(subject, text, catalog, pending.gone.signal).then(
+    policy.judgeLong(remit, text, catalog, pending.gone.signal).then(
       (judgement) => settle(() => judgement),
       (error: unknown) =>
         settle(() => {

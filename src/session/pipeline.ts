@@ -64,6 +64,8 @@ export class Pipeline {
   #skipping = false
   /** The server reads COPY data for the head and has not been told the end of it. */
   #copyingIn = false
+  /** The last message sent does not end its Sync group. */
+  #midGroup = false
   readonly #dropped: (expectation: Expectation) => void
 
   /** `dropped` is told of each message that the server ignores after an error. */
@@ -86,6 +88,14 @@ export class Pipeline {
     return this.#ends > 0
   }
 
+  /**
+   * Whether a Sync is still to come for what was sent: until it has been answered nothing of that is
+   * committed, though each message may have had its answer (Flush).
+   */
+  get midGroup(): boolean {
+    return this.#midGroup || this.#skipping
+  }
+
   /** Whether the server is reading COPY data, as far as it and the client have said. */
   get copyingIn(): boolean {
     return this.#copyingIn
@@ -106,6 +116,7 @@ export class Pipeline {
 
   /** A message is forwarded. */
   sent(expectation: Expectation): void {
+    this.#midGroup = !endsGroup(expectation)
     if (this.#skipping && expectation.kind !== 'sync') {
       this.#dropped(expectation)
       return

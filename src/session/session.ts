@@ -84,6 +84,20 @@ export class Session {
     return this.#state.pipeline.idle && !this.#gate.holds
   }
 
+  /** From here on no transaction is begun any more: what the client says behind the one that runs is not read. */
+  drain(): void {
+    this.#state.draining = true
+  }
+
+  /**
+   * Drained, and to be ended: no transaction is open, nothing is owed, and the client can be told. What it
+   * has sent besides was neither recorded nor forwarded, and never will be.
+   */
+  get drained(): boolean {
+    const canBeTold = this.clientAtBoundary && !this.upstreamSaidFatal
+    return this.#state.draining && this.#state.atRest && canBeTold
+  }
+
   /**
    * A cancel from the client. The statement that waits to be judged, if one does and no earlier Sync
    * group is still to be answered, fails in its place with 57014. True when that was all: nothing runs

@@ -8,7 +8,7 @@ import type { Recording } from '../audit/recording.ts'
 import type { Clock } from '../clock.ts'
 import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
-import type { Subject } from '../policy/remit.ts'
+import type { Remit } from '../policy/remit.ts'
 import type { TransactionStatus } from '../wire/backend.ts'
 import { StatementEvents } from './events.ts'
 import type { Portal, Prepared } from './execution.ts'
@@ -17,21 +17,30 @@ import type { Expectation, NameChanges } from './pipeline.ts'
 import { Pipeline } from './pipeline.ts'
 import type { SessionPort } from './port.ts'
 
+/** By what statements are judged, and as whose. */
+export interface Rules {
+  readonly policy: Policy
+  /** The grant's role, less what is kept from this session. The same object until the rules change. */
+  readonly remit: Remit
+}
+
 export interface SessionOptions {
   readonly authorization: Authorization
   /** Who, where, as what: goes into each audit record. */
   readonly context: SessionContext
   /** How much of its statements is recorded. */
   readonly recording: Recording
-  readonly policy: Policy
-  /** What the statements are judged as: the grant's role, less what is kept from this session. */
-  readonly subject: Subject
+  /**
+   * As they are now: they may be replaced while the session lives. Asked for each statement. Throws the
+   * Failure to end the session with, when it cannot go on by them.
+   */
+  readonly rules: () => Rules
   /** What is known of the target's catalog now. */
   readonly catalog: () => Catalog
   readonly journal: Journal
   readonly clock: Clock
   readonly port: SessionPort
-  /** Largest query string that is parsed, in bytes. */
+  /** Largest query string that is kept to be judged, in bytes. */
   readonly maxStatementBytes: number
   /** Settings that the upstream must go on reporting as they are (names and values in lower case). */
   readonly pinned: ReadonlyMap<string, readonly string[]>
@@ -55,6 +64,8 @@ export class SessionState {
   group = 0
   /** The client's next message came in the middle of a COPY and has failed it. */
   intruder = false
+  /** No transaction is begun any more: the session ends when the one that runs is over. */
+  draining = false
   /** Something has run, since no transaction was open, that may have changed the target's catalog. */
   catalogTouched = false
   /** As the upstream's last ReadyForQuery said. */
@@ -69,6 +80,11 @@ export class SessionState {
     this.readyAt = options.clock.elapsed()
     this.events = new StatementEvents({ ...options, status: () => this.status })
     this.pipeline = new Pipeline((expectation) => this.dropped(expectation))
+  }
+
+  /** By what the next statement is judged. */
+  get rules(): Rules {
+    return this.options.rules()
   }
 
   /** Values that come beside a text are recorded too. */
@@ -86,6 +102,14 @@ export class SessionState {
     this.status = status
     this.readyAt = this.options.clock.elapsed()
     if (status === 'I') this.transactionAt = this.pipeline.idle ? undefined : this.readyAt
+  }
+
+  /**
+   * Whether whatever the client was sent an answer for is committed, or failed, and nothing else is under
+   * way: to end now loses nothing but what hangs on the session itself.
+   */
+  get atRest(): boolean {
+    return this.pipeline.idle && !this.pipeline.midGroup && this.status === 'I'
   }
 
   /** Closes the books on whatever has not been answered. */

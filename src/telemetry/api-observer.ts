@@ -1,8 +1,36 @@
 // What the API goes through: counted by route and status, and said in the log with who called. Never a path,
 // a query or a body: there are ids of grants in the one and reasons in the others. Ignorant of routes.
 
-import { Counter, Histogram, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
+import type { Definitions } from './definition.ts'
+import { register } from './instruments.ts'
 import type { Log } from './log.ts'
+
+const methods = ['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS'] as const
+const route = {
+  name: 'route',
+  values: 'patterns of the API; `/api/v1/*` where there is none',
+} as const
+
+export const apiMetrics = {
+  requests: {
+    type: 'counter',
+    name: 'pgwarden_api_requests_total',
+    help: 'Calls of the HTTP API by route and status.',
+    labels: [
+      { name: 'method', values: [...methods, 'other'] },
+      route,
+      { name: 'status', values: 'statuses of HTTP' },
+    ],
+  },
+  durations: {
+    type: 'histogram',
+    name: 'pgwarden_api_request_duration_seconds',
+    help: 'From a call of the HTTP API to its answer, with what the caller wished to wait for.',
+    labels: [route],
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  },
+} as const satisfies Definitions
 
 interface AnsweredRequest {
   readonly principal: string | undefined
@@ -22,28 +50,14 @@ interface ApiObserver {
   defect(error: unknown): void
 }
 
-/** Others are whatever a client invents. */
-const methods = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS'])
-
 export function createApiMeter(registry: Registry): ApiMeter {
-  const registers = [registry]
-  const requests = new Counter({
-    name: 'pgwarden_api_requests_total',
-    help: 'Calls of the HTTP API by route and status.',
-    labelNames: ['method', 'route', 'status'],
-    registers,
-  })
-  const durations = new Histogram({
-    name: 'pgwarden_api_request_duration_seconds',
-    help: 'From a call of the HTTP API to its answer, with what the caller wished to wait for.',
-    labelNames: ['route'],
-    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-    registers,
-  })
+  const { requests, durations } = register(registry, apiMetrics)
   return {
     answered: (method, route, status, seconds) => {
-      requests.inc({ method: methods.has(method) ? method : 'other', route, status })
-      durations.observe({ route }, seconds)
+      // Others are whatever a client invents.
+      const known = methods.find((each) => each === method) ?? 'other'
+      requests.add(1, known, route, String(status))
+      durations.observe(seconds, route)
     },
   }
 }

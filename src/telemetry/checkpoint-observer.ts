@@ -1,8 +1,26 @@
 // How the checkpoints of the journal fare: when the last one was asked for, and how often there was none.
 // Measured only where some are configured; a lasting state is said in the log once. Ignorant of signers.
 
-import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
+import type { Definitions } from './definition.ts'
+import { register } from './instruments.ts'
 import type { Log } from './log.ts'
+
+export const checkpointMetrics = {
+  last: {
+    type: 'gauge',
+    name: 'pgwarden_journal_checkpoint_timestamp_seconds',
+    help: 'When the last signed checkpoint of the journal was asked for, in Unix time; 0: none yet.',
+    across: 'max',
+    note: 'Where nothing is recorded none is made.',
+  },
+  failures: {
+    type: 'counter',
+    name: 'pgwarden_journal_checkpoint_failures_total',
+    help: 'Checkpoints that could not be signed or recorded; they are tried again.',
+    note: 'After 30 s at most.',
+  },
+} as const satisfies Definitions
 
 export interface CheckpointMeter {
   /** `at`: milliseconds since the epoch. */
@@ -11,18 +29,8 @@ export interface CheckpointMeter {
 }
 
 export function createCheckpointMeter(registry: Registry): CheckpointMeter {
-  const registers = [registry]
-  const last = new Gauge({
-    name: 'pgwarden_journal_checkpoint_timestamp_seconds',
-    help: 'When the last signed checkpoint of the journal was asked for, in Unix time; 0: none yet.',
-    registers,
-  })
-  const failures = new Counter({
-    name: 'pgwarden_journal_checkpoint_failures_total',
-    help: 'Checkpoints that could not be signed or recorded; they are tried again.',
-    registers,
-  })
-  return { made: (at) => last.set(at / 1000), failed: () => failures.inc() }
+  const { last, failures } = register(registry, checkpointMetrics)
+  return { made: (at) => last.set(at / 1000), failed: () => failures.add(1) }
 }
 
 interface CheckpointObserver {

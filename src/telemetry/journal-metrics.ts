@@ -1,7 +1,51 @@
 // The journal in numbers: what is written, how long it takes, what fails and what waits to be written.
 // Ignorant of files.
 
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
+import type { Definitions } from './definition.ts'
+import { register } from './instruments.ts'
+
+export const journalMetrics = {
+  records: {
+    type: 'counter',
+    name: 'pgwarden_journal_records_total',
+    help: 'Audit records stored.',
+  },
+  bytes: {
+    type: 'counter',
+    name: 'pgwarden_journal_bytes_total',
+    help: 'Bytes of audit records stored.',
+  },
+  writes: {
+    type: 'histogram',
+    name: 'pgwarden_journal_write_duration_seconds',
+    help: 'One write to the journal: everything that one turn of the event loop brought.',
+    buckets: [
+      0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1,
+    ],
+  },
+  syncs: {
+    type: 'histogram',
+    name: 'pgwarden_journal_sync_duration_seconds',
+    help: 'One flush of the journal to the disk, for roles with fsync: batch.',
+    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10],
+  },
+  failures: {
+    type: 'counter',
+    name: 'pgwarden_journal_failures_total',
+    help: 'Writes to the journal that failed; statements waiting for them were refused.',
+  },
+  backlog: {
+    type: 'gauge',
+    name: 'pgwarden_journal_backlog_records',
+    help: 'Audit records that are kept in memory because the journal cannot be written.',
+  },
+  lost: {
+    type: 'counter',
+    name: 'pgwarden_journal_lost_records_total',
+    help: 'Audit records that could neither be written nor kept in memory; journal.lost counts them.',
+  },
+} as const satisfies Definitions
 
 /** Fits the Journal's observer. */
 export interface JournalMeter {
@@ -12,62 +56,23 @@ export interface JournalMeter {
   kept(records: number, lost: number): void
 }
 
-const writeBuckets = [
-  0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1,
-]
-const syncBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10]
-
 export function createJournalMeter(registry: Registry): JournalMeter {
-  const registers = [registry]
-  const records = new Counter({
-    name: 'pgwarden_journal_records_total',
-    help: 'Audit records stored.',
-    registers,
-  })
-  const bytes = new Counter({
-    name: 'pgwarden_journal_bytes_total',
-    help: 'Bytes of audit records stored.',
-    registers,
-  })
-  const writes = new Histogram({
-    name: 'pgwarden_journal_write_duration_seconds',
-    help: 'One write to the journal: everything that one turn of the event loop brought.',
-    buckets: writeBuckets,
-    registers,
-  })
-  const syncs = new Histogram({
-    name: 'pgwarden_journal_sync_duration_seconds',
-    help: 'One flush of the journal to the disk, for roles with fsync: batch.',
-    buckets: syncBuckets,
-    registers,
-  })
-  const failures = new Counter({
-    name: 'pgwarden_journal_failures_total',
-    help: 'Writes to the journal that failed; statements waiting for them were refused.',
-    registers,
-  })
-  const backlog = new Gauge({
-    name: 'pgwarden_journal_backlog_records',
-    help: 'Audit records that are kept in memory because the journal cannot be written.',
-    registers,
-  })
-  const lost = new Counter({
-    name: 'pgwarden_journal_lost_records_total',
-    help: 'Audit records that could neither be written nor kept in memory; journal.lost counts them.',
-    registers,
-  })
+  const { records, bytes, writes, syncs, failures, backlog, lost } = register(
+    registry,
+    journalMetrics,
+  )
   return {
     wrote: (count, length, ms) => {
-      records.inc(count)
-      bytes.inc(length)
+      records.add(count)
+      bytes.add(length)
       writes.observe(ms / 1000)
     },
     synced: (ms) => syncs.observe(ms / 1000),
-    failed: () => failures.inc(),
+    failed: () => failures.add(1),
     recovered: () => undefined,
     kept: (count, more) => {
       backlog.set(count)
-      lost.inc(more)
+      lost.add(more)
     },
   }
 }

@@ -1,7 +1,7 @@
 // What leases go through: counted, said in the log, and handed to the audit. Ignorant of who issues them
 // and of what an audit record is.
 
-import type { LeaseMetrics } from './lease-metrics.ts'
+import type { LeaseCounts, LeaseMetrics } from './lease-metrics.ts'
 import type { Log } from './log.ts'
 
 interface Lease {
@@ -75,8 +75,7 @@ export function leaseObserver<L extends Lease, R extends Revoked, F extends Revo
         'a lease is not known to be revoked; it will be tried again',
       )
     },
-    held: (counts: ReadonlyMap<string, Readonly<Record<string, number>>>): void =>
-      metrics.held(counts),
+    held: (counts: ReadonlyMap<string, LeaseCounts>): void => metrics.held(counts),
     orphaned: (count: number): void => metrics.orphaned(count),
     problem: (error: unknown): void =>
       log.warn({ part: 'leases', err: error }, 'a background task failed and will be tried again'),

@@ -1,7 +1,27 @@
-// The metrics of notifications, part of the catalogue in metrics.ts. Channels are the configuration's.
-// Ignorant of what is told to whom.
+// The metrics of notifications. Channels are the configuration's. Ignorant of what is told to whom.
 
-import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
+import type { Definitions } from './definition.ts'
+import { register } from './instruments.ts'
+
+const channel = { name: 'channel', values: 'the channels of the configuration' } as const
+
+export const notificationMetrics = {
+  attempts: {
+    type: 'counter',
+    name: 'pgwarden_notifications_total',
+    help: 'Attempts to tell a channel of a change, by what came of them; given_up: the last one.',
+    labels: [channel, { name: 'result', values: ['delivered', 'failed', 'given_up'] }],
+    note: 'After `given_up` nobody will be told.',
+  },
+  oldest: {
+    type: 'gauge',
+    name: 'pgwarden_notifications_oldest_unsent_seconds',
+    help: 'How long the oldest change waits that a channel was not told of; 0: none does.',
+    labels: [channel],
+    across: 'max',
+  },
+} as const satisfies Definitions
 
 export interface NotificationMeter {
   attempted(channel: string, result: 'delivered' | 'failed' | 'given_up'): void
@@ -10,21 +30,9 @@ export interface NotificationMeter {
 }
 
 export function createNotificationMeter(registry: Registry): NotificationMeter {
-  const registers = [registry]
-  const attempts = new Counter({
-    name: 'pgwarden_notifications_total',
-    help: 'Attempts to tell a channel of a change, by what came of them; given_up: the last one.',
-    labelNames: ['channel', 'result'],
-    registers,
-  })
-  const oldest = new Gauge({
-    name: 'pgwarden_notifications_oldest_unsent_seconds',
-    help: 'How long the oldest change waits that a channel was not told of; the same number from every process.',
-    labelNames: ['channel'],
-    registers,
-  })
+  const { attempts, oldest } = register(registry, notificationMetrics)
   return {
-    attempted: (channel, result) => attempts.inc({ channel, result }),
-    waits: (channel, seconds) => oldest.set({ channel }, seconds),
+    attempted: (channel, result) => attempts.add(1, channel, result),
+    waits: (channel, seconds) => oldest.set(seconds, channel),
   }
 }

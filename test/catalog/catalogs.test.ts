@@ -23,7 +23,6 @@ beforeEach(() => {
   counted = []
   answer = () => Promise.resolve(snapshot(180_000))
   catalogs = new Catalogs({
-    refreshEveryMs: new Map([['shop', every]]),
     read: (target, signal) => {
       reads.push(target)
       return answer(signal)
@@ -50,7 +49,7 @@ function taking(ms: number): typeof answer {
 
 describe('the catalog of a target', () => {
   it('is read at the start and every few minutes', async () => {
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     await vi.advanceTimersByTimeAsync(0)
     expect(catalogs.of('shop')?.serverVersion).toBe(180_000)
     await vi.advanceTimersByTimeAsync(2 * every)
@@ -58,14 +57,14 @@ describe('the catalog of a target', () => {
   })
 
   it('is unknown where none is to be read', async () => {
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     await catalogs.ready('bank')
     catalogs.changed('bank')
     expect(catalogs.of('bank')).toBeUndefined()
   })
 
   it('stays the same object while nothing in it changes, so that judgements last', async () => {
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     await vi.advanceTimersByTimeAsync(0)
     const first = catalogs.of('shop')
     await vi.advanceTimersByTimeAsync(every)
@@ -77,7 +76,7 @@ describe('the catalog of a target', () => {
   })
 
   it('is read once, and soon, after many changes', async () => {
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     await vi.advanceTimersByTimeAsync(1_000)
     for (let i = 0; i < 10; i++) {
       catalogs.changed('shop')
@@ -92,7 +91,7 @@ describe('the catalog of a target', () => {
 
   it('is read once more after a change during a read, and never twice at a time', async () => {
     answer = taking(100)
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     await vi.advanceTimersByTimeAsync(50)
     catalogs.changed('shop')
     catalogs.changed('shop')
@@ -103,7 +102,7 @@ describe('the catalog of a target', () => {
 
   it('takes at most a fifth of the time to read, however often it changes', async () => {
     answer = taking(2_000)
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     for (let i = 0; i < 990; i++) {
       await vi.advanceTimersByTimeAsync(100)
       catalogs.changed('shop')
@@ -112,7 +111,7 @@ describe('the catalog of a target', () => {
   })
 
   it('is kept when it cannot be read again, which is told and tried with growing pauses', async () => {
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     await vi.advanceTimersByTimeAsync(0)
     const first = catalogs.of('shop')
     answer = () => Promise.reject(new Error('away'))
@@ -142,20 +141,20 @@ describe('who waits for a first snapshot', () => {
 
   it('goes on when it is there', async () => {
     answer = taking(500)
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     expect(await waitsFor(499)).toBe(false)
     expect(await waitsFor(1)).toBe(true)
   })
 
   it('goes on when it has failed', async () => {
     answer = () => Promise.reject(new Error('away'))
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     expect(await waitsFor(0)).toBe(true)
   })
 
   it('goes on after a few seconds in any case', async () => {
     answer = taking(30_000)
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     expect(await waitsFor(2_999)).toBe(false)
     expect(await waitsFor(1)).toBe(true)
   })
@@ -164,7 +163,7 @@ describe('who waits for a first snapshot', () => {
 describe('a stop', () => {
   it('breaks off what is under way, and reads no more', async () => {
     answer = taking(30_000)
-    catalogs.start()
+    catalogs.watch(new Map([['shop', every]]))
     await catalogs.stop()
     catalogs.changed('shop')
     await vi.advanceTimersByTimeAsync(2 * every)

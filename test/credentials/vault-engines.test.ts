@@ -51,6 +51,7 @@ function setUp(
   }
   const credentials = vaultCredentials({
     name: 'shop',
+    place: { database: 'shop', servers: ['127.0.0.1:5432'] },
     vault,
     clock,
     monitor: undefined,

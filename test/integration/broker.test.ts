@@ -127,7 +127,7 @@ function targetOf(setup: Setup): BrokerTarget {
   return {
     database: database.name,
     connectTimeoutMs: 2_000,
-    servers: [0],
+    servers: [{ host: url.hostname, port: Number(url.port || 5432) }],
     targetSessionAttrs: 'any',
     credentials: {
       broker: {

@@ -105,9 +105,9 @@ describe('judging bytes', () => {
   it('denies a text over the limit without parsing it, also one that nobody kept', () => {
     const small = new Policy(predefinedRoles, { maxBytes: 10 })
     expect(failureOf(small.judgeText('admin', 'SELECT 1234').decision).sqlstate).toBe('54000')
-    expect(failureOf(small.tooLarge('admin', 99).decision)).toMatchObject({
+    expect(failureOf(small.tooLarge('admin', 99, 64).decision)).toMatchObject({
       sqlstate: '54000',
-      message: 'statement of 99 bytes is longer than the limit of 10 bytes',
+      message: 'statement of 99 bytes is longer than the limit of 64 bytes',
     })
   })
 })

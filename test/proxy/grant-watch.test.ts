@@ -114,6 +114,7 @@ function session(grantId: string): Client {
       leave = resolve
     }),
     look: () => undefined,
+    leave: () => undefined,
     end: (why) => {
       failure = why
       sessions.closed(live)

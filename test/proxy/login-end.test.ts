@@ -8,8 +8,6 @@ import { Journal } from '../../src/audit/journal.ts'
 import { sessionContext } from '../../src/audit/record.ts'
 import { usualRecording } from '../../src/audit/recording.ts'
 import { Catalog } from '../../src/policy/catalog.ts'
-import { Policy } from '../../src/policy/policy.ts'
-import { predefinedRoles } from '../../src/policy/roles.ts'
 import { LoginEnd } from '../../src/proxy/login-end.ts'
 import { Relay } from '../../src/proxy/relay.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
@@ -19,6 +17,7 @@ import { encodeFrontend } from '../../src/wire/frontend.ts'
 import { settled } from '../support/leases.ts'
 import { emptyChain, HeldClock, MemoryStorage } from '../support/memory-journal.ts'
 import { MemorySocket } from '../support/memory-socket.ts'
+import { rulesFor } from '../support/rules.ts'
 import { sql } from '../support/scripted-session.ts'
 import { silentMeter } from '../support/silent-meter.ts'
 
@@ -124,10 +123,10 @@ describe('a notice of ours', () => {
       relations: undefined,
       claims: {},
     }
+    const rules = rulesFor(grant.role)
     const relay = new Relay(
       {
         authorization: Authorization.mint(grant, 't1', '127.0.0.1', new GrantChanges()),
-        subject: grant.role,
         context: sessionContext({
           session: 's1',
           principal: 'alice',
@@ -143,7 +142,7 @@ describe('a notice of ours', () => {
           application: 'test',
           tls: false,
         }),
-        policy: new Policy(predefinedRoles, { maxBytes: 1024 }),
+        rules: () => rules,
         catalog: () => Catalog.unread(),
         journal: new Journal(new MemoryStorage(), emptyChain, clock),
         clock,

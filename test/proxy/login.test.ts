@@ -8,6 +8,7 @@ import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import type { ClientCertificate } from '../../src/audit/record.ts'
+import { usualRecording } from '../../src/audit/recording.ts'
 import { Failure } from '../../src/errors.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles, type RoleDefinition } from '../../src/policy/roles.ts'
@@ -142,10 +143,15 @@ async function login(
         })
       },
     },
-    policy: new Policy([...predefinedRoles, ...bounded], { maxBytes: 1024 }),
+    rulebook: {
+      current: {
+        policy: new Policy([...predefinedRoles, ...bounded], { maxBytes: 1024 }),
+        targets: new Map<string, Target>([['shop', { ...shop, ...by.target }]]),
+        recording: () => usualRecording,
+        maxStatementBytes: 1024,
+      },
+    },
     journal: new Journal(new MemoryStorage(), emptyChain, new HeldClock()),
-    targets: new Map<string, Target>([['shop', { ...shop, ...by.target }]]),
-    requestable: () => [],
     meter: silentMeter,
     log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
   }

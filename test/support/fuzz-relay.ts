@@ -20,6 +20,7 @@ import { emptyChain } from './memory-journal.ts'
 import { MemorySocket } from './memory-socket.ts'
 import { chunks, whole } from './mutation.ts'
 import { pick, type Random } from './random-session.ts'
+import { rulesFor } from './rules.ts'
 import { silentMeter } from './silent-meter.ts'
 import { ToyServer } from './toy-server.ts'
 
@@ -67,10 +68,17 @@ export class FuzzRelay {
     this.#house = house
     this.#fromClient = [...chunks(random, says)]
     this.#upstream = new ServerSide(random)
+    const policy = new Policy(predefinedRoles, {
+      maxBytes: maxStatementBytes,
+      analyseAside: (text, limits) =>
+        new Promise((resolve) => {
+          this.#reading.push(() => resolve(analyse(text, limits)))
+        }),
+    })
+    const rules = rulesFor(grant.role, policy)
     this.#relay = new Relay(
       {
         authorization: Authorization.mint(grant, 't1', '127.0.0.1', new GrantChanges()),
-        subject: grant.role,
         context: sessionContext({
           session: `s${++house.sessions}`,
           principal: 'alice',
@@ -86,13 +94,7 @@ export class FuzzRelay {
           application: 'fuzz',
           tls: false,
         }),
-        policy: new Policy(predefinedRoles, {
-          maxBytes: maxStatementBytes,
-          analyseAside: (text, limits) =>
-            new Promise((resolve) => {
-              this.#reading.push(() => resolve(analyse(text, limits)))
-            }),
-        }),
+        rules: () => rules,
         catalog: () => Catalog.unread(),
         journal: house.journal,
         clock: house.clock,

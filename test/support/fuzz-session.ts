@@ -18,6 +18,7 @@ import { Books } from './books.ts'
 import { emptyChain } from './memory-journal.ts'
 import { chunks } from './mutation.ts'
 import type { Random } from './random-session.ts'
+import { rulesFor } from './rules.ts'
 import { ToyServer } from './toy-server.ts'
 
 const role = 'read_limited_write'
@@ -43,7 +44,7 @@ export class FuzzHouse {
   readonly books = new Books()
   readonly clock = { now: () => 1_000_000, elapsed: () => 1_000_000 }
   readonly journal = new Journal(this.books, emptyChain, this.clock)
-  readonly policy = new Policy(predefinedRoles, { maxBytes: maxStatementBytes })
+  readonly rules = rulesFor(role, new Policy(predefinedRoles, { maxBytes: maxStatementBytes }))
   sessions = 0
 }
 
@@ -72,7 +73,7 @@ export class FuzzSession {
     this.#random = random
     this.#house = house
     this.#spoil = spoil
-    const { policy, journal, clock } = house
+    const { rules, journal, clock } = house
     this.#session = new Session({
       authorization,
       context: sessionContext({
@@ -90,8 +91,7 @@ export class FuzzSession {
         application: 'fuzz',
         tls: false,
       }),
-      policy,
-      subject: authorization.grant.role,
+      rules: () => rules,
       catalog: () => Catalog.unread(),
       journal,
       clock,

@@ -11,6 +11,7 @@ export function judgementOf(
   }: Partial<Judgement> & { readonly relations?: readonly RelationUse[] } = {},
 ): Judgement {
   return {
+    remit: { role: 'read_only', may: undefined, others: new Map() },
     text,
     analysis: {
       type: 'parsed',

@@ -274,6 +274,7 @@ export class LeaseRig {
   process(knowing = true): Leases {
     const { engine, monitor, monitored, share, unusedTimeoutMs } = this
     const target: TargetCredentials = {
+      place: { database: 'shop', servers: ['127.0.0.1:5432'] },
       engineFor: (role) => {
         if (role === 'admin') throw noSuchRole('shop', role)
         return engine

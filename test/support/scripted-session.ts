@@ -15,10 +15,12 @@ import { predefinedRoles } from '../../src/policy/roles.ts'
 import type { Clearance, SessionPort } from '../../src/session/port.ts'
 import { nothingToRecord } from '../../src/session/port.ts'
 import { Session } from '../../src/session/session.ts'
+import type { Rules } from '../../src/session/state.ts'
 import { type BackendMessage, decodeBackend } from '../../src/wire/backend.ts'
 import { encodeBackend } from '../../src/wire/backend-encoder.ts'
 import { decodeFrontend, encodeFrontend, type FrontendMessage } from '../../src/wire/frontend.ts'
 import { emptyChain, storageThat } from './memory-journal.ts'
+import { rulesFor } from './rules.ts'
 
 export interface ScriptOptions {
   readonly role?: string
@@ -44,6 +46,8 @@ export class Script {
   #upstream: Buffer[] = []
   #client: Buffer[] = []
 
+  /** What it is judged by. */
+  rules: Rules
   /** What is known of the target's catalog. */
   catalog = Catalog.unread()
   /** How often the session has said that the catalog has changed. */
@@ -102,6 +106,11 @@ export class Script {
       relations: undefined,
       claims: {},
     }
+    const policy = new Policy(predefinedRoles, {
+      maxBytes: 1024 * 1024,
+      ...(analyseAside && { analyseAside }),
+    })
+    this.rules = rulesFor(role, policy)
     this.session = new Session({
       authorization: Authorization.mint(grant, 't1', '127.0.0.1', new GrantChanges()),
       context: sessionContext({
@@ -119,11 +128,7 @@ export class Script {
         application: 'test',
         tls: false,
       }),
-      policy: new Policy(predefinedRoles, {
-        maxBytes: 1024 * 1024,
-        ...(analyseAside && { analyseAside }),
-      }),
-      subject: role,
+      rules: () => this.rules,
       catalog: () => this.catalog,
       journal: this.journal,
       clock,

@@ -3,7 +3,13 @@
 
 import type { LeaseEngine } from '../../access/lease.ts'
 import type { Clock } from '../../clock.ts'
-import { type Engine, type Monitor, noSuchRole, type TargetCredentials } from '../engine.ts'
+import {
+  type Engine,
+  type Monitor,
+  noSuchRole,
+  type Place,
+  type TargetCredentials,
+} from '../engine.ts'
 import { VaultDynamic } from './dynamic.ts'
 import { vaultKv } from './kv.ts'
 import type { VaultLogin } from './login.ts'
@@ -13,6 +19,7 @@ import type { Vault } from './vault.ts'
 export interface VaultCredentialsOptions {
   /** The target's name. */
   readonly name: string
+  readonly place: Place
   readonly vault: Vault
   readonly clock: Clock
   readonly monitor: Monitor | undefined
@@ -23,7 +30,7 @@ export interface VaultCredentialsOptions {
 }
 
 export function vaultCredentials(options: VaultCredentialsOptions): TargetCredentials {
-  const { name, vault, clock, monitor, share, unusedTimeoutMs, roles } = options
+  const { name, place, vault, clock, monitor, share, unusedTimeoutMs, roles } = options
   const logins = { vault, logins: roles }
   const engines = {
     dynamic: new VaultDynamic(logins, clock),
@@ -31,6 +38,7 @@ export function vaultCredentials(options: VaultCredentialsOptions): TargetCreden
     kv: vaultKv(logins),
   }
   return {
+    place,
     monitor,
     share,
     unusedTimeoutMs,

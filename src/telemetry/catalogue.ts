@@ -1,0 +1,48 @@
+// Every metric there is, by subject, in the order of the documentation: docs/metrics.md is written from this list,
+// and a test holds it against what a process shows. Ignorant of numbers.
+
+import { apiMetrics } from './api-observer.ts'
+import { checkpointMetrics } from './checkpoint-observer.ts'
+import type { Definitions } from './definition.ts'
+import { journalMetrics } from './journal-metrics.ts'
+import { leaseMetrics } from './lease-metrics.ts'
+import { notificationMetrics } from './notification-metrics.ts'
+import { buildMetrics, processMetrics } from './process-metrics.ts'
+import { sessionMetrics } from './session-metrics.ts'
+import { sinkMetrics } from './sink-metrics.ts'
+import { statementMetrics } from './statement-metrics.ts'
+import { catalogMetrics, certificateMetrics } from './target-metrics.ts'
+import { vaultMetrics } from './vault-metrics.ts'
+import { workerMetrics } from './worker-observer.ts'
+
+export interface Subject {
+  readonly title: string
+  /** Where they are shown, if not everywhere. */
+  readonly shown?: string
+  readonly metrics: Definitions
+}
+
+export const catalogue: readonly Subject[] = [
+  { title: 'Connections and sessions', metrics: sessionMetrics },
+  { title: 'Statements', metrics: statementMetrics },
+  { title: 'The journal', metrics: journalMetrics },
+  {
+    title: 'Checkpoints',
+    shown: 'Only where checkpoints are configured.',
+    metrics: checkpointMetrics,
+  },
+  { title: 'Sinks', shown: 'Only where sinks are configured.', metrics: sinkMetrics },
+  { title: 'Credentials', metrics: leaseMetrics },
+  { title: 'Vault', shown: 'Only where a Vault is configured.', metrics: vaultMetrics },
+  { title: 'Notifications', metrics: notificationMetrics },
+  { title: 'The API', metrics: apiMetrics },
+  {
+    title: 'Certificates',
+    shown: 'Only of listeners with TLS, `http` included.',
+    metrics: certificateMetrics,
+  },
+  { title: 'Catalogs of targets', metrics: catalogMetrics },
+  { title: 'What runs', metrics: buildMetrics },
+  { title: 'Workers', shown: 'Only with `workers`.', metrics: workerMetrics },
+  { title: 'The process', metrics: processMetrics },
+]
