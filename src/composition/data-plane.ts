@@ -90,7 +90,7 @@ function rulebookOf(
 ): Rulebook {
   const maxBytes = limits.statementBytes
   const policy = new Policy(roles, { ...options, maxBytes })
-  return { policy, targets, recording: audit.recording, maxStatementBytes: maxBytes }
+  return { policy, targets, recording: audit.recording, maxStatementBytes: maxBytes, limits }
 }
 
 /** On the sessions and logins of this process. */

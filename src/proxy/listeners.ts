@@ -3,6 +3,7 @@
 
 import { unlessAborted } from '../waiting.ts'
 import { CancelRequests } from './cancel-requests.ts'
+import { Crowd } from './crowd.ts'
 import { GrantWatch } from './grant-watch.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
 import { Refusals } from './refusals.ts'
@@ -34,6 +35,7 @@ export class Listeners {
     const hall = {
       cancelRequests: this.#cancelRequests,
       refusals: this.#refusals,
+      crowd: new Crowd({ ...deps, limits: () => deps.rulebook.current.limits }),
       sessions: this.#sessions,
       closing: this.#closing.signal,
     }

@@ -59,6 +59,7 @@ export class Relay implements SessionPort {
   #cancelling: Promise<CancelEffect> | undefined
   #bytesToClient = 0
   #bytesToUpstream = 0
+  readonly #startedAt: number
   #heardAt: number
   #deadline: NodeJS.Timeout | undefined
   #probing: NodeJS.Timeout | undefined
@@ -85,7 +86,8 @@ export class Relay implements SessionPort {
     this.#role = options.authorization.grant.role
     this.#cancelUpstream = deps.cancel
     this.#probe = deps.probe
-    this.#heardAt = options.clock.elapsed()
+    this.#startedAt = options.clock.elapsed()
+    this.#heardAt = this.#startedAt
     this.#onCatalogChanged = deps.onCatalogChanged
     this.#onTripped = deps.onTripped
     this.#onEnd = deps.onEnd
@@ -96,12 +98,15 @@ export class Relay implements SessionPort {
     return { toClient: this.#bytesToClient, toUpstream: this.#bytesToUpstream }
   }
 
-  /** Why the session must end now, if it has reached a limit of its time. */
+  /** Why the session must end now, if it has reached a limit of its time: then it is ended, and not asked again. */
   overdue(limits: SessionLimits): Failure | undefined {
     const now = this.#clock.elapsed()
     // Who still takes an answer in is not idle, though the server has said all of it.
     if (this.#client.writableLength > 0) this.#heardAt = now
-    return overdue(this.session, this.#heardAt, limits, now)
+    const times = { startedAt: this.#startedAt, heardAt: this.#heardAt }
+    const over = overdue(this.session, times, limits, now)
+    if (over !== undefined) this.#meter.limitReached(over.limit)
+    return over?.failure
   }
 
   /** A CancelRequest of the client's. Requests that come while one is on its way are one with it. */

@@ -19,11 +19,12 @@ import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
+import type { Crowd } from './crowd.ts'
 import { GrantEnd } from './grant-end.ts'
 import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
 import { LoginEnd } from './login-end.ts'
 import type { Networks } from './networks.ts'
-import { type Peer, peerOf } from './peer.ts'
+import type { Peer } from './peer.ts'
 import type { Catalogs, GrantSource, Notices, Registry, Sittings, Upstream } from './ports.ts'
 import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
@@ -47,6 +48,7 @@ export interface ServeDependencies extends LoginDependencies {
 export interface Hall {
   readonly cancelRequests: CancelRequests
   readonly refusals: Refusals
+  readonly crowd: Crowd
   readonly sessions: Sessions
   /** Aborted: nobody gets a session any more. */
   readonly closing: AbortSignal
@@ -77,7 +79,7 @@ const mostOfAName = 100
  * Serves a startup packet until the relay has taken over. Throws the Failure to answer with.
  */
 export async function serve(
-  { socket, intake, tls }: Opening,
+  { socket, intake, peer: named, tls }: Opening,
   startup: Startup,
   place: Place,
   entrance: Entrance,
@@ -86,7 +88,7 @@ export async function serve(
 ): Promise<void> {
   const { parameters } = startup
   const client = tls?.client ?? { type: 'none' }
-  const peer = peerOf(socket, client.type === 'verified' ? client.certificate : undefined)
+  const peer = client.type === 'verified' ? { ...named, certificate: client.certificate } : named
   const { version, reply } = agree(startup)
   if (reply !== undefined) socket.write(reply)
   const user = parameters.get('user') ?? ''
@@ -117,7 +119,7 @@ export async function serve(
     write,
     refused: place.refused,
   }
-  const loggedIn = await logIn(deps, hall.refusals, applicant, proof)
+  const loggedIn = await logIn(deps, hall, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
@@ -128,6 +130,7 @@ export async function serve(
     await recordStart(id, context, loggedIn, socket, peer, hall, deps)
   } catch (error) {
     loggedIn.use.released()
+    loggedIn.seat.giveBack()
     throw error
   }
   deps.meter.login('ok', 'ok')
@@ -243,7 +246,7 @@ function startRelay(
   { cancelRequests: { cancels }, sessions }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, terms, use, pinned } = loggedIn
+  const { authorization, upstream, terms, use, seat, pinned } = loggedIn
   const { clock, journal, meter, sittings } = deps
   const { recording, maxStatementBytes } = terms.opened
   const { id, role, target: targetName } = session
@@ -278,6 +281,7 @@ function startRelay(
       onEnd: (ending) => {
         if (key !== undefined) cancels.forget(key)
         use.released()
+        seat.giveBack()
         sessions.closed(live)
         deps.registry.closed(id)
         sittings.closed(authorization.tokenId)

@@ -9,6 +9,7 @@ import { type CheckpointMeter, createCheckpointMeter } from './checkpoint-observ
 import { register } from './instruments.ts'
 import { createJournalMeter, type JournalMeter } from './journal-metrics.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
+import { createLimitMeter, type LimitMeter } from './limit-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
 import { buildMetrics, misnamed } from './process-metrics.ts'
 import { createSessionMeter, type SessionMeter } from './session-metrics.ts'
@@ -26,7 +27,12 @@ import { createWorkerMeter, type WorkerMeter } from './worker-observer.ts'
 /** All metrics with their values now, as plain data: it can be sent to another process. */
 export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 
-export interface Metrics extends SessionMeter, StatementMeter, CertificateMeter, CatalogMeter {
+export interface Metrics
+  extends SessionMeter,
+    StatementMeter,
+    LimitMeter,
+    CertificateMeter,
+    CatalogMeter {
   /** From here on it waits for its sessions to end. */
   draining(): void
   readonly journal: JournalMeter
@@ -59,6 +65,7 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
   return {
     ...createSessionMeter(registry),
     ...createStatementMeter(registry, lookups),
+    ...createLimitMeter(registry),
     ...createCertificateMeter(registry),
     ...createCatalogMeter(registry),
     draining: () => draining.set(1),
