@@ -13,7 +13,8 @@ import { Listeners } from '../proxy/listeners.ts'
 import type { Rulebook } from '../proxy/ports.ts'
 import { watchCertificate } from './certificates.ts'
 import type { Ground } from './ground.ts'
-import { type Run, shareOf } from './run.ts'
+import type { Run } from './run.ts'
+import { sharedLimits, shareOf } from './shares.ts'
 import { openUpstreams } from './upstreams.ts'
 
 export interface DataPlane {
@@ -28,7 +29,7 @@ export interface DataPlane {
 }
 
 export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
-  const { config, log, clock, metrics, started, problem } = run
+  const { part, config, log, clock, metrics, started, problem } = run
   const { journal, store, notices, registry, guard, hear } = ground
   const aside = new Aside({ onProblem: problem('parsing of long texts') })
   started('parsing of long texts', () => aside.stop())
@@ -49,7 +50,8 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   for (const listen of config.listen) {
     listenerOptions.push({
       ...listen,
-      maxConnections: shareOf(run.part, listen.maxConnections),
+      maxConnections: shareOf(part, listen.maxConnections),
+      maxConnectionsPerAddress: shareOf(part, listen.maxConnectionsPerAddress),
       certificates: await watchCertificate(run, journal, listen, listen.tls),
     })
   }

@@ -19,11 +19,6 @@ export type Part =
   /** It serves clients. Numbers begin at 1. */
   | { readonly type: 'worker'; readonly number: number; readonly of: number }
 
-/** What falls to this process of a limit on clients that is meant for all that serve them. */
-export function shareOf(part: Part, limit: number): number {
-  return part.type === 'worker' ? Math.ceil(limit / part.of) : limit
-}
-
 /** What a run wants of those who send it work. */
 export interface Phase {
   current: 'starting' | 'serving' | 'draining'
