@@ -28,7 +28,13 @@ export interface DataPlane {
   drain(signal: AbortSignal): Promise<number>
 }
 
-export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
+/** One whose sessions are this process's own. */
+export interface OwnDataPlane extends DataPlane {
+  /** Ends all sessions after a defect that nobody has caught. Their clients are told. */
+  fail(): void
+}
+
+export async function openDataPlane(run: Run, ground: Ground): Promise<OwnDataPlane> {
   const { part, config, log, clock, metrics, started, problem } = run
   const { journal, store, notices, registry, guard, hear } = ground
   const aside = new Aside({ onProblem: problem('parsing of long texts') })
@@ -82,6 +88,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
     checks: [],
     metricsText: () => metrics.text(),
     drain: (signal) => listeners.drain(signal),
+    fail: () => listeners.fail(),
   }
 }
 

@@ -5,7 +5,10 @@ import type { LimitsConfig } from '../config/limits.ts'
 import type { Part } from './run.ts'
 
 /** Rounded up: a limit may be passed by as many as there are workers, less one. */
-export function shareOf<Limit extends number | undefined>(part: Part, limit: Limit): Limit | number {
+export function shareOf<Limit extends number | undefined>(
+  part: Part,
+  limit: Limit,
+): Limit | number {
   return part.type === 'worker' && limit !== undefined ? Math.ceil(limit / part.of) : limit
 }
 

@@ -10,7 +10,7 @@ import { Failure } from '../errors.ts'
 import { isHeld } from '../journal/lock.ts'
 import { loadParser } from '../sql/analyse.ts'
 import { packageVersion } from '../version.ts'
-import { type DataPlane, openDataPlane } from './data-plane.ts'
+import { type OwnDataPlane, openDataPlane } from './data-plane.ts'
 import { openGround } from './ground.ts'
 import { journalWorks } from './journal.ts'
 import { newRun } from './new-run.ts'
@@ -35,7 +35,7 @@ const lookMs = 100
 interface Serving {
   readonly run: Run
   readonly journal: Journal
-  readonly dataPlane: DataPlane
+  readonly dataPlane: OwnDataPlane
 }
 
 /** Resolves when it is said, or cannot be said any more. */
@@ -62,6 +62,7 @@ async function begin({ number, of, config: { file, text } }: WorkerData): Promis
   process.on('uncaughtException', (error) => {
     log.error({ err: error }, 'a defect in pgwarden: this worker ends, and its sessions with it')
     setTimeout(() => process.exit(1), failingMs)
+    serving?.dataPlane.fail()
     void end(1)
   })
   const part = { type: 'worker', number, of } as const

@@ -19,6 +19,7 @@ let warden: Warden
 
 beforeAll(async () => {
   await build()
+  process.env['NODE_OPTIONS'] = `--import ${new URL('../support/defect.mjs', import.meta.url).href}`
   warden = await Warden.start(inject('adminUrl'), {
     ownProcess: true,
     sections: ['workers: 2', 'audit: { sinks: [{ file: { path: copy.jsonl } }] }'],
@@ -44,8 +45,13 @@ describe('two workers', () => {
     await sleep(500)
     const killed = await pidOf(1)
     process.kill(killed, 'SIGKILL')
-    await eventually(async () => (await pidOf(1)) !== killed)
-    await eventually(async () => (await readiness()).status === 200)
+    await eventually(async () => (await pidOf(1)) !== killed, 30_000)
+    await eventually(async () => (await readiness()).status === 200, 30_000)
+    expect(await metric('pgwarden_worker_deaths_total', { worker: '0' })).toBe(1)
+    expect(await metric('pgwarden_workers', { state: 'running', worker: '0' })).toBe(2)
+    for (const worker of ['0', '1', '2']) {
+      expect(await metric('process_start_time_seconds', { worker })).toBeGreaterThan(0)
+    }
     await sleep(500)
     // The place of the one that was killed serves again.
     const starts = () => chain(1).filter(({ type }) => type === 'session.start').length
@@ -65,6 +71,24 @@ describe('two workers', () => {
     const lostOf = (name: string) => chains.find((each) => each.chain === name)?.lost.ids ?? []
     expect([...lostOf('worker-1')].sort()).toEqual(withoutOutcome(chain(1)))
     expect(lostOf('worker-2')).toEqual([])
+  })
+
+  it('tell their sessions when they meet a defect, close their chain, and are replaced', async () => {
+    const clients = await Promise.all(workers.map(() => warden.connect('read_only')))
+    const ended: string[] = []
+    for (const client of clients) void endingOf(client).then((code) => ended.push(code))
+    const failing = await pidOf(2)
+    process.kill(failing, 'SIGUSR2')
+    await eventually(async () => ended.length > 0)
+    expect(ended).toEqual(['57P01'])
+    await eventually(
+      async () => (await pidOf(2)) !== failing && (await readiness()).status === 200,
+      30_000,
+    )
+    expect(warden.run?.stdout).toContain('a planted defect')
+    const types = chain(2).map(({ type }) => type)
+    expect(types[types.lastIndexOf('journal.open') - 1]).toBe('journal.close')
+    await Promise.all(clients.map((client) => client.end().catch(() => undefined)))
   })
 
   it('end their sessions with a FATAL when the supervisor is killed, and make way for the next one', async () => {
@@ -122,7 +146,10 @@ describe('two workers', () => {
     await writeFile(warden.configFile, 'targets: {}\n')
     const killed = await pidOf(2)
     process.kill(killed, 'SIGKILL')
-    await eventually(async () => (await pidOf(2)) !== killed && (await readiness()).status === 200)
+    await eventually(
+      async () => (await pidOf(2)) !== killed && (await readiness()).status === 200,
+      30_000,
+    )
     await writeFile(warden.configFile, text)
   })
 })
@@ -195,6 +222,16 @@ async function pidOf(worker: number): Promise<number> {
   const lock = join(warden.journalDirectory, `worker-${worker}.lock`)
   const { pid } = JSON.parse(await readFile(lock, 'utf8')) as { readonly pid: number }
   return pid
+}
+
+/** One series of what a scrape answers. */
+async function metric(name: string, labels: Readonly<Record<string, string>>): Promise<number> {
+  const text = await (await fetch(new URL('metrics', warden.apiUrl))).text()
+  const line = text.split('\n').find((each) => {
+    const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
+    return each.startsWith(`${name}{`) && wanted.every((pair) => each.includes(pair))
+  })
+  return Number(line?.split(' ').at(-1))
 }
 
 async function readiness(): Promise<{ readonly status: number; readonly workers: unknown }> {
