@@ -3,17 +3,25 @@
 import { randomUUID } from 'node:crypto'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
-import type { Log } from '../telemetry/log.ts'
+import type { AdjustableLog } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { packageVersion } from '../version.ts'
 import { InForce } from './in-force.ts'
 import { type Part, problemsInto, type Run } from './run.ts'
 
-export function newRun(part: Part, config: Config, log: Log, started: Run['started']): Run {
+export function newRun(
+  part: Part,
+  config: Config,
+  log: AdjustableLog,
+  started: Run['started'],
+): Run {
+  const inForce = new InForce(config)
+  inForce.follow((wanted) => () => {
+    log.level = wanted.log.level
+  })
   const lookups = { hits: 0, misses: 0 }
   return {
-    ...{ part, config, log, lookups, started },
-    inForce: new InForce(config),
+    ...{ part, config, inForce, log, lookups, started },
     clock: systemClock,
     metrics: createMetrics(packageVersion(), () => lookups, labelOf(part)),
     phase: { current: 'starting' },

@@ -4,7 +4,7 @@
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import type { Lookups } from '../policy/memo.ts'
-import { createLog, type Log, standardError } from '../telemetry/log.ts'
+import { type AdjustableLog, createLog, type Log, standardError } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { InForce } from './in-force.ts'
 
@@ -51,7 +51,7 @@ export function problemsInto(log: Log): Run['problem'] {
 }
 
 /** Where standard output is a sink, nothing but records is written there. */
-export function openLog({ log, audit }: Config): Log {
+export function openLog({ log, audit }: Config): AdjustableLog {
   const isTaken = audit.sinks.some(({ type }) => type === 'stdout')
   return createLog(log.level, isTaken ? standardError : 1)
 }

@@ -4,7 +4,7 @@
 
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
-import type { Answer, FromWorker, Question, StartProblem, ToWorker } from './worker-words.ts'
+import type { Answer, FromWorker, Question, ToWorker, WordedProblem } from './worker-words.ts'
 
 export interface WorkerProcess {
   readonly pid: number | undefined
@@ -75,7 +75,7 @@ export class WorkerPlace {
   #deaths = 0
   /** Of the first process of all: when that fails nobody tries again. */
   #start: Start | undefined
-  #problem: StartProblem | undefined
+  #problem: WordedProblem | undefined
   #restart: NodeJS.Timeout | undefined
   /** Whoever ends now is not followed by another. */
   #isLast = false
@@ -106,13 +106,15 @@ export class WorkerPlace {
     this.#process?.tell(words)
   }
 
-  /** Never rejects, and waits for two seconds at most. */
-  ask(question: Question): Promise<Answer> {
+  /** Never rejects, and does not wait for longer. */
+  ask(question: Question, limitMs = answerMs): Promise<Answer> {
     if (!this.#serves) return Promise.resolve({ type: 'none', why: 'it is being started' })
     this.#asked += 1
     const number = this.#asked
     return new Promise((resolve) => {
-      const late = setTimeout(() => answered(noAnswer), answerMs)
+      const late = setTimeout(() => {
+        answered({ type: 'none', why: `it does not answer within ${limitMs} ms` })
+      }, limitMs)
       const answered = (answer: Answer): void => {
         clearTimeout(late)
         this.#questions.delete(number)
@@ -121,6 +123,12 @@ export class WorkerPlace {
       this.#questions.set(number, answered)
       this.tell({ type: 'asked', number, question })
     })
+  }
+
+  /** What was prepared is to be gone by. Who is being started began with what was before, and begins again. */
+  reload(): void {
+    if (this.#serves) this.tell({ type: 'reload' })
+    else this.#process?.kill()
   }
 
   /** To be called once a second. */
@@ -242,25 +250,24 @@ export class WorkerPlace {
   }
 }
 
-const noAnswer: Answer = { type: 'none', why: `it does not answer within ${answerMs} ms` }
-
 /** At once, and when that did not last after a time that doubles. */
 function restartAfter(deaths: number): number {
   if (deaths === 0) return 0
   return Math.min(leastRestartMs * 2 ** (deaths - 1), longestRestartMs)
 }
 
-function sentenceOf(problem: StartProblem): string {
+export function errorOf(problem: WordedProblem): Error {
+  return problem.type === 'failure'
+    ? new Failure(problem.code, problem.text)
+    : new Error(problem.message)
+}
+
+function sentenceOf(problem: WordedProblem): string {
   return problem.type === 'failure' ? problem.text.message : problem.message
 }
 
-function startProblem(number: number, problem: StartProblem | undefined, how: string): Error {
-  switch (problem?.type) {
-    case 'failure':
-      return new Failure(problem.code, problem.text)
-    case 'defect':
-      return new Error(`worker ${number} did not start: ${problem.message}`)
-    case undefined:
-      return new Error(`worker ${number} ended before it served: ${how}`)
-  }
+function startProblem(number: number, problem: WordedProblem | undefined, how: string): Error {
+  if (problem?.type === 'failure') return errorOf(problem)
+  const why = problem?.message ?? how
+  return new Error(`worker ${number} ended before it served: ${why}`)
 }

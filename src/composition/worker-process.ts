@@ -6,12 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { workerChain } from '../audit/chain.ts'
 import type { Journal } from '../audit/journal.ts'
 import { type Config, parseConfig } from '../config/config.ts'
+import { inForce } from '../config/reloading.ts'
 import { Failure } from '../errors.ts'
 import { isHeld } from '../journal/lock.ts'
 import { loadParser } from '../sql/analyse.ts'
+import type { AdjustableLog } from '../telemetry/log.ts'
 import { packageVersion } from '../version.ts'
 import { type OwnDataPlane, openDataPlane } from './data-plane.ts'
 import { openGround } from './ground.ts'
+import type { Prepared } from './in-force.ts'
 import { journalWorks } from './journal.ts'
 import { newRun } from './new-run.ts'
 import { openLog, type Part, type Run } from './run.ts'
@@ -19,10 +22,11 @@ import { type Stops, stopsInOrder } from './stops.ts'
 import { ShippedBySupervisor } from './worker-shipping.ts'
 import type {
   Answer,
+  ConfigText,
   FromWorker,
   Question,
-  StartProblem,
   ToWorker,
+  WordedProblem,
   WorkerData,
 } from './worker-words.ts'
 
@@ -51,12 +55,14 @@ let serving: Serving | undefined
 /** What is under way: the start, and then nothing. */
 let starting: Promise<void> = Promise.resolve()
 let stops: Stops | undefined
+/** Another configuration, that is waited for the word to go by. */
+let prepared: Prepared | undefined
 let ending: Promise<void> | undefined
 /** Sessions have been given time enough to end. */
 const enough = new AbortController()
 
-async function begin({ number, of, config: { file, text } }: WorkerData): Promise<void> {
-  const config = parseConfig(text, file)
+async function begin({ number, of, started, read }: WorkerData): Promise<void> {
+  const config = inForce(configOf(started), configOf(read))
   const log = openLog(config).child({ worker: number })
   stops = stopsInOrder(log)
   process.on('uncaughtException', (error) => {
@@ -76,7 +82,7 @@ async function serve(
   part: Part & { readonly type: 'worker' },
   config: Config,
   started: Run['started'],
-  log: Run['log'],
+  log: AdjustableLog,
 ): Promise<Serving> {
   await loadParser()
   const run = newRun(part, config, log, started)
@@ -85,19 +91,39 @@ async function serve(
   return { run, journal: ground.journal, dataPlane: await openDataPlane(run, ground) }
 }
 
+function configOf({ file, text }: ConfigText): Config {
+  return parseConfig(text, file)
+}
+
 async function untilFree(directory: string, chain: string): Promise<void> {
   for (let waited = 0; waited < predecessorMs && isHeld(directory, chain); waited += lookMs) {
     await sleep(lookMs)
   }
 }
 
-async function answerTo({ type }: Question): Promise<Answer> {
+async function answerTo(question: Question): Promise<Answer> {
+  const { type } = question
   if (serving === undefined) return { type: 'none', why: 'it is being started' }
   switch (type) {
     case 'works':
       return { type, problem: await problemOf(serving.journal) }
     case 'metrics':
       return { type, snapshot: await serving.run.metrics.snapshot() }
+    case 'prepare':
+      return { type, problem: await prepare(serving, question.config) }
+  }
+}
+
+async function prepare(
+  { run, journal }: Serving,
+  config: ConfigText,
+): Promise<WordedProblem | undefined> {
+  prepared = undefined
+  try {
+    prepared = await run.inForce.prepare(configOf(config), journal)
+    return undefined
+  } catch (error) {
+    return problemIn(error)
   }
 }
 
@@ -126,7 +152,7 @@ function end(status: number): Promise<void> {
   return ending
 }
 
-function startProblemOf(error: unknown): StartProblem {
+function problemIn(error: unknown): WordedProblem {
   if (!(error instanceof Failure)) return { type: 'defect', message: String(error) }
   const { code, message, detail, hint } = error
   const text = { message, ...(detail && { detail }), ...(hint && { hint }) }
@@ -137,7 +163,7 @@ function take(words: ToWorker): void {
   switch (words.type) {
     case 'begin':
       starting = begin(words.data).catch(async (error: unknown) => {
-        await say({ type: 'failed', why: startProblemOf(error) })
+        await say({ type: 'failed', why: problemIn(error) })
         void end(1)
       })
       return
@@ -145,6 +171,10 @@ function take(words: ToWorker): void {
       void answerTo(words.question).then((answer) =>
         say({ type: 'answered', number: words.number, answer }),
       )
+      return
+    case 'reload':
+      prepared?.takeOver()
+      prepared = undefined
       return
     case 'shipped':
       shipping.shipped(words.upTo)

@@ -6,25 +6,27 @@ import cluster, { type Worker } from 'node:cluster'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { workerChain } from '../audit/chain.ts'
+import type { Config } from '../config/config.ts'
 import { Failure } from '../errors.ts'
 import { textOf } from '../telemetry/metrics.ts'
 import { workerObserver } from '../telemetry/worker-observer.ts'
 import type { DataPlane } from './data-plane.ts'
 import type { Run } from './run.ts'
 import type { Shipping } from './sinks.ts'
-import { type ProcessEvents, WorkerPlace, type WorkerProcess } from './worker-place.ts'
-import type { Answer, FromWorker, ToWorker } from './worker-words.ts'
+import { errorOf, type ProcessEvents, WorkerPlace, type WorkerProcess } from './worker-place.ts'
+import type { Answer, ConfigText, FromWorker, ToWorker } from './worker-words.ts'
 
 /** `.ts` from the sources, `.js` where they have been compiled. */
 const processFile = new URL(`./worker-process${extname(import.meta.url)}`, import.meta.url)
 
 const lookMs = 1_000
+const prepareMs = 20_000
 /** Longer than one of them is waited for. */
 const worksWithinMs = 2_500
 
 /** The data plane of a supervisor: other processes. @throws what one of them could not start for */
 export async function openWorkers(run: Run, count: number, shipping: Shipping): Promise<DataPlane> {
-  const { config, clock, log, started } = run
+  const { config, inForce, clock, log, started } = run
   // Structured clones know Infinity, which metrics and marks may be.
   cluster.setupPrimary({
     exec: fileURLToPath(processFile),
@@ -35,13 +37,12 @@ export async function openWorkers(run: Run, count: number, shipping: Shipping): 
   const observer = workerObserver(meter, log)
   const places = Array.from({ length: count }, (_, at) => {
     const number = at + 1
-    const { file, text } = config.source
     return new WorkerPlace({
       number,
       spawn: spawnWorker,
       begin: () => ({
         type: 'begin',
-        data: { number, of: count, config: { file, text: text.reveal() } },
+        data: { number, of: count, started: configText(config), read: configText(inForce.current) },
       }),
       stored: (sequence) => shipping.stored(workerChain(number), sequence),
       clock,
@@ -51,6 +52,12 @@ export async function openWorkers(run: Run, count: number, shipping: Shipping): 
   meter.counted(() => {
     const running = places.filter(({ serves }) => serves).length
     return { running, starting: count - running }
+  })
+  inForce.follow(async (wanted) => {
+    await Promise.all(places.map((place) => prepared(place, wanted)))
+    return () => {
+      for (const place of places) place.reload()
+    }
   })
   const looks = setInterval(() => {
     for (const place of places) {
@@ -80,6 +87,25 @@ export async function openWorkers(run: Run, count: number, shipping: Shipping): 
   }
 }
 
+/** @throws Failure when the worker cannot go on with the configuration, or does not say so. */
+async function prepared(place: WorkerPlace, wanted: Config): Promise<void> {
+  const answer = await place.ask({ type: 'prepare', config: configText(wanted) }, prepareMs)
+  if (answer.type === 'prepare') {
+    if (answer.problem !== undefined) throw errorOf(answer.problem)
+    return
+  }
+  // The next one begins with it.
+  if (!place.serves) return
+  throw new Failure('cannot_connect_now', {
+    message: `worker ${place.number} did not say whether it can go on with the configuration`,
+    hint: 'Nothing has changed. Reload again; if it stays like this, the log says what is wrong with the worker.',
+  })
+}
+
+function configText({ source: { file, text } }: Config): ConfigText {
+  return { file, text: text.reveal() }
+}
+
 function problemIn(answer: Answer): string | undefined {
   switch (answer.type) {
     case 'works':
@@ -87,6 +113,7 @@ function problemIn(answer: Answer): string | undefined {
     case 'none':
       return answer.why
     case 'metrics':
+    case 'prepare':
       return 'it answers what it was not asked'
   }
 }

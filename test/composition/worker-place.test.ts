@@ -192,7 +192,7 @@ describe('a worker', () => {
 
 const begin: ToWorker = {
   type: 'begin',
-  data: { number: 1, of: 2, config: { file: 'f', text: '' } },
+  data: { number: 1, of: 2, started: { file: 'f', text: '' }, read: { file: 'f', text: '' } },
 }
 
 function newPlace(): WorkerPlace {
