@@ -28,12 +28,13 @@ export interface Ground {
 }
 
 export async function openGround(run: Run, version: string): Promise<Ground> {
-  const { config, clock, instance, started, problem } = run
+  const { config, inForce, clock, instance, metrics, started, problem } = run
   const vault = startVault(run)
   const journal = await openJournal(run, version, vault)
 
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
+  metrics.store(() => store.connections)
 
   const notices = new Notices({
     url: config.store.url,
@@ -59,7 +60,7 @@ export async function openGround(run: Run, version: string): Promise<Ground> {
   }
   const guard = new LoginGuard({
     store: store.loginFailures,
-    rules: config.logins,
+    rules: () => inForce.current.logins,
     clock,
     record: (change) => recordAlone(ledger, change),
     onProblem: problem('failed logins'),
