@@ -180,7 +180,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
 
   return keys({
     listen: oneOrMore(listener).prefault({}),
-    http: httpSchema(path).prefault({}),
+    http: httpSchema(path, secretText).prefault({}),
     identity: identitySchema(surroundings).prefault({}),
     logins: loginsSchema.prefault({}),
     store: keys({ url: secretText }),
