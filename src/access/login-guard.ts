@@ -52,7 +52,8 @@ export interface LoginFailureStore {
 
 export interface LoginGuardOptions {
   readonly store: LoginFailureStore
-  readonly rules: LoginRules
+  /** Asked each time: they may change. */
+  readonly rules: () => LoginRules
   readonly clock: Clock
   /** Puts it on record. */
   readonly record: (change: Change) => Promise<void>
@@ -80,7 +81,7 @@ export class LoginGuard {
   start(): void {
     const { store, rules, onProblem } = this.#options
     this.#timer = setInterval(
-      () => void store.forgetFailures(rules).catch(onProblem),
+      () => void store.forgetFailures(rules()).catch(onProblem),
       forgetEveryMs,
     )
     this.#timer.unref()
@@ -97,7 +98,8 @@ export class LoginGuard {
 
   /** For how long the answer to this failure should wait, in milliseconds. Never rejects. */
   async failed(who: Claimant): Promise<number> {
-    const { store, rules, record, onProblem } = this.#options
+    const { store, record, onProblem } = this.#options
+    const rules = this.#options.rules()
     const { delayMs, longestDelayMs } = rules
     try {
       const { failures, locked } = await store.countFailure(plain(who), rules)

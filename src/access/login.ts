@@ -94,14 +94,14 @@ const day = 24 * 60 * 60 * 1000
 export class TokenLogin {
   readonly #tokens: TokenStore
   readonly #clock: Clock
-  readonly #rules: Pick<TokenRules, 'sittingGraceMs' | 'sittingLogins'>
+  readonly #rules: () => Pick<TokenRules, 'sittingGraceMs' | 'sittingLogins'>
   readonly #changes: GrantChanges
 
   /** `changes` is what authorizations ask from then on. */
   constructor(
     tokens: TokenStore,
     clock: Clock,
-    rules: Pick<TokenRules, 'sittingGraceMs' | 'sittingLogins'>,
+    rules: () => Pick<TokenRules, 'sittingGraceMs' | 'sittingLogins'>,
     changes: GrantChanges,
   ) {
     this.#tokens = tokens
@@ -115,6 +115,7 @@ export class TokenLogin {
     const { address, claim, target } = attempt
     const found = await this.#find(attempt)
     const now = this.#clock.now()
+    const { sittingGraceMs, sittingLogins } = this.#rules()
     const refusal =
       found.type === 'genuine' ? this.#unusable(found.token, attempt, now) : found.reason
     const redeemed =
@@ -123,8 +124,8 @@ export class TokenLogin {
       tokenId: redeemed ? found.token.id : nobody,
       address,
       now,
-      sittingUntil: now + this.#rules.sittingGraceMs,
-      sittingLogins: this.#rules.sittingLogins,
+      sittingUntil: now + sittingGraceMs,
+      sittingLogins,
     })
     if (found.type === 'unproven') return { ...found, type: 'refused', grant: undefined }
 
@@ -207,6 +208,6 @@ export class TokenLogin {
     const { sitting } = token
     if (token.kind === 'single-use' || sitting === undefined || now >= sitting.until) return 'spent'
     if (sitting.address !== address) return 'other_address'
-    return sitting.logins < this.#rules.sittingLogins ? undefined : 'too_many_logins'
+    return sitting.logins < this.#rules().sittingLogins ? undefined : 'too_many_logins'
   }
 }

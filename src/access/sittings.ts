@@ -9,7 +9,7 @@ import type { TokenStore } from './token-store.ts'
 export class SittingKeeper {
   readonly #tokens: Pick<TokenStore, 'keepSittings'>
   readonly #clock: Clock
-  readonly #grace: number
+  readonly #rules: () => Pick<TokenRules, 'sittingGraceMs'>
   readonly #onProblem: (error: unknown) => void
   /** Open sessions by token. */
   readonly #open = new Map<string, number>()
@@ -22,24 +22,27 @@ export class SittingKeeper {
   constructor(
     tokens: Pick<TokenStore, 'keepSittings'>,
     clock: Clock,
-    rules: Pick<TokenRules, 'sittingGraceMs'>,
+    rules: () => Pick<TokenRules, 'sittingGraceMs'>,
     onProblem: (error: unknown) => void,
   ) {
     this.#tokens = tokens
     this.#clock = clock
-    this.#grace = rules.sittingGraceMs
+    this.#rules = rules
     this.#onProblem = onProblem
   }
 
   /** One coarse timer for all sessions; two ticks may fail before a sitting lapses. */
   start(): void {
-    this.#timer ??= setInterval(() => this.#extend(), this.#grace / 3)
+    this.#timer = setTimeout(() => {
+      this.#extend()
+      this.start()
+    }, this.#rules().sittingGraceMs / 3)
     this.#timer.unref()
   }
 
   /** Waits for what is under way. Sessions are expected to be closed before. */
   async stop(): Promise<void> {
-    clearInterval(this.#timer)
+    clearTimeout(this.#timer)
     this.#timer = undefined
     while (this.#extending !== undefined) await this.#extending
   }
@@ -66,7 +69,7 @@ export class SittingKeeper {
     this.#closed = new Set()
     let failed = false
     this.#extending = this.#tokens
-      .keepSittings([...tokens], this.#clock.now() + this.#grace)
+      .keepSittings([...tokens], this.#clock.now() + this.#rules().sittingGraceMs)
       .catch((error: unknown) => {
         failed = true
         for (const tokenId of closed) this.#closed.add(tokenId)

@@ -15,6 +15,7 @@ import type {
   IdempotencyKeys,
   LockOuts,
   RecordAudit,
+  Reload,
   SessionsDesk,
 } from './ports.ts'
 
@@ -37,6 +38,7 @@ export interface ControlPlane {
   readonly sessions: SessionsDesk
   readonly progress: RevocationProgress
   readonly lockOuts: LockOuts
+  readonly reload: Reload
   readonly audit: AuditReader
   readonly record: RecordAudit
   /** The same without waiting: of what has been done already. */

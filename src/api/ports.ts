@@ -29,6 +29,22 @@ export interface LockOuts {
   lift(by: Actor, id: string): Promise<boolean>
 }
 
+/** A setting that is another now; `from` and `to` are missing where it is not written. */
+export interface SettingChange {
+  readonly path: string
+  readonly from: string | undefined
+  readonly to: string | undefined
+}
+
+/**
+ * Reads the configuration again, for `by`. `restart`: what of it waits for a restart.
+ * @throws Failure invalid_configuration with what is wrong and where; any Failure: all is as it was.
+ */
+export type Reload = (by: string) => Promise<{
+  readonly changes: readonly SettingChange[]
+  readonly restart: readonly string[]
+}>
+
 export interface AuditReader {
   events(
     filter: AuditFilter,

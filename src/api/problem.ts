@@ -15,6 +15,7 @@ type HttpCode =
 /** Those that the API answers with. Clients may rely on them; they stand in the document. */
 export const problemCodes = [
   'invalid_parameter',
+  'invalid_configuration',
   'unauthenticated',
   'forbidden',
   'not_found',

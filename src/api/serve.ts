@@ -36,7 +36,10 @@ const idleTimeout = 60_000
 const closeLimitMs = 3_000
 
 /** Throws a Failure with a sentence for the operator when the address cannot be had. */
-export async function serveApi(app: Hono, options: ListenOptions): Promise<ServedApi> {
+export async function serveApi(
+  app: Pick<Hono, 'fetch'>,
+  options: ListenOptions,
+): Promise<ServedApi> {
   const { certificates } = options
   const serverOptions = { headersTimeout, requestTimeout }
   const server = createAdaptorServer(

@@ -18,6 +18,7 @@ import { type FieldProblem, HttpProblem } from './problem.ts'
 import { recorded } from './recorded.ts'
 import { addAbout, addLogin } from './routes/about.ts'
 import { addAudit } from './routes/audit.ts'
+import { addConfiguration } from './routes/configuration.ts'
 import { addGrants } from './routes/grants.ts'
 import { addRequests } from './routes/requests.ts'
 import { addSessions } from './routes/sessions.ts'
@@ -62,6 +63,7 @@ export function createV1(plane: ControlPlane): Api {
   addGrants(api, plane)
   addSessions(api, plane)
   addAudit(api, plane, limits)
+  addConfiguration(api, plane)
   refuseOtherMethods(api)
   return api
 }

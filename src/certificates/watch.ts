@@ -36,6 +36,7 @@ export class CertificateWatch {
   /** What was complained of last, while it lasts. */
   #complaint: string | undefined
   #warnedAt = Number.NEGATIVE_INFINITY
+  #looking: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
@@ -61,6 +62,14 @@ export class CertificateWatch {
     return this.#current
   }
 
+  /** Looks now, and not only every few seconds. Never rejects. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
@@ -69,7 +78,7 @@ export class CertificateWatch {
   #lookLater(): void {
     if (this.#stopped) return
     this.#timer = setTimeout(() => {
-      void this.#look().finally(() => this.#lookLater())
+      void this.look().finally(() => this.#lookLater())
     }, this.#options.everyMs ?? lookEveryMs)
     this.#timer.unref()
   }

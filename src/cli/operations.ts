@@ -23,11 +23,14 @@ export interface Stopping {
 }
 
 export interface Operations {
-  /** Runs until it is asked to stop, and resolves when everything has stopped. */
+  /**
+   * Runs until it is asked to stop, and resolves when everything has stopped. `reload` has the configuration read
+   * again, for `by`; it never rejects: what comes of it is in the log.
+   */
   serve(options: {
     readonly configFile: string
     readonly stopping: Stopping
-    readonly onReady: (running: Running) => void
+    readonly onReady: (running: Running, reload: (by: string) => Promise<void>) => void
   }): Promise<void>
 
   /** Resolves when `file` is a configuration that `serve` would take. */

@@ -20,6 +20,7 @@ import type { Outside } from './outside.ts'
 import { addPolicy } from './policy-command.ts'
 import { type Context, examples } from './program.ts'
 import { addPsql } from './psql-command.ts'
+import { addReload } from './reload-command.ts'
 import { addRequest } from './request-command.ts'
 import { addRequests } from './requests-command.ts'
 import { addServe } from './serve-command.ts'
@@ -104,7 +105,7 @@ const groups: readonly (readonly [string, readonly ((to: Command, context: Conte
     ['What was given:', [addGrants, addToken, addSessions]],
     [
       'For operators:',
-      [addDemo, addServe, addDoctor, addGrant, addKey, addLockOuts, addPolicy, addAudit],
+      [addDemo, addServe, addReload, addDoctor, addGrant, addKey, addLockOuts, addPolicy, addAudit],
     ],
   ]
 

@@ -3,27 +3,32 @@
 import type { Command } from 'commander'
 import type { Stopping } from './operations.ts'
 import { type Context, examples } from './program.ts'
-import { untilStopped } from './signals.ts'
+import { hearingHangUps, untilStopped } from './signals.ts'
 
 export function addServe(program: Command, context: Context): void {
   const { operations, terminal, runs } = context
   const serve = program
     .command('serve')
-    .description('Run the proxy until it is told to stop (SIGINT, SIGTERM).')
+    .description(
+      'Run the proxy until it is told to stop (SIGINT, SIGTERM). SIGHUP has it read its configuration again.',
+    )
     .requiredOption('--config <file>', 'the configuration')
     .action(
       runs(async ({ config }: { config: string }) => {
-        const work = async (stopping: Stopping) =>
-          (await operations()).serve({
-            configFile: config,
-            stopping,
-            onReady: ({ proxy, http, journalDirectory }) => {
-              terminal.stderr.write(
-                `pgwarden listens on ${proxy}, HTTP on ${http}, journal in ${journalDirectory}\n`,
-              )
-            },
-          })
-        await untilStopped(terminal, work)
+        await hearingHangUps(terminal, (onHangUp) => {
+          const work = async (stopping: Stopping) =>
+            (await operations()).serve({
+              configFile: config,
+              stopping,
+              onReady: ({ proxy, http, journalDirectory }, reload) => {
+                onHangUp(() => void reload('SIGHUP'))
+                terminal.stderr.write(
+                  `pgwarden listens on ${proxy}, HTTP on ${http}, journal in ${journalDirectory}\n`,
+                )
+              },
+            })
+          return untilStopped(terminal, work)
+        })
         return 0
       }),
     )

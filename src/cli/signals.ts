@@ -1,5 +1,6 @@
 // Ctrl-C, politely: each signal asks for a faster end than the one before, and the last ends the process as it
-// is. What the steps between are is the work's own business.
+// is. What the steps between are is the work's own business. And SIGHUP, which asks it to read its configuration
+// again.
 
 import type { Stopping } from './operations.ts'
 import type { Terminal } from './terminal.ts'
@@ -70,5 +71,30 @@ async function hearing<T>(
   } finally {
     clearTimeout(same)
     for (const [name, handler] of handlers) terminal.signals.off(name, handler)
+  }
+}
+
+/**
+ * Runs `work`, which says what SIGHUP is to do once it can be done; one that comes before is done then. Without
+ * anybody who hears it, the signal would end the process.
+ */
+export async function hearingHangUps<T>(
+  { signals }: Terminal,
+  work: (onHangUp: (reload: () => void) => void) => Promise<T>,
+): Promise<T> {
+  let reload: (() => void) | undefined
+  let missed = false
+  const heard = (): void => {
+    if (reload === undefined) missed = true
+    else reload()
+  }
+  signals.on('SIGHUP', heard)
+  try {
+    return await work((then) => {
+      reload = then
+      if (missed) reload()
+    })
+  } finally {
+    signals.off('SIGHUP', heard)
   }
 }

@@ -10,7 +10,7 @@ export interface Terminal {
   readonly stdout: Writable & { readonly isTTY?: boolean }
   readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number }
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Emits SIGINT and SIGTERM. */
+  /** Emits SIGINT, SIGTERM and SIGHUP. */
   readonly signals: Pick<EventEmitter, 'on' | 'off'>
   /** How this program was called, e.g. `node dist/main.js`: for commands to copy. */
   readonly self: string

@@ -129,6 +129,14 @@ const session = z.looseObject({
   startedAt: time,
 })
 
+export const reloaded = z.looseObject({
+  changes: z.array(
+    z.looseObject({ path: z.string(), from: z.string().optional(), to: z.string().optional() }),
+  ),
+  changeCount: z.number(),
+  restart: z.array(z.string()),
+})
+
 export const ending = z.looseObject({ id: z.string(), ended: z.boolean() })
 
 const role = z.looseObject({
@@ -169,5 +177,6 @@ export type Extension = z.infer<typeof extension>
 export type Revocation = z.infer<typeof revocation>
 export type Token = z.infer<typeof token>
 export type Session = z.infer<typeof session>
+export type Reloaded = z.infer<typeof reloaded>
 export type Role = z.infer<typeof role>
 export type Target = z.infer<typeof target>

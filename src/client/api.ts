@@ -125,6 +125,11 @@ export class Api {
     })
   }
 
+  /** The server reads its configuration again, and goes by it. */
+  reload(): Promise<answers.Reloaded> {
+    return this.#post(['reload'], {}, answers.reloaded)
+  }
+
   /**
    * Records of the audit, newest first, until `limit` or the signal. A page may hold none and not be the last:
    * `onPage` hears of each.

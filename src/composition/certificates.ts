@@ -9,7 +9,7 @@ import type { Run } from './run.ts'
 
 /** Reads them again when they change, for as long as it runs. */
 export async function watchCertificate(
-  { metrics, log, clock, started }: Run,
+  { inForce, metrics, log, clock, started }: Run,
   journal: Journal,
   { address, port }: { readonly address: string; readonly port: number },
   files: CertificateFiles | undefined,
@@ -27,6 +27,7 @@ export async function watchCertificate(
     observer: { ...observer, loaded },
   })
   started('certificate', () => certificates.stop())
+  inForce.follow(() => () => void certificates.look())
   return certificates
 }
 

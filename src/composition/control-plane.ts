@@ -5,14 +5,17 @@ import { Hours } from '../access/hours.ts'
 import { needsOf } from '../access/rules.ts'
 import { createApi } from '../api/api.ts'
 import { serveApi } from '../api/serve.ts'
+import type { Config } from '../config/config.ts'
+import { same } from '../config/same.ts'
 import { Failure } from '../errors.ts'
-import { Notifier } from '../notifications/notifier.ts'
+import { Notifier, type NotifierOptions } from '../notifications/notifier.ts'
 import { apiObserver } from '../telemetry/api-observer.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
-import { openApi } from './api.ts'
+import { authenticators, openApi } from './api.ts'
 import { watchCertificate } from './certificates.ts'
 import type { Ground } from './ground.ts'
 import { journalWorks } from './journal.ts'
+import type { Reload } from './reload.ts'
 import type { Phase, Run } from './run.ts'
 
 export interface ControlPlane {
@@ -24,48 +27,77 @@ export async function openControlPlane(
   run: Run,
   ground: Ground,
   version: string,
+  reload: Reload,
 ): Promise<ControlPlane> {
-  const { config, log, clock, metrics, phase, started, problem } = run
+  const { config, inForce, log, clock, metrics, phase, started, problem } = run
   const { vault, journal, store, ledger, hear } = ground
 
-  const notifier = new Notifier(config.notifications, {
+  const notifying = {
     outbox: store.outbox,
     surroundings: {
       url: config.http.url,
-      needs: ({ target, role, groups }) => needsOf(config.access, target, role, groups),
+      needs: ({ target, role, groups }) => needsOf(inForce.current.access, target, role, groups),
     },
     observer: notificationObserver(metrics.notifications(), log),
     clock,
-  })
+  } satisfies NotifierOptions
+  let notifier = new Notifier(config.notifications, notifying)
   notifier.start()
   started('channels', () => notifier.stop())
   hear(() => notifier.wake())
+  inForce.follow(({ notifications }) => {
+    if (same(notifications, inForce.current.notifications)) return () => undefined
+    const next = new Notifier(notifications, notifying)
+    return () => {
+      // A letter that is on its way is the store's to keep: nobody sends it twice.
+      notifier.stop().catch(problem('channels'))
+      notifier = next
+      notifier.start()
+    }
+  })
 
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })
   hours.start()
   started('hours', () => hours.stop())
 
   const observer = apiObserver(metrics.api(), log)
-  const stopping = new AbortController()
-  const api = createApi({
-    checks: [
-      { name: 'store', check: () => store.ping(), limitMs: 2_000 },
-      ...(vault === undefined
-        ? []
-        : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
-      { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
-      { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
-    ],
-    metrics,
-    v1: openApi(run, ground, { observer, version, stopping: stopping.signal }),
-    onDefect: observer.defect,
+  const authenticator = authenticators(run, store)
+  const apiOf = (by: Config) => {
+    const stopping = new AbortController()
+    const surroundings = { observer, version, reload, stopping: stopping.signal }
+    const app = createApi({
+      checks: [
+        { name: 'store', check: () => store.ping(), limitMs: 2_000 },
+        ...(vault === undefined
+          ? []
+          : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
+        { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
+        { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
+      ],
+      metrics,
+      v1: openApi(run, ground, by, { ...surroundings, authenticator: authenticator(by) }),
+      onDefect: observer.defect,
+    })
+    return { app, stopping }
+  }
+  let api = apiOf(config)
+  inForce.follow((wanted) => {
+    const next = apiOf(wanted)
+    return () => {
+      // Streams end, and are asked for again by whoever may still read them.
+      api.stopping.abort()
+      api = next
+    }
   })
-  const http = await serveApi(api, {
-    ...config.http,
-    certificates: await watchCertificate(run, journal, config.http, config.http.tls),
-  })
+  const http = await serveApi(
+    { fetch: (...request) => api.app.fetch(...request) },
+    {
+      ...config.http,
+      certificates: await watchCertificate(run, journal, config.http, config.http.tls),
+    },
+  )
   started('http', () => {
-    stopping.abort()
+    api.stopping.abort()
     return http.close()
   })
   return { port: http.port }

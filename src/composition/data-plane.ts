@@ -6,8 +6,9 @@ import { GrantChanges } from '../access/grant-changes.ts'
 import { TokenLogin } from '../access/login.ts'
 import { SittingKeeper } from '../access/sittings.ts'
 import type { Config } from '../config/config.ts'
+import { same } from '../config/same.ts'
 import { Aside } from '../parsing/aside.ts'
-import { Policy, type PolicyOptions } from '../policy/policy.ts'
+import { Policy } from '../policy/policy.ts'
 import { Listeners } from '../proxy/listeners.ts'
 import type { Rulebook } from '../proxy/ports.ts'
 import { watchCertificate } from './certificates.ts'
@@ -23,20 +24,22 @@ export interface DataPlane {
 }
 
 export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
-  const { config, log, clock, metrics, started, problem } = run
+  const { config, inForce, log, clock, metrics, started, problem } = run
   const { journal, store, notices, registry, guard, hear } = ground
   const aside = new Aside({ onProblem: problem('parsing of long texts') })
   started('parsing of long texts', () => aside.stop())
-  const rulebook = {
-    current: rulebookOf(config, {
+  const policyOf = ({ roles, limits }: Config) =>
+    new Policy(roles, {
+      maxBytes: limits.statementBytes,
       lookups: run.lookups,
       analyseAside: (text, limits, gone) => aside.analyse(text, limits, gone),
-    }),
-  }
+    })
+  const rulebook = { current: rulebookOf(config, policyOf(config)) }
 
   const { connector, leases, catalogs } = openUpstreams(run, ground)
 
-  const sittings = new SittingKeeper(store, clock, config.tokens, problem('sittings'))
+  const rules = () => inForce.current.tokens
+  const sittings = new SittingKeeper(store, clock, rules, problem('sittings'))
   sittings.start()
   started('sittings', () => sittings.stop())
 
@@ -49,7 +52,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   }
   const changes = new GrantChanges()
   const listeners = new Listeners(listenerOptions, {
-    tokens: new TokenLogin(store, clock, config.tokens, changes),
+    tokens: new TokenLogin(store, clock, rules, changes),
     credentials: leases,
     upstream: connector,
     rulebook,
@@ -67,19 +70,31 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
     log,
   })
   hear((change) => takeEffect(change, listeners))
+  inForce.follow((wanted) => {
+    // What it has judged stays known, where nothing would be judged in another way.
+    const { policy } = rulebook.current
+    const next = rulebookOf(
+      wanted,
+      judgesAlike(inForce.current, wanted) ? policy : policyOf(wanted),
+    )
+    return () => {
+      rulebook.current = next
+      listeners.reloaded()
+    }
+  })
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
   return { ports, drain: (signal) => listeners.drain(signal) }
 }
 
-/** What logins and sessions go by. @throws Failure when a role names what does not exist. */
-function rulebookOf(
-  { roles, targets, audit, limits }: Config,
-  options: Omit<PolicyOptions, 'maxBytes'>,
-): Rulebook {
-  const maxBytes = limits.statementBytes
-  const policy = new Policy(roles, { ...options, maxBytes })
-  return { policy, targets, recording: audit.recording, maxStatementBytes: maxBytes, limits }
+/** What logins and sessions go by. */
+function rulebookOf({ targets, audit, limits }: Config, policy: Policy): Rulebook {
+  const { statementBytes: maxStatementBytes } = limits
+  return { policy, targets, recording: audit.recording, maxStatementBytes, limits }
+}
+
+function judgesAlike(one: Config, other: Config): boolean {
+  return same([one.roles, one.limits.statementBytes], [other.roles, other.limits.statementBytes])
 }
 
 /** On the sessions and logins of this process. */

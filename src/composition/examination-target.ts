@@ -21,7 +21,7 @@ import type { Rights, Trial, TrialLogin } from '../doctor/trial.ts'
 import { Failure } from '../errors.ts'
 import type { Connector } from '../upstream/connector.ts'
 import { probe } from '../upstream/probe.ts'
-import type { Targets } from './targets.ts'
+import type { Inspector, Targets } from './targets.ts'
 
 interface Surroundings {
   readonly logins: Targets
@@ -88,7 +88,7 @@ function brokerOf(target: TargetConfig, inspection: Inspection): BrokerLogin | u
 
 function monitorOf(
   { name, credentials: { monitor } }: TargetConfig,
-  inspection: Inspection,
+  inspection: Inspector,
 ): OwnLogin | undefined {
   return (
     monitor && {

@@ -28,7 +28,7 @@ export interface Ground {
 }
 
 export async function openGround(run: Run, version: string): Promise<Ground> {
-  const { config, clock, instance, started, problem } = run
+  const { config, inForce, clock, instance, started, problem } = run
   const vault = startVault(run)
   const journal = await openJournal(run, version, vault)
 
@@ -59,7 +59,7 @@ export async function openGround(run: Run, version: string): Promise<Ground> {
   }
   const guard = new LoginGuard({
     store: store.loginFailures,
-    rules: config.logins,
+    rules: () => inForce.current.logins,
     clock,
     record: (change) => recordAlone(ledger, change),
     onProblem: problem('failed logins'),

@@ -41,11 +41,6 @@ export class InForce {
     return this.#current
   }
 
-  /** As the file had it when it was read last, with what waits for a restart. */
-  get sha256(): string {
-    return this.#read.sha256
-  }
-
   /** In the order in which they are to change over. */
   follow(follower: Follower): void {
     this.#followers.push(follower)

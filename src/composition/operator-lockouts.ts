@@ -29,7 +29,7 @@ export function liftLockOut(config: Config, id: string): Promise<void> {
 function guard(config: Config, store: Store): LoginGuard {
   return new LoginGuard({
     store: store.loginFailures,
-    rules: config.logins,
+    rules: () => config.logins,
     clock: systemClock,
     record: (change) => recordAlone(ledger(config, store), change),
     // Nobody logs in here.

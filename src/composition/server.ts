@@ -6,19 +6,15 @@ import { join } from 'node:path'
 import { scopes } from '../access/identity.ts'
 import { SnapshotReader } from '../catalog/reader.ts'
 import { readSnapshotFile, snapshotText } from '../catalog/snapshot-file.ts'
-import { readCertificate } from '../certificates/files.ts'
 import type { Operations } from '../cli/operations.ts'
-import { systemClock } from '../clock.ts'
 import { type Config, loadConfig } from '../config/config.ts'
-import { unobserved } from '../credentials/vault/observer.ts'
-import { openVault } from '../credentials/vault/vault.ts'
 import { prepareDemo } from '../demo/demo.ts'
 import { Catalog } from '../policy/catalog.ts'
 import { Policy } from '../policy/policy.ts'
 import { predefinedRoles } from '../policy/roles.ts'
 import { loadParser } from '../sql/analyse.ts'
 import { createLog, standardError } from '../telemetry/log.ts'
-import { Connector } from '../upstream/connector.ts'
+import { checked } from './checked.ts'
 import { publicKeysOf } from './checkpoints.ts'
 import { examination } from './examination.ts'
 import { issue, listGrants, revoke } from './operator.ts'
@@ -38,15 +34,12 @@ const demoMs = 24 * 60 * 60 * 1000
 export const operations: Operations = {
   serve: async ({ configFile, stopping, onReady }) => {
     const config = await loadConfig(configFile)
-    await serve(config, createLog(config.log.level, logDestination(config)), stopping, onReady)
+    const log = createLog(config.log.level, logDestination(config))
+    await serve(config, log, stopping, onReady, () => loadConfig(configFile))
   },
 
   checkConfig: async (file) => {
-    const { listen, http, targets, vault } = await loadConfig(file)
-    for (const { tls } of listen) if (tls !== undefined) await readCertificate(tls)
-    if (http.tls !== undefined) await readCertificate(http.tls)
-    new Connector(targets, systemClock)
-    if (vault !== undefined) openVault(vault, { clock: systemClock, observer: unobserved })
+    await checked(await loadConfig(file))
   },
 
   doctor: examination,
@@ -101,19 +94,25 @@ export const operations: Operations = {
         createWriteStream(join(prepared.directory, 'pgwarden.log'), { flags: 'a', mode: 0o600 }),
       )
       options.onStep('Starting the proxy')
-      await serve(config, log, stopping, async (running) => {
-        const people = []
-        for (const { occupation, groups, ...terms } of prepared.people) {
-          const { target } = prepared
-          const token = await issue(config, { ...terms, target, forMs: demoMs, kind: 'one-time' })
-          const { principal } = terms
-          const person = { principal, kind: 'person', groups, scopes, claims: {} } as const
-          const key = await createKey(config, { ...person, forMs: demoMs })
-          people.push({ occupation, role: terms.role, token, key: key.text })
-        }
-        const { directory, configFile } = prepared
-        onReady({ ...running, directory, configFile, people })
-      })
+      await serve(
+        config,
+        log,
+        stopping,
+        async (running) => {
+          const people = []
+          for (const { occupation, groups, ...terms } of prepared.people) {
+            const { target } = prepared
+            const token = await issue(config, { ...terms, target, forMs: demoMs, kind: 'one-time' })
+            const { principal } = terms
+            const person = { principal, kind: 'person', groups, scopes, claims: {} } as const
+            const key = await createKey(config, { ...person, forMs: demoMs })
+            people.push({ occupation, role: terms.role, token, key: key.text })
+          }
+          const { directory, configFile } = prepared
+          onReady({ ...running, directory, configFile, people })
+        },
+        () => loadConfig(prepared.configFile),
+      )
     } finally {
       await prepared.stop()
     }

@@ -139,10 +139,7 @@ function monitorOf(
   return new Monitor({ target: name, database, connectTimeoutMs, login, servers, onProblem })
 }
 
-function monitorLogin(
-  target: TargetConfig,
-  { vault, clock }: Surroundings,
-): Login | undefined {
+function monitorLogin(target: TargetConfig, { vault, clock }: Surroundings): Login | undefined {
   const { monitor } = target.credentials
   switch (monitor?.type) {
     case undefined:

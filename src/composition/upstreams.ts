@@ -115,7 +115,8 @@ function anotherDatabase(before: Ways, next: Ways): ReadonlySet<string> {
     const { place: now } = credentials
     const place = before.get(name)?.credentials.place ?? now
     return (
-      place.database !== now.database || !place.servers.some((server) => now.servers.includes(server))
+      place.database !== now.database ||
+      !place.servers.some((server) => now.servers.includes(server))
     )
   })
   return new Set(others.map(([name]) => name))

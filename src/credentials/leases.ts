@@ -159,11 +159,7 @@ export class Leases {
   }
 
   /** Single flight: whoever comes while it is being made waits for the same. */
-  async #theShared(
-    grant: Grant,
-    target: TargetCredentials,
-    engine: Engine,
-  ): Promise<Holding> {
+  async #theShared(grant: Grant, target: TargetCredentials, engine: Engine): Promise<Holding> {
     const { id } = grant
     const held = this.#shared.get(id)
     if (held?.open === true) return held

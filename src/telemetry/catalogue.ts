@@ -9,6 +9,7 @@ import { leaseMetrics } from './lease-metrics.ts'
 import { limitMetrics } from './limit-metrics.ts'
 import { notificationMetrics } from './notification-metrics.ts'
 import { buildMetrics, processMetrics } from './process-metrics.ts'
+import { reloadMetrics } from './reload-observer.ts'
 import { sessionMetrics } from './session-metrics.ts'
 import { sinkMetrics } from './sink-metrics.ts'
 import { statementMetrics } from './statement-metrics.ts'
@@ -43,6 +44,7 @@ export const catalogue: readonly Subject[] = [
     metrics: certificateMetrics,
   },
   { title: 'Catalogs of targets', metrics: catalogMetrics },
+  { title: 'The configuration', metrics: reloadMetrics },
   { title: 'What runs', metrics: buildMetrics },
   { title: 'The process', metrics: processMetrics },
 ]

@@ -17,6 +17,11 @@ export interface Log {
   child(fields: Readonly<Record<string, unknown>>): Log
 }
 
+/** Its level may be another while it is written. */
+export interface AdjustableLog extends Log {
+  level: string
+}
+
 /** A field with such a name and a string in it, at any depth. */
 const secretField =
   /"(password|secret|secret_?key|(?:access_?)?token|authorization|cookie|connection_?string)":"(?:[^"\\]|\\.)*"/gi
@@ -33,7 +38,7 @@ export const standardError = 2
 export function createLog(
   level: LogLevel,
   destination: DestinationStream | 1 | typeof standardError = 1,
-): Log {
+): AdjustableLog {
   return pino(
     {
       level,

@@ -12,6 +12,7 @@ import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
 import { createLimitMeter, type LimitMeter } from './limit-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
 import { buildMetrics, misnamed } from './process-metrics.ts'
+import { createReloadMeter, type ReloadMeter } from './reload-observer.ts'
 import { createSessionMeter, type SessionMeter } from './session-metrics.ts'
 import { createSinkMeter, type SinkMeter } from './sink-metrics.ts'
 import { createStatementMeter, type Memory, type StatementMeter } from './statement-metrics.ts'
@@ -43,6 +44,8 @@ export interface Metrics
   sinks(now: () => number): SinkMeter
   checkpoints(): CheckpointMeter
   api(): ApiMeter
+  /** `now`: milliseconds since the epoch. */
+  reloads(now: () => number): ReloadMeter
 
   readonly contentType: string
   /** What a scrape answers. */
@@ -74,6 +77,7 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
     sinks: (now) => createSinkMeter(registry, now),
     checkpoints: () => createCheckpointMeter(registry),
     api: () => createApiMeter(registry),
+    reloads: (now) => createReloadMeter(registry, now),
     contentType: registry.contentType,
     text: () => registry.metrics(),
     snapshot: () => registry.getMetricsAsJSON(),

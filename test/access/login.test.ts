@@ -109,7 +109,12 @@ async function shown(way: Way, user: string, token: string): Promise<Proof> {
 }
 
 async function logIn(way: Way, change: Change = {}) {
-  const login = new TokenLogin(store, clock, { sittingGraceMs: minute, sittingLogins: 3 }, changes)
+  const login = new TokenLogin(
+    store,
+    clock,
+    () => ({ sittingGraceMs: minute, sittingLogins: 3 }),
+    changes,
+  )
   const user = change.user ?? 'alice'
   return login.verify({
     claim: claimOf(user),
@@ -194,7 +199,7 @@ describe('a proof by SCRAM', () => {
     const login = new TokenLogin(
       store,
       clock,
-      { sittingGraceMs: minute, sittingLogins: 3 },
+      () => ({ sittingGraceMs: minute, sittingLogins: 3 }),
       changes,
     )
     const result = await login.verify({

@@ -20,9 +20,14 @@ beforeEach(() => {
       return answer()
     },
   }
-  keeper = new SittingKeeper(tokens, clock, { sittingGraceMs: grace }, (error) => {
-    problems.push(error)
-  })
+  keeper = new SittingKeeper(
+    tokens,
+    clock,
+    () => ({ sittingGraceMs: grace }),
+    (error) => {
+      problems.push(error)
+    },
+  )
   keeper.start()
 })
 

@@ -117,7 +117,7 @@ describe('serve', () => {
         ['serve', '--config', 'f'],
         {
           serve: async ({ stopping: { asked, atOnce }, onReady }) => {
-            onReady(running)
+            onReady(running, async () => undefined)
             signals.emit(name)
             expect(asked.aborted).toBe(true)
             // npm and timeout pass on what the process group has had already.
@@ -142,6 +142,30 @@ describe('serve', () => {
       expect(signals.listenerCount(name)).toBe(0)
     },
   )
+})
+
+describe('SIGHUP', () => {
+  it('has a running server read its configuration again, and ends nothing', async () => {
+    const signals = new EventEmitter()
+    const reloads: string[] = []
+    const { status } = await pgwarden(
+      ['serve', '--config', 'f'],
+      {
+        serve: async ({ onReady }) => {
+          // While it starts the file may have been read already, or not.
+          signals.emit('SIGHUP')
+          onReady({ proxy: 'p', http: 'h', journalDirectory: 'j' }, async (by) => {
+            reloads.push(by)
+          })
+          signals.emit('SIGHUP')
+        },
+      },
+      { signals },
+    )
+    expect(reloads).toEqual(['SIGHUP', 'SIGHUP'])
+    expect(status).toBe(0)
+    expect(signals.listenerCount('SIGHUP')).toBe(0)
+  })
 })
 
 describe('a reader who stops reading', () => {

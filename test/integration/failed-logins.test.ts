@@ -47,7 +47,7 @@ beforeEach(async () => {
 /** A process beside others. */
 function guard(): LoginGuard {
   return new LoginGuard({
-    ...{ store: store.loginFailures, rules, clock: systemClock },
+    ...{ store: store.loginFailures, rules: () => rules, clock: systemClock },
     record: async (change) => void changes.push(change),
     onProblem: (error) => {
       throw error

@@ -65,7 +65,7 @@ async function issue(kind: TokenKind) {
   await store(0).insertGrant(grant)
   await store(0).insertToken(record)
   const logIn = async (address: string, process = 0): Promise<string> => {
-    const login = new TokenLogin(store(process), clock, rules, new GrantChanges())
+    const login = new TokenLogin(store(process), clock, () => rules, new GrantChanges())
     const claim = { principal: 'alice', tokenId: undefined }
     const proof = { type: 'token', text } as const
     const result = await login.verify({ claim, target: 'shop', proof, address })
@@ -125,7 +125,7 @@ describe('a one-time token', () => {
 
   it('goes on while a session of its sitting is open, and the grace after', async () => {
     const { logIn, tokenId } = await issue('one-time')
-    const keeper = new SittingKeeper(store(1), clock, rules, (error) => {
+    const keeper = new SittingKeeper(store(1), clock, () => rules, (error) => {
       throw error
     })
     await logIn(here)

@@ -195,6 +195,10 @@ export function controlPlane(other: Partial<ControlPlane> = {}) {
       ],
       end: async (_, id) => id === 's1',
     },
+    reload: async () => ({
+      changes: [{ path: 'limits.idleTimeout', from: undefined, to: '5m' }],
+      restart: ['listen.port'],
+    }),
     progress: {
       of: async () => ({
         sessions: [],

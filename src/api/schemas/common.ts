@@ -144,7 +144,9 @@ export const refusals = {
   412: refusal('It has changed since you saw it.'),
   413: refusal('A body of more than 64 KiB.'),
   415: refusal('A body that is not said to be JSON.'),
-  422: refusal('The idempotency key was used for something else.'),
+  422: refusal(
+    'The idempotency key was used for something else, or the configuration cannot be used.',
+  ),
   429: refusal('Too many; Retry-After says when to come back.'),
   500: refusal('A defect of pgwarden.'),
   503: refusal('The store or the journal cannot be used now, or did not answer in time.'),

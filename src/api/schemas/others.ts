@@ -3,6 +3,7 @@
 import { z } from '@hono/zod-openapi'
 import type { RequestableRole } from '../../access/desk.ts'
 import { relationForm } from '../../audit/filter.ts'
+import type { Reload } from '../ports.ts'
 import { name, page, pageOf, reason, text, time, timeGiven } from './common.ts'
 import { need } from './requests.ts'
 
@@ -90,6 +91,34 @@ const lockOut = z
   })
   .openapi('LockOut')
 export const lockOuts = z.object({ items: z.array(lockOut) }).openapi('LockOuts')
+
+/** As many as anybody reads; the whole is in the file. */
+const mostChanges = 200
+const setting = z.string().openapi({ example: 'targets.shop.limits.idleTimeout' })
+const settingChange = z
+  .object({
+    path: setting,
+    from: z.string().optional().openapi({ description: 'Not there: it was not written.' }),
+    to: z.string().optional().openapi({ description: 'Not there: it is not written any more.' }),
+  })
+  .openapi('SettingChange')
+export const reloaded = z
+  .object({
+    changes: z.array(settingChange),
+    changeCount: z
+      .int()
+      .openapi({ description: `How many there are; at most ${mostChanges} are told.` }),
+    restart: z.array(setting).openapi({ description: 'What has changed and waits for a restart.' }),
+  })
+  .openapi('Reloaded')
+
+export function reloadedJson({ changes, restart }: Awaited<ReturnType<Reload>>) {
+  return {
+    changes: changes.slice(0, mostChanges).map((change) => ({ ...change })),
+    changeCount: changes.length,
+    restart: restart.slice(0, mostChanges),
+  }
+}
 
 const filters = {
   chain: z
