@@ -36,7 +36,7 @@ async function logIn(): Promise<WireClient> {
 }
 
 /** Asks it to stop, and resolves when it accepts nothing more. */
-async function closing(): Promise<{ readonly stopped: Promise<void> }> {
+async function closing(): Promise<{ readonly stopped: Promise<unknown> }> {
   const stopped = warden.drain()
   await eventually(async () => !(await accepts()))
   return { stopped }
