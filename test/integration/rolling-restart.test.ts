@@ -22,7 +22,6 @@ beforeAll(async () => {
   await build()
   const options = {
     ownProcess: true,
-    logLevel: 'warn',
     sections: ['shutdown: { drainTimeout: 10s, delay: 800ms }'],
   }
   const schema = 'CREATE TABLE told (key int, writer int); CREATE TABLE benched (run int)'
