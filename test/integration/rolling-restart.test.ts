@@ -52,7 +52,10 @@ async function write(writer: number, login: ClientConfig, enough: AbortSignal): 
   let client: Client | undefined
   for (let key = writer * 1_000_000; !enough.aborted; key++) {
     client ??= await connected(login, tale)
-    if (client === undefined) continue
+    if (client === undefined) {
+      await sleep(50)
+      continue
+    }
     try {
       const insert = `INSERT INTO told VALUES (${key}, ${writer})`
       if (key % 2 === 0) await client.query(insert)
@@ -68,7 +71,7 @@ async function write(writer: number, login: ClientConfig, enough: AbortSignal): 
       client.end().catch(() => undefined)
       client = undefined
     }
-    await sleep(3)
+    await sleep(10)
   }
   await client?.end()
   return tale
@@ -100,7 +103,7 @@ async function bench(login: string, enough: AbortSignal): Promise<readonly [numb
   let done = 0
   const complaints: string[] = []
   while (!enough.aborted) {
-    const words = ['-n', '-C', '-c', '3', '-t', '10', '-f', '/dev/stdin', login]
+    const words = ['-n', '-C', '-R', '20', '-c', '2', '-t', '10', '-f', '/dev/stdin', login]
     const { stdout, stderr } = await runProgram(pgbench, words, {
       input: 'INSERT INTO benched VALUES (1);\n',
     })
@@ -121,14 +124,14 @@ describe.runIf(here)('a rolling restart', () => {
       `port=${balancer.port}`,
     )
     const enough = new AbortController()
-    const writers = [1, 2, 3, 4].map((writer) => write(writer, login, enough.signal))
+    const writers = [1, 2, 3].map((writer) => write(writer, login, enough.signal))
     const benched = bench(conninfo, enough.signal)
-    await sleep(500)
+    await sleep(300)
     for (const warden of [...wardens, ...wardens]) {
       expect(await warden.drain()).toBe(0)
       await warden.serve(true)
       // Until the balancer sends clients to it again.
-      await sleep(700)
+      await sleep(400)
     }
     enough.abort()
     const tales = await Promise.all(writers)
