@@ -130,8 +130,7 @@ describe.runIf(here)('a rolling restart', () => {
     for (const warden of [...wardens, ...wardens]) {
       expect(await warden.drain()).toBe(0)
       await warden.serve(true)
-      // Until the balancer sends clients to it again.
-      await sleep(400)
+      await balancer.sendsTo(2)
     }
     enough.abort()
     const tales = await Promise.all(writers)

@@ -3,7 +3,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from './ports.ts'
+import { eventually } from './eventually.ts'
+import { freePorts } from './ports.ts'
 import { ServerProcess } from './server-process.ts'
 
 interface Served {
@@ -13,11 +14,14 @@ interface Served {
 
 export class Haproxy {
   readonly port: number
+  /** Of what it tells of itself. */
+  readonly #httpPort: number
   readonly #directory: string
   readonly #process: ServerProcess
 
-  private constructor(program: string, directory: string, port: number) {
+  private constructor(program: string, directory: string, [port, httpPort]: [number, number]) {
     this.port = port
+    this.#httpPort = httpPort
     this.#directory = directory
     this.#process = new ServerProcess({
       program,
@@ -29,7 +33,7 @@ export class Haproxy {
 
   static async start(program: string, behind: readonly Served[]): Promise<Haproxy> {
     const directory = await mkdtemp(join(tmpdir(), 'pgwarden-haproxy-'))
-    const balancer = new Haproxy(program, directory, await freePort())
+    const balancer = new Haproxy(program, directory, await freePorts())
     const servers = behind.map(
       ({ port, httpPort }, at) => `  server w${at} 127.0.0.1:${port} check port ${httpPort}`,
     )
@@ -49,11 +53,24 @@ export class Haproxy {
       '  http-check expect status 200',
       '  default-server inter 100ms fall 1 rise 1',
       ...servers,
+      'listen state',
+      '  mode http',
+      `  bind 127.0.0.1:${balancer.#httpPort}`,
+      '  stats enable',
+      '  stats uri /',
       '',
     ].join('\n')
     await writeFile(join(directory, 'haproxy.cfg'), configuration)
     await balancer.#process.start()
     return balancer
+  }
+
+  /** Resolves when it sends clients to so many. */
+  async sendsTo(count: number): Promise<void> {
+    await eventually(async () => {
+      const answer = await fetch(`http://127.0.0.1:${this.#httpPort}/;csv`)
+      return [...(await answer.text()).matchAll(/^pgwarden,w\d,.*,UP,/gm)].length === count
+    }, 30_000)
   }
 
   async stop(): Promise<void> {
