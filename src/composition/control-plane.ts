@@ -13,6 +13,7 @@ import { apiObserver } from '../telemetry/api-observer.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
 import { authenticators, openApi } from './api.ts'
 import { watchCertificate } from './certificates.ts'
+import type { DataPlane } from './data-plane.ts'
 import type { Ground } from './ground.ts'
 import { journalWorks } from './journal.ts'
 import type { Reload } from './reload.ts'
@@ -27,6 +28,7 @@ export async function openControlPlane(
   run: Run,
   ground: Ground,
   version: string,
+  { checks, metricsText }: Pick<DataPlane, 'checks' | 'metricsText'>,
   reload: Reload,
 ): Promise<ControlPlane> {
   const { config, inForce, log, clock, metrics, phase, started, problem } = run
@@ -56,6 +58,9 @@ export async function openControlPlane(
     }
   })
 
+  const desk = metrics.desk(() => store.pendingRequests(clock.now()), clock)
+  hear((change) => desk.changed(change))
+
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })
   hours.start()
   started('hours', () => hours.stop())
@@ -73,8 +78,9 @@ export async function openControlPlane(
           : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
         { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
         { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
+        ...checks,
       ],
-      metrics,
+      metrics: { contentType: metrics.contentType, text: metricsText },
       v1: openApi(run, ground, by, { ...surroundings, authenticator: authenticator(by) }),
       onDefect: observer.defect,
     })

@@ -31,6 +31,8 @@ export interface PolicyOptions {
   readonly cacheBytes?: number
   /** Counted up with every query string that is looked up among those judged before. */
   readonly lookups?: Lookups
+  /** Reads a text that is not known; given by whoever measures that. */
+  readonly analyse?: (text: string, limits: Limits) => Analysis
   /**
    * Analyses long texts where nobody waits for it, until `gone` is aborted. Without one `judgeLong` does
    * it here and now.
@@ -63,6 +65,7 @@ export class Policy {
   readonly #remits: Remits
   readonly #memo: Memo<Known>
   readonly #limits: Limits
+  readonly #analyse: (text: string, limits: Limits) => Analysis
   readonly #analyseAside: PolicyOptions['analyseAside']
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -78,6 +81,7 @@ export class Policy {
     const { lookups = { hits: 0, misses: 0 } } = options
     this.#memo = new Memo({ bytes, entries: mostRemembered }, lookups)
     this.#limits = { maxBytes: options.maxBytes }
+    this.#analyse = options.analyse ?? analyse
     this.#analyseAside = options.analyseAside
   }
 
@@ -142,7 +146,7 @@ export class Policy {
     const text = this.#decode(query)
     if (text === undefined) return this.#undecodable(remit, query, catalog())
     const analysis =
-      (await this.#analyseAside?.(text, this.#limits, gone)) ?? analyse(text, this.#limits)
+      (await this.#analyseAside?.(text, this.#limits, gone)) ?? this.#analyse(text, this.#limits)
     return decide(remit, text, analysis, catalog())
   }
 
@@ -156,7 +160,7 @@ export class Policy {
   }
 
   judgeText(subject: Subject, text: string, catalog: Catalog = anywhere): Judgement {
-    return decide(this.#remits.of(subject), text, analyse(text, this.#limits), catalog)
+    return decide(this.#remits.of(subject), text, this.#analyse(text, this.#limits), catalog)
   }
 
   /**
@@ -201,18 +205,19 @@ export class Policy {
     const remit = this.#remits.of(subject)
     const { role, may } = remit
     if (may === undefined) return unknownRole(role)
-    const change: SettingChange = {
-      name: settingName(name),
-      kind: 'set',
-      values: [value],
-      by: 'SET',
-    }
+    const change = setting(name, value)
     const objection = objectionToSetting(change, may)
     if (objection !== undefined) {
       const way = wayToMore(remit, (other) => objectionToSetting(change, other) === undefined)
       return denial(role, objection, way, 'setting_denied')
     }
     return { outcome: 'allow', rule: `${role}/settings`, reason: `setting ${change.name}` }
+  }
+
+  /** The same, as yes or no: of every session when the rules are replaced. */
+  allowsSetting(subject: Subject, name: string, value: string): boolean {
+    const { may } = this.#remits.of(subject)
+    return may !== undefined && objectionToSetting(setting(name, value), may) === undefined
   }
 
   /** The judgement on a FunctionCall message that stands for no SQL: it runs any function by number. */
@@ -268,7 +273,7 @@ export class Policy {
   #judgeBytes(remit: Remit, query: Buffer, catalog: Catalog): Judgement {
     const text = this.#decode(query)
     if (text === undefined) return this.#undecodable(remit, query, catalog)
-    return decide(remit, text, analyse(text, this.#limits), catalog)
+    return decide(remit, text, this.#analyse(text, this.#limits), catalog)
   }
 
   #decode(query: Buffer): string | undefined {
@@ -285,6 +290,10 @@ export class Policy {
     const analysis: Analysis = { type: 'unparsable', code: 'invalid_text', message }
     return decide(remit, query.toString(), analysis, catalog)
   }
+}
+
+function setting(name: string, value: string): SettingChange {
+  return { name: settingName(name), kind: 'set', values: [value], by: 'SET' }
 }
 
 /** False for what may be judged otherwise next time: the parser ran out of stack, or was restarting. */

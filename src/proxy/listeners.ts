@@ -6,10 +6,11 @@ import { CancelRequests } from './cancel-requests.ts'
 import { Crowd } from './crowd.ts'
 import { GrantWatch } from './grant-watch.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
+import type { Activity, Attendance } from './ports.ts'
 import { Refusals } from './refusals.ts'
 import type { ServeDependencies } from './serve.ts'
 import { Sessions } from './sessions.ts'
-import { cutOff, drained } from './shutdown.ts'
+import { cutOff, drained, failed } from './shutdown.ts'
 
 export class Listeners {
   readonly #sessions: Sessions
@@ -56,6 +57,16 @@ export class Listeners {
     }
   }
 
+  /** What the sessions do now, one for each. */
+  get activities(): readonly Activity[] {
+    return this.#sessions.activities
+  }
+
+  /** Of each listener, in the order of the configuration. */
+  get attendances(): readonly Attendance[] {
+    return this.#listeners.map(({ attendance }) => attendance)
+  }
+
   /** This process has revoked the grant: the others are told by whoever did. */
   grantRevoked(grantId: string): void {
     this.#grants.revoked(grantId)
@@ -84,6 +95,11 @@ export class Listeners {
   /** The rulebook was replaced: what cannot go on by the new one ends now, not at its next statement. */
   reloaded(): void {
     this.#sessions.endThoseOver()
+  }
+
+  /** Tells every session that this process has met a defect; `stop` is to follow. */
+  fail(): void {
+    this.#sessions.endAll(failed())
   }
 
   /** Accepts nothing more, tells every session why, and returns when the sockets are closed. */

@@ -12,6 +12,7 @@ import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { SessionLimits } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
+import type { StatementTimes } from '../session/port.ts'
 import type { NameTemplate } from './application-name.ts'
 import type { ContextTemplate } from './session-context.ts'
 
@@ -209,11 +210,13 @@ export type Limit =
 /** What is counted on the data plane. */
 export interface Meter {
   connection(result: 'login' | 'cancel' | 'rejected' | 'silent'): void
-  login(result: 'ok' | 'refused' | 'failed', reason: string): void
-  sessionOpened(role: string, target: string): void
-  sessionClosed(role: string, target: string): void
-  statement(role: string, tag: string, decision: 'allow' | 'deny'): void
-  statementEnded(role: string, seconds: number): void
+  /** `seconds`: since the client proved who it is. */
+  login(result: 'ok' | 'refused' | 'failed', reason: string, seconds: number): void
+  /** `application`: what the client says it is. */
+  statementDenied(role: string, tags: readonly string[], rule: string, application: string): void
+  statementEnded(role: string, tags: readonly string[], took: StatementTimes): void
+  /** So many, because the journal did not take their records. */
+  statementsRefused(count: number, cause: unknown): void
   tripped(role: string, setting: string): void
   cancel(result: CancelResult): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
@@ -221,4 +224,54 @@ export interface Meter {
   limitReached(limit: Limit): void
   /** A load balancer's connection does not begin as it should. */
   proxyProtocolError(): void
+}
+
+/** An open session, as it is counted. */
+export interface Activity {
+  readonly target: string
+  readonly role: string
+  readonly state: 'idle' | 'active' | 'idle_in_transaction'
+}
+
+/** The clients of one listener. */
+export interface Attendance {
+  readonly address: string
+  /** As it is configured. */
+  readonly port: number
+  /** On their way to a session. */
+  readonly opening: number
+  readonly sessions: number
+  readonly max: number
+}
+
+/** Who follows logins and statements, where somebody wants traces. */
+export interface Tracing {
+  login(): LoginTrace
+  readonly statement: ((session: TracedSession, statement: TracedStatement) => void) | undefined
+}
+
+/** What becomes of one login. */
+export interface LoginTrace {
+  /** Undefined where nothing is traced, or not this one. */
+  readonly traceId: string | undefined
+  /** Does the work as a step of the login. */
+  step<T>(name: 'authenticate' | 'credentials' | 'connect', work: () => Promise<T>): Promise<T>
+  ended(session: TracedSession): void
+  /** There will be no session. */
+  failed(error: unknown): void
+}
+
+export interface TracedSession {
+  readonly id: string
+  readonly role: string
+  readonly target: string
+}
+
+/** One that has ended, or was denied. */
+export interface TracedStatement {
+  /** Command tags, as the parser tells them. */
+  readonly tags: readonly string[]
+  readonly decision: 'allow' | 'deny'
+  readonly sqlstate: string | undefined
+  readonly took: StatementTimes | undefined
 }

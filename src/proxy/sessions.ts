@@ -5,6 +5,7 @@
 import type { Authorization } from '../access/authorization.ts'
 import type { Clock } from '../clock.ts'
 import type { Failure } from '../errors.ts'
+import type { Activity } from './ports.ts'
 
 export interface ServedSession {
   readonly authorization: Authorization
@@ -15,6 +16,8 @@ export interface ServedSession {
   end(failure: Failure): void
   /** Ends it as soon as nothing is lost by that: outside a transaction, with all answers taken in. */
   leave(failure: Failure): void
+  /** What it does now. */
+  activity(): Activity
 }
 
 /** How long a session may live at the most after the end of its grant, or of its time. */
@@ -57,6 +60,11 @@ export class Sessions {
     return [...this.#live].map(({ authorization }) => authorization.grant.id)
   }
 
+  /** Of all live sessions, one for each. */
+  get activities(): readonly Activity[] {
+    return [...this.#live].map((session) => session.activity())
+  }
+
   opened(session: ServedSession): void {
     this.#live.add(session)
   }
@@ -81,6 +89,15 @@ export class Sessions {
   endGrant(grantId: string): void {
     if (this.#has(grantId)) this.endThoseOver()
     else this.#onGrantOver(grantId, this.#clock.elapsed())
+  }
+
+  /** Looks at each now, without waiting for the next of the looks that are due. */
+  endThoseOver(): void {
+    const now = this.#clock.now()
+    for (const session of [...this.#live]) {
+      const failure = session.authorization.endedAt(now) ?? session.look()
+      if (failure !== undefined) session.end(failure)
+    }
   }
 
   /** How many are open. */
@@ -112,14 +129,5 @@ export class Sessions {
   #leave(): void {
     if (this.#leavingFor === undefined) return
     for (const session of [...this.#live]) session.leave(this.#leavingFor)
-  }
-
-  /** Looks at each now, without waiting for the next of the looks that are due. */
-  endThoseOver(): void {
-    const now = this.#clock.now()
-    for (const session of [...this.#live]) {
-      const failure = session.authorization.endedAt(now) ?? session.look()
-      if (failure !== undefined) session.end(failure)
-    }
   }
 }
