@@ -90,11 +90,14 @@ export class ToyHouse {
     const limits = {
       startupTimeoutMs: 10_000,
       maxConnections: 100,
-      proxyProtocolFrom: [],
       maxConnectionsPerAddress: undefined,
     }
     const plain = { allowPlaintextFrom: ['127.0.0.1/32'], authentication: 'password' } as const
-    this.#listeners = new Listeners([{ ...door, ...limits, ...plain }], this.#dependencies())
+    const from = { proxyProtocolFrom: [] }
+    this.#listeners = new Listeners(
+      [{ ...door, ...limits, ...plain, ...from }],
+      this.#dependencies(),
+    )
   }
 
   static async open(clerk: Partial<RoleDefinition>): Promise<ToyHouse> {
