@@ -62,20 +62,12 @@ describe('a live session', () => {
   it('ends at once by a time limit that it is past, and has been given just now', async () => {
     house.replace(writes)
     const client = await house.logsIn()
-<<<<<<< HEAD
-    const others = {
-=======
     const endless = {
->>>>>>> main
       idleInTransactionMs: undefined,
       transactionMs: undefined,
       sessionMs: undefined,
     }
-<<<<<<< HEAD
-    house.replace(writes, { limits: { ...others, idleMs: 0 } })
-=======
     house.replace(writes, { limits: { ...endless, idleMs: 0 } })
->>>>>>> main
     expect(house.sessions).toBe(0)
     expect(await client.hearsTheEnd()).toMatchObject([{ fields: { S: 'FATAL', C: '57P05' } }])
     client.close()
