@@ -144,7 +144,8 @@ export class StatementEvents {
       message: error && shown(error, execution.messages),
     })
     this.#journal.append(record, undefined, this.#beside(none))
-    this.#port.statementEnded(execution.tags, { durationMs, policyMs, auditMs })
+    const took = { durationMs, policyMs, auditMs }
+    this.#port.statementEnded(execution.tags, took, error?.sqlstate)
   }
 
   #record(

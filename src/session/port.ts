@@ -24,9 +24,9 @@ export interface SessionPort {
   catalogChanged(): void
   /** A pinned setting is no longer what it must be. The session is about to throw. */
   tripped(tripwire: Tripwire): void
-  // For the metrics.
+  // For metrics and traces. `sqlstate`: of the error that it ended with.
   statementDenied(tags: readonly string[], decision: Deny): void
-  statementEnded(tags: readonly string[], took: StatementTimes): void
+  statementEnded(tags: readonly string[], took: StatementTimes, sqlstate: string | undefined): void
   /** So many could not be recorded, and fail upstream in their places. */
   statementsRefused(count: number, failure: Failure): void
 }
