@@ -16,7 +16,7 @@ import { type AccessTarget, accessOf, accessProblems } from './access.ts'
 import type { NamePart } from './application-name.ts'
 import { type AuditConfig, auditOf, auditProblems } from './audit.ts'
 import { type CredentialsConfig, credentialsOf, credentialsProblems } from './credentials.ts'
-import type { Settings } from './differences.ts'
+import { Settings } from './differences.ts'
 import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
 import { asksVault, type JournalConfig, journalOf } from './journal.ts'
@@ -180,7 +180,7 @@ export function parseConfig(
   ]
   if (problems.length > 0) throw invalid(source, problems)
   const sha256 = hash('sha256', text, 'hex')
-  const settings = { effective: parsed.data, written }
+  const settings = new Settings(parsed.data, written)
   return { ...configOf(parsed.data, [...predefinedRoles, ...roles]), sha256, settings }
 }
 

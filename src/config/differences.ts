@@ -4,14 +4,6 @@
 
 import { isClosed, isPlain, same } from './same.ts'
 
-/** A configuration as it was read. */
-export interface Settings {
-  /** Defaults filled in, secrets and files read: what is compared. */
-  readonly effective: unknown
-  /** What the file says: what is shown. */
-  readonly written: unknown
-}
-
 export interface Difference {
   /** As the file has it: `targets.shop.limits.idleTimeout`. */
   readonly path: string
@@ -26,9 +18,33 @@ const hidden = '[redacted]'
 /** Of what is shown of a value, in characters: a certificate or a list of statements can be long. */
 const longest = 200
 
-/** In the order of their paths. */
-export function differences(before: Settings, after: Settings): readonly Difference[] {
-  const [old, current] = [leavesOf(before), leavesOf(after)]
+/** A configuration as it was read. What the file says can be a secret, so that nothing of it is ever printed. */
+export class Settings {
+  readonly #effective: unknown
+  readonly #written: unknown
+
+  /** `effective`: with defaults, secrets and files read; that is compared. `written`: the file; that is shown. */
+  constructor(effective: unknown, written: unknown) {
+    this.#effective = effective
+    this.#written = written
+  }
+
+  /** In the order of their paths. */
+  differencesFrom(before: Settings): readonly Difference[] {
+    return differences(
+      { leaves: leavesOf(before.#effective, before.#written), written: before.#written },
+      { leaves: leavesOf(this.#effective, this.#written), written: this.#written },
+    )
+  }
+}
+
+interface Side {
+  readonly leaves: Leaves
+  readonly written: unknown
+}
+
+function differences(before: Side, after: Side): readonly Difference[] {
+  const [old, current] = [before.leaves, after.leaves]
   const changed = new Set<string>()
   for (const key of new Set([...old.keys(), ...current.keys()])) {
     const [was, is] = [old.get(key), current.get(key)]
@@ -41,7 +57,7 @@ export function differences(before: Settings, after: Settings): readonly Differe
   // Several values can come from one text, and a text can be all of a list with secrets in it.
   const isSecret = (name: string): boolean =>
     secrets.some((secret) => secret === name || secret.startsWith(`${name}.`))
-  const [from, to] = [textsOf(old, before.written), textsOf(current, after.written)]
+  const [from, to] = [textsOf(before), textsOf(after)]
   return [...changed]
     .sort()
     .map((path) => ({ path, from: from(path, isSecret(path)), to: to(path, isSecret(path)) }))
@@ -59,7 +75,7 @@ interface Leaf {
 type Leaves = ReadonlyMap<string, Leaf>
 
 /** By path. A list of plain values is one of them: its changes are read as a whole. */
-function leavesOf({ effective, written }: Settings): Leaves {
+function leavesOf(effective: unknown, written: unknown): Leaves {
   const leaves = new Map<string, Leaf>()
   const walk = (value: unknown, path: Path): void => {
     if (Array.isArray(value) && value.some((item) => typeof item === 'object')) {
@@ -95,7 +111,7 @@ function asWritten(path: Path, written: unknown): Path {
 }
 
 /** How one side has the setting of a name; undefined where that side has none there, or does not write it. */
-function textsOf(leaves: Leaves, written: unknown) {
+function textsOf({ leaves, written }: Side) {
   const paths = new Map([...leaves.values()].map((leaf) => [leaf.name, leaf.written]))
   return (name: string, secret: boolean): string | undefined => {
     const path = paths.get(name)

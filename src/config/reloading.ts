@@ -3,7 +3,7 @@
 // setting takes effect (composition/reload.ts).
 
 import type { Config } from './config.ts'
-import { type Difference, differences, type Settings } from './differences.ts'
+import type { Difference, Settings } from './differences.ts'
 
 /** With all that is below them. docs/operations.md lists the same. */
 export const reloadedSettings = [
@@ -50,8 +50,9 @@ export interface Reloadable {
 /** `started`: what this run was started with. `before`: what was read last. */
 export function reloadable(started: Settings, before: Settings, wanted: Settings): Reloadable {
   return {
-    changes: differences(before, wanted).filter(({ path }) => isReloaded(path)),
-    restart: differences(started, wanted)
+    changes: wanted.differencesFrom(before).filter(({ path }) => isReloaded(path)),
+    restart: wanted
+      .differencesFrom(started)
       .map(({ path }) => path)
       .filter((path) => !isReloaded(path)),
   }

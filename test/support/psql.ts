@@ -1,4 +1,5 @@
-// PostgreSQL's own programs, PgBouncer, nats-server, rsyslogd and Prometheus, where this machine has them.
+// PostgreSQL's own programs, PgBouncer, HAProxy, nats-server, rsyslogd and Prometheus, where this machine has
+// them.
 
 import { execFile } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'
@@ -25,6 +26,10 @@ export function findPgDump(): string | undefined {
 
 export function findPgbouncer(): string | undefined {
   return find('pgbouncer')
+}
+
+export function findHaproxy(): string | undefined {
+  return find('haproxy')
 }
 
 export function findNatsServer(): string | undefined {
