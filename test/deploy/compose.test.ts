@@ -135,7 +135,7 @@ describe(configuration, () => {
     ])
     const [scraped] = documents('deploy/compose/prometheus.yaml')
     const targets = listAt(scraped, 'scrape_configs', 0, 'static_configs', 0, 'targets')
-    expect(targets).toEqual([`pgwarden:${http.metrics?.port}`])
+    expect(targets).toEqual([`pgwarden:${http.metrics.port}`])
   })
 })
 

@@ -137,7 +137,7 @@ describe.each(configurations)('%s', (file) => {
   it('listens on the ports that the pod and its services name', async () => {
     const { listen, http } = await deployedConfig(file)
     const ports = listAt(container, 'ports').map((port) => at(port, 'containerPort'))
-    expect([listen[0].port, http.port, http.metrics?.port]).toEqual(ports)
+    expect([listen[0].port, http.port, http.metrics.port]).toEqual(ports)
     const services = documents(`${root}/base/services.yaml`)
     for (const port of services.flatMap((service) => listAt(service, 'spec', 'ports'))) {
       const names = listAt(container, 'ports').map((one) => at(one, 'name'))
