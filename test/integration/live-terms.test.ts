@@ -62,8 +62,12 @@ describe('a live session', () => {
   it('ends at once by a time limit that it is past, and has been given just now', async () => {
     house.replace(writes)
     const client = await house.logsIn()
-    const transactionMs = undefined
-    house.replace(writes, { limits: { idleMs: 0, idleInTransactionMs: undefined, transactionMs } })
+    const endless = {
+      idleInTransactionMs: undefined,
+      transactionMs: undefined,
+      sessionMs: undefined,
+    }
+    house.replace(writes, { limits: { ...endless, idleMs: 0 } })
     expect(house.sessions).toBe(0)
     expect(await client.hearsTheEnd()).toMatchObject([{ fields: { S: 'FATAL', C: '57P05' } }])
     client.close()

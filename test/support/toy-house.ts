@@ -19,7 +19,12 @@ import { silentMeter } from './silent-meter.ts'
 import { ToyServer } from './toy-server.ts'
 import { WireClient } from './wire-client.ts'
 
-const unlimited = { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined }
+const unlimited = {
+  idleMs: undefined,
+  idleInTransactionMs: undefined,
+  transactionMs: undefined,
+  sessionMs: undefined,
+}
 const shop: Target = {
   name: 'shop',
   database: 'db',
@@ -52,6 +57,11 @@ function rulebookOf(clerk: Partial<RoleDefinition>, target: Partial<Target>): Ru
     targets: new Map([['shop', { ...shop, ...target }]]),
     recording: () => usualRecording,
     maxStatementBytes: 1024 * 1024,
+    limits: {
+      sessionsPerPrincipal: undefined,
+      sessionsPerGrant: undefined,
+      loginsPerSecond: undefined,
+    },
   }
 }
 
@@ -77,9 +87,17 @@ export class ToyHouse {
       socket.on('error', nothing)
     })
     const door = { address: '127.0.0.1', port: 0, certificates: undefined }
-    const limits = { startupTimeoutMs: 10_000, maxConnections: 100 }
+    const limits = {
+      startupTimeoutMs: 10_000,
+      maxConnections: 100,
+      maxConnectionsPerAddress: undefined,
+    }
     const plain = { allowPlaintextFrom: ['127.0.0.1/32'], authentication: 'password' } as const
-    this.#listeners = new Listeners([{ ...door, ...limits, ...plain }], this.#dependencies())
+    const from = { proxyProtocolFrom: [] }
+    this.#listeners = new Listeners(
+      [{ ...door, ...limits, ...plain, ...from }],
+      this.#dependencies(),
+    )
   }
 
   static async open(clerk: Partial<RoleDefinition>): Promise<ToyHouse> {
