@@ -77,7 +77,10 @@ describe.skipIf(!isAsked)('the image, rehearsed (IMAGE_REHEARSAL=1)', () => {
       configFile,
       'store: { url: postgres://a:b@c/d }\njournal: { directory: journal }\ntargets: {}\n',
     )
-    const refused = execute(process.execPath, [main, 'check-config', configFile])
-    await expect(refused).rejects.toMatchObject({ stderr: expect.stringContaining('targets') })
+    const said = await execute(process.execPath, [main, 'check-config', configFile]).then(
+      () => '',
+      ({ stderr }: { readonly stderr: string }) => stderr,
+    )
+    expect(said).toContain('targets')
   })
 })

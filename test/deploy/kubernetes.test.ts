@@ -26,9 +26,7 @@ const objects = files
   .filter((file) => !configurations.includes(file) && !file.endsWith('/egress.yaml'))
   .flatMap((file) => documents(file).map((document) => ({ file, document })))
 
-const published: { readonly kinds: object; readonly $defs: object } = JSON.parse(
-  readFileSync('test/fixtures/schemas/kubernetes.json', 'utf8'),
-)
+const published = keyed(JSON.parse(readFileSync('test/fixtures/schemas/kubernetes.json', 'utf8')))
 const ajv = new Ajv2020({ strict: false, formats: { 'int-or-string': true } })
 ajv.addFormat('int32', true).addFormat('int64', true).addFormat('date-time', true)
 ajv.addFormat('byte', true).addFormat('double', true)
@@ -131,7 +129,7 @@ describe('a pod', () => {
 
 describe.each(configurations)('%s', (file) => {
   it('is a configuration that pgwarden takes', async () => {
-    await expect(deployedConfig(file)).resolves.toMatchObject({ targets: expect.any(Map) })
+    expect((await deployedConfig(file)).targets.size).toBe(1)
   })
 
   it('listens on the ports that the pod and its services name', async () => {

@@ -14,7 +14,8 @@ export function documents(path: string): readonly unknown[] {
   return parseAllDocuments(readFileSync(path, 'utf8'), { merge: true }).map((document) => {
     const [broken] = document.errors
     if (broken !== undefined) throw broken
-    return document.toJS()
+    const value: unknown = document.toJS()
+    return value
   })
 }
 
