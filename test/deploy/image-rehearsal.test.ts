@@ -4,10 +4,10 @@
 import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readDockerfile, type Stage, saying } from '../support/dockerfile.ts'
+import { readStages, type Stage, saying } from '../support/dockerfile.ts'
 import { filesBelow } from '../support/manifests.ts'
 
 const execute = promisify(execFile)
@@ -23,14 +23,17 @@ describe.skipIf(!isAsked)('the image, rehearsed (IMAGE_REHEARSAL=1)', () => {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'pgwarden-image-'))
     image = join(directory, 'image')
-    const [build, last] = readDockerfile('Dockerfile').stages
+    const [build, last] = readStages('Dockerfile')
     if (build === undefined || last === undefined) throw new Error('the Dockerfile has two stages')
     const workshop = join(directory, 'workshop')
     await mkdir(workshop)
     await rehearse(build, workshop)
     for (const copy of saying(last, 'COPY')) {
       const [source = '', target = ''] = copy.replaceAll(/--\S+ /g, '').split(' ')
-      const into = target.startsWith('/') ? target : join('/app', target)
+      const place = target.startsWith('/') ? target : join('/app', target)
+      // A directory's content goes where it is sent, a file goes into what ends with a slash.
+      const isFile = target.endsWith('/') && !source.endsWith('/')
+      const into = isFile ? join(place, basename(source)) : place
       await cp(join(workshop, source.replace('/app', '')), join(image, into), { recursive: true })
     }
     files = filesBelow(image).map((file) => file.slice(image.length))
