@@ -63,6 +63,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
     registry,
     clock,
     meter: metrics,
+    tracing: run.tracing,
     log,
   })
   hear((change) => takeEffect(change, listeners))

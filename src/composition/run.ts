@@ -6,6 +6,7 @@ import type { Config } from '../config/config.ts'
 import type { Lookups } from '../policy/memo.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 import type { InForce } from './in-force.ts'
 
 export type Stop = () => void | Promise<void>
@@ -23,6 +24,7 @@ export interface Run {
   readonly log: Log
   readonly clock: Clock
   readonly metrics: Metrics
+  readonly tracing: Tracing
   /** How far it has come. */
   readonly phase: Phase
   /** Of query strings among those judged before; every policy of the run counts on in it. */

@@ -13,7 +13,7 @@ import { Catalog } from '../policy/catalog.ts'
 import { Policy } from '../policy/policy.ts'
 import { predefinedRoles } from '../policy/roles.ts'
 import { loadParser } from '../sql/analyse.ts'
-import { createLog, standardError } from '../telemetry/log.ts'
+import { openLog, standardError } from '../telemetry/log.ts'
 import { checked } from './checked.ts'
 import { publicKeysOf } from './checkpoints.ts'
 import { examination } from './examination.ts'
@@ -34,7 +34,7 @@ const demoMs = 24 * 60 * 60 * 1000
 export const operations: Operations = {
   serve: async ({ configFile, stopping, onReady }) => {
     const config = await loadConfig(configFile)
-    const log = createLog(config.log.level, logDestination(config))
+    const log = await openLog({ ...config.log, destination: logDestination(config) })
     await serve(config, log, stopping, onReady, () => loadConfig(configFile))
   },
 
@@ -89,10 +89,11 @@ export const operations: Operations = {
     const prepared = await prepareDemo(options)
     try {
       const config = await loadConfig(prepared.configFile)
-      const log = createLog(
-        config.log.level,
-        createWriteStream(join(prepared.directory, 'pgwarden.log'), { flags: 'a', mode: 0o600 }),
-      )
+      const file = join(prepared.directory, 'pgwarden.log')
+      const log = await openLog({
+        ...config.log,
+        destination: createWriteStream(file, { flags: 'a', mode: 0o600 }),
+      })
       options.onStep('Starting the proxy')
       await serve(
         config,

@@ -9,6 +9,7 @@ import { loadParser } from '../sql/analyse.ts'
 import type { AdjustableLog } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { reloadObserver } from '../telemetry/reload-observer.ts'
+import { openTracing } from '../telemetry/tracing.ts'
 import { packageVersion } from '../version.ts'
 import { bracketed } from './certificates.ts'
 import { openControlPlane } from './control-plane.ts'
@@ -70,12 +71,14 @@ async function start(
   const lookups = { hits: 0, misses: 0 }
   const metrics = createMetrics(version, () => lookups)
   const problem = problemsInto(log)
+  const tracing = await openTracing(process.env, version, clock, (message) => log.warn({}, message))
+  started('traces', () => tracing.stop())
   const inForce = new InForce(config)
   inForce.follow((wanted) => () => {
     log.level = wanted.log.level
   })
   const run: Run = {
-    ...{ config, inForce, log, clock, metrics, lookups, started, problem },
+    ...{ config, inForce, log, clock, metrics, tracing, lookups, started, problem },
     phase: { current: 'starting' },
     instance: randomUUID(),
   }

@@ -42,7 +42,7 @@ export interface Config {
   readonly store: { readonly url: Secret }
   readonly journal: JournalConfig
   readonly audit: AuditConfig
-  readonly log: { readonly level: RawConfig['log']['level'] }
+  readonly log: RawConfig['log']
   readonly shutdown: {
     /** How long what runs may go on, once nothing is accepted any more. */
     readonly drainTimeoutMs: number

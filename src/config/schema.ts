@@ -190,6 +190,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       level: z
         .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')
         .default('info'),
+      format: z.enum(['auto', 'json', 'pretty'], 'expected auto, json or pretty').default('auto'),
     }).prefault({}),
     shutdown: shutdownSchema.prefault({}),
     limits: limitsSchema.prefault({}),

@@ -11,7 +11,7 @@ import type { SessionPort, StatementTimes } from '../session/port.ts'
 import { Session } from '../session/session.ts'
 import type { SessionOptions } from '../session/state.ts'
 import { errorResponse } from '../wire/backend-encoder.ts'
-import type { Meter } from './ports.ts'
+import type { Meter, TracedStatement } from './ports.ts'
 import { endSocket, write } from './sockets.ts'
 import { overdue } from './time-limits.ts'
 
@@ -45,6 +45,7 @@ export class Relay implements SessionPort {
   readonly #clock: Clock
   readonly #role: string
   readonly #application: string
+  readonly #trace: ((statement: TracedStatement) => void) | undefined
   readonly #cancelUpstream: () => Promise<boolean>
   readonly #probe: Buffer | undefined
   readonly #onCatalogChanged: () => void
@@ -72,6 +73,8 @@ export class Relay implements SessionPort {
       readonly meter: Meter
       /** What the client says it is. */
       readonly application: string
+      /** Of each statement that has ended; undefined where nothing is traced. */
+      readonly trace: ((statement: TracedStatement) => void) | undefined
       /** Cancels what runs upstream: true when the server has dealt with it, false when it was not reached. */
       readonly cancel: () => Promise<boolean>
       /** A message that tells a client nothing new and may come at any time. */
@@ -88,6 +91,7 @@ export class Relay implements SessionPort {
     this.#clock = options.clock
     this.#role = options.authorization.grant.role
     this.#application = deps.application
+    this.#trace = deps.trace
     this.#cancelUpstream = deps.cancel
     this.#probe = deps.probe
     this.#startedAt = options.clock.elapsed()
@@ -229,12 +233,18 @@ export class Relay implements SessionPort {
     this.#leaveIfDrained()
   }
 
-  statementDenied(tags: readonly string[], rule: string): void {
+  statementDenied(tags: readonly string[], rule: string, sqlstate: string): void {
     this.#meter.statementDenied(this.#role, tags, rule, this.#application)
+    this.#trace?.({ tags, decision: 'deny', sqlstate, took: undefined })
   }
 
-  statementEnded(tags: readonly string[], took: StatementTimes): void {
+  statementEnded(
+    tags: readonly string[],
+    took: StatementTimes,
+    sqlstate: string | undefined,
+  ): void {
     this.#meter.statementEnded(this.#role, tags, took)
+    this.#trace?.({ tags, decision: 'allow', sqlstate, took })
   }
 
   statementsRefused(count: number, failure: Failure): void {

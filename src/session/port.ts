@@ -23,9 +23,9 @@ export interface SessionPort {
   catalogChanged(): void
   /** A pinned setting is no longer what it must be. The session is about to throw. */
   tripped(tripwire: Tripwire): void
-  // For the metrics.
-  statementDenied(tags: readonly string[], rule: string): void
-  statementEnded(tags: readonly string[], took: StatementTimes): void
+  // For metrics and traces. `sqlstate`: of the error that it ended with.
+  statementDenied(tags: readonly string[], rule: string, sqlstate: string): void
+  statementEnded(tags: readonly string[], took: StatementTimes, sqlstate: string | undefined): void
   /** So many could not be recorded, and fail upstream in their places. */
   statementsRefused(count: number, failure: Failure): void
 }

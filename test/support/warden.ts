@@ -73,9 +73,7 @@ export class Warden {
   readonly #store: FreshDatabase
   /** Whether the databases are its own to drop. */
   readonly #alone: boolean
-  #stopping:
-    | { readonly asked: AbortController; readonly atOnce: AbortController }
-    | undefined
+  #stopping: { readonly asked: AbortController; readonly atOnce: AbortController } | undefined
   #serving: Promise<void> | undefined
   #largestFile: number | undefined
   run: Run | undefined
