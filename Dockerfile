@@ -19,7 +19,7 @@ COPY src ./src
 RUN npx tsc -p tsconfig.build.json --sourceMap false --tsBuildInfoFile tsbuildinfo
 # What only compilers, debuggers and people read is half of the packages; licences stay.
 RUN npm prune --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error \
-    && find node_modules -depth \( -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' \
+    && find node_modules -depth \( -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.test.js' \
         -o -iname 'readme*' -o -iname 'changelog*' -o -name .package-lock.json \) \
         -o -name test -o -name tests -o -name __tests__ -o -name .github -o -name .bin \) -exec rm -rf {} + \
     && mkdir -p state/pgwarden

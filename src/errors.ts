@@ -46,6 +46,8 @@ const kinds = {
   /** The client took too long to say who it is. */
   login_timeout: { sqlstate: '57014', severity: 'FATAL', status: 408 },
   too_many_connections: { sqlstate: '53300', severity: 'FATAL', status: 429 },
+  /** An address logs in more often than it may. */
+  too_many_logins: { sqlstate: '53400', severity: 'FATAL', status: 429 },
   /** The store, the broker or another part of pgwarden cannot answer now. */
   cannot_connect_now: { sqlstate: '57P03', severity: 'FATAL', status: 503 },
   upstream_unreachable: { sqlstate: '08001', severity: 'FATAL', status: 502 },
@@ -58,6 +60,8 @@ const kinds = {
   idle_session_timeout: { sqlstate: '57P05', severity: 'FATAL', status: 408 },
   idle_in_transaction_timeout: { sqlstate: '25P03', severity: 'FATAL', status: 408 },
   transaction_timeout: { sqlstate: '25P04', severity: 'FATAL', status: 408 },
+  /** The session lasted longer than it may. PostgreSQL has no such limit; pools know to connect again. */
+  session_timeout: { sqlstate: '57P01', severity: 'FATAL', status: 408 },
   /** The configuration, a command line or a data directory is not usable. */
   invalid_configuration: { sqlstate: 'F0000', severity: 'FATAL', status: 500 },
   /** A value given to an operation cannot be used; the sentence says which, and what would do. */

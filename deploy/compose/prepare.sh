@@ -15,6 +15,7 @@ done
 printf 'postgres://pgwarden:%s@postgres:5432/pgwarden' "$(cat store-password)" | once store-url
 printf 'authorization { token: "%s" }\n' "$(cat nats-token)" | once nats-auth.conf
 
+[ -s audit-key.pem ] || openssl genpkey -algorithm ed25519 -out audit-key.pem
 if [ ! -s ca.crt ]; then
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -sha256 \
     -subj '/CN=pgwarden try-out' -keyout ca.key -out ca.crt 2>/dev/null

@@ -3,9 +3,9 @@
 
 import type { Command } from 'commander'
 import { psqlLine } from '../access/connection-lines.ts'
-import type { RunningDemo } from './operations.ts'
+import type { RunningDemo, Stopping } from './operations.ts'
 import { type Context, examples } from './program.ts'
-import { announceStop, untilSignalled } from './signals.ts'
+import { untilStopped } from './signals.ts'
 import { shellQuote, styleFor, type Terminal } from './terminal.ts'
 import { parsePort } from './values.ts'
 
@@ -30,14 +30,14 @@ export function addDemo(program: Command, context: Context): void {
     .action(
       runs(async ({ data, port, httpPort, reset }: DemoFlags) => {
         const style = styleFor(terminal.stdout, terminal.env)
-        const work = async (signal: AbortSignal) =>
+        const work = async (stopping: Stopping) =>
           (await operations()).demo({
             ...(data === undefined ? {} : { directory: data }),
-            ...{ port, httpPort, reset: reset === true, env: terminal.env, signal },
+            ...{ port, httpPort, reset: reset === true, env: terminal.env, stopping },
             onStep: (step) => terminal.stdout.write(`${style('dim', `${step} ...`)}\n`),
             onReady: (running) => terminal.stdout.write(welcome(running, terminal)),
           })
-        await untilSignalled(terminal, work, announceStop(terminal))
+        await untilStopped(terminal, work)
         return 0
       }),
     )

@@ -14,14 +14,22 @@ import type { Drift } from '../policy/grants.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Secret } from '../secret.ts'
 
+/** How what serves others is told to stop. */
+export interface Stopping {
+  /** Aborted: nothing new is begun, and what runs may come to its end, as long as the configuration allows. */
+  readonly asked: AbortSignal
+  /** Aborted, at the same time or later: what runs is ended, in order. */
+  readonly atOnce: AbortSignal
+}
+
 export interface Operations {
   /**
-   * Runs until `signal`, and resolves when everything has stopped. `reload` has the configuration read again, for
-   * `by`; it never rejects: what comes of it is in the log.
+   * Runs until it is asked to stop, and resolves when everything has stopped. `reload` has the configuration read
+   * again, for `by`; it never rejects: what comes of it is in the log.
    */
   serve(options: {
     readonly configFile: string
-    readonly signal: AbortSignal
+    readonly stopping: Stopping
     readonly onReady: (running: Running, reload: (by: string) => Promise<void>) => void
   }): Promise<void>
 
@@ -128,7 +136,7 @@ export interface Operations {
     readonly httpPort: number
     readonly reset: boolean
     readonly env: Readonly<Record<string, string | undefined>>
-    readonly signal: AbortSignal
+    readonly stopping: Stopping
     /** Hears what is being done, e.g. `Starting PostgreSQL`. */
     readonly onStep: (step: string) => void
     readonly onReady: (running: RunningDemo) => void

@@ -1,8 +1,9 @@
 // `pgwarden serve` and `pgwarden check-config`: both take a configuration file, one runs on it.
 
 import type { Command } from 'commander'
+import type { Stopping } from './operations.ts'
 import { type Context, examples } from './program.ts'
-import { announceStop, hearingHangUps, untilSignalled } from './signals.ts'
+import { hearingHangUps, untilStopped } from './signals.ts'
 
 export function addServe(program: Command, context: Context): void {
   const { operations, terminal, runs } = context
@@ -14,20 +15,20 @@ export function addServe(program: Command, context: Context): void {
     .requiredOption('--config <file>', 'the configuration')
     .action(
       runs(async ({ config }: { config: string }) => {
-        await hearingHangUps(terminal, (onHangUp) => {
-          const work = async (signal: AbortSignal) =>
+        await hearingHangUps(terminal, (onHangUp) =>
+          untilStopped(terminal, async (stopping: Stopping) =>
             (await operations()).serve({
               configFile: config,
-              signal,
+              stopping,
               onReady: ({ proxy, http, journalDirectory }, reload) => {
                 onHangUp(() => void reload('SIGHUP'))
                 terminal.stderr.write(
                   `pgwarden listens on ${proxy}, HTTP on ${http}, journal in ${journalDirectory}\n`,
                 )
               },
-            })
-          return untilSignalled(terminal, work, announceStop(terminal))
-        })
+            }),
+          ),
+        )
         return 0
       }),
     )

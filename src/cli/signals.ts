@@ -1,6 +1,7 @@
-// Ctrl-C, politely: the first signal asks the work to end, the second ends the process at once. And SIGHUP, which
-// asks it to read its configuration again.
+// Ctrl-C, politely: each signal asks for a faster end than the one before, and the last ends the process as it
+// is. What the steps between are is the work's own business. And SIGHUP, which asks for no end.
 
+import type { Stopping } from './operations.ts'
 import type { Terminal } from './terminal.ts'
 
 const statusOf = { SIGINT: 130, SIGTERM: 143 } as const
@@ -11,30 +12,63 @@ const statusOf = { SIGINT: 130, SIGTERM: 143 } as const
  */
 const sameWishMs = 250
 
-/** Runs `work` with a signal that fires at the first SIGINT or SIGTERM. `onFirst` is told of it. */
+/** Runs `work` with a signal that fires at the first SIGINT or SIGTERM; the second ends the process. */
 export async function untilSignalled<T>(
   terminal: Terminal,
   work: (signal: AbortSignal) => Promise<T>,
-  onFirst: () => void = () => {},
 ): Promise<T> {
-  const controller = new AbortController()
-  let impatient = false
-  let patience: NodeJS.Timeout | undefined
+  const asked = new AbortController()
+  return hearing(terminal, [() => asked.abort()], () => work(asked.signal))
+}
+
+/**
+ * The same for what serves others and should not just drop them: the first asks it to finish what runs, the
+ * second to end it, the third ends the process. The terminal is told what the next one would do.
+ */
+export async function untilStopped<T>(
+  terminal: Terminal,
+  work: (stopping: Stopping) => Promise<T>,
+): Promise<T> {
+  const asked = new AbortController()
+  const atOnce = new AbortController()
+  const say = (sentence: string): void => void terminal.stderr.write(`\n${sentence}\n`)
+  const steps = [
+    () => {
+      say('Stopping: each session ends when its transaction does. Once more ends them at once.')
+      asked.abort()
+    },
+    () => {
+      say('Ending all sessions now. Once more ends this process as it is.')
+      atOnce.abort()
+    },
+  ]
+  const stopping = { asked: asked.signal, atOnce: atOnce.signal }
+  return hearing(terminal, steps, () => work(stopping))
+}
+
+/** While `work` runs the first wish takes the first step, and so on; beyond the last the process ends. */
+async function hearing<T>(
+  terminal: Terminal,
+  steps: readonly (() => void)[],
+  work: () => Promise<T>,
+): Promise<T> {
+  const left = [...steps]
+  let same: NodeJS.Timeout | undefined
   const heard = (status: number) => () => {
-    if (impatient) terminal.exit(status)
-    if (controller.signal.aborted) return
-    patience = setTimeout(() => {
-      impatient = true
+    if (same !== undefined) return
+    same = setTimeout(() => {
+      same = undefined
     }, sameWishMs)
-    onFirst()
-    controller.abort()
+    const step = left.shift()
+    if (step === undefined) terminal.exit(status)
+    else step()
   }
   const handlers = Object.entries(statusOf).map(([name, status]) => [name, heard(status)] as const)
   for (const [name, handler] of handlers) terminal.signals.on(name, handler)
   try {
-    return await work(controller.signal)
+    return await work()
   } finally {
-    clearTimeout(patience)
+    clearTimeout(same)
     for (const [name, handler] of handlers) terminal.signals.off(name, handler)
   }
 }
@@ -62,9 +96,4 @@ export async function hearingHangUps<T>(
   } finally {
     signals.off('SIGHUP', heard)
   }
-}
-
-/** Says that the first signal was understood, and what the second would do. */
-export function announceStop(terminal: Terminal): () => void {
-  return () => terminal.stderr.write('\nStopping; once more ends at once.\n')
 }

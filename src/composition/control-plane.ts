@@ -7,6 +7,7 @@ import { createApi } from '../api/api.ts'
 import { serveApi } from '../api/serve.ts'
 import type { Config } from '../config/config.ts'
 import { same } from '../config/same.ts'
+import { Failure } from '../errors.ts'
 import { Notifier, type NotifierOptions } from '../notifications/notifier.ts'
 import { apiObserver } from '../telemetry/api-observer.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
@@ -15,7 +16,7 @@ import { watchCertificate } from './certificates.ts'
 import type { Ground } from './ground.ts'
 import { journalWorks } from './journal.ts'
 import type { Reload } from './reload.ts'
-import type { Run } from './run.ts'
+import type { Phase, Run } from './run.ts'
 
 export interface ControlPlane {
   /** That HTTP is listened on. */
@@ -28,7 +29,7 @@ export async function openControlPlane(
   version: string,
   reload: Reload,
 ): Promise<ControlPlane> {
-  const { config, inForce, log, clock, metrics, started, problem } = run
+  const { config, inForce, log, clock, metrics, phase, started, problem } = run
   const { vault, journal, store, ledger, hear } = ground
 
   const notifying = {
@@ -70,6 +71,7 @@ export async function openControlPlane(
         ...(vault === undefined
           ? []
           : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
+        { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
         { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
       ],
       metrics,
@@ -99,4 +101,9 @@ export async function openControlPlane(
     return http.close()
   })
   return { port: http.port }
+}
+
+/** Whether clients get in, and should be sent here. */
+async function doorOpen({ current }: Phase): Promise<void> {
+  if (current !== 'serving') throw new Failure('cannot_connect_now', { message: current })
 }

@@ -19,6 +19,8 @@ import { openUpstreams } from './upstreams.ts'
 export interface DataPlane {
   /** That are listened on, in the order of the configuration. */
   readonly ports: readonly number[]
+  /** Accepts nothing more, and lets sessions end by themselves until `signal`. Resolves with how many are left. */
+  drain(signal: AbortSignal): Promise<number>
 }
 
 export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
@@ -82,13 +84,13 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   })
   const ports = await listeners.start()
   started('listeners', () => listeners.stop())
-  return { ports }
+  return { ports, drain: (signal) => listeners.drain(signal) }
 }
 
 /** What logins and sessions go by. */
 function rulebookOf({ targets, audit, limits }: Config, policy: Policy): Rulebook {
   const { statementBytes: maxStatementBytes } = limits
-  return { policy, targets, recording: audit.recording, maxStatementBytes }
+  return { policy, targets, recording: audit.recording, maxStatementBytes, limits }
 }
 
 function judgesAlike(one: Config, other: Config): boolean {

@@ -10,6 +10,11 @@ import type { InForce } from './in-force.ts'
 
 export type Stop = () => void | Promise<void>
 
+/** What a run wants of those who send it work. */
+export interface Phase {
+  current: 'starting' | 'serving' | 'draining'
+}
+
 export interface Run {
   /** What the run was started with. */
   readonly config: Config
@@ -18,6 +23,8 @@ export interface Run {
   readonly log: Log
   readonly clock: Clock
   readonly metrics: Metrics
+  /** How far it has come. */
+  readonly phase: Phase
   /** Of query strings among those judged before; every policy of the run counts on in it. */
   readonly lookups: Lookups
   /** Names this run among all that share the store. */

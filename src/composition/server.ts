@@ -32,10 +32,10 @@ const snapshotWithin = 60_000
 const demoMs = 24 * 60 * 60 * 1000
 
 export const operations: Operations = {
-  serve: async ({ configFile, signal, onReady }) => {
+  serve: async ({ configFile, stopping, onReady }) => {
     const config = await loadConfig(configFile)
     const log = createLog(config.log.level, logDestination(config))
-    await serve(config, log, signal, onReady, () => loadConfig(configFile))
+    await serve(config, () => loadConfig(configFile), log, stopping, onReady)
   },
 
   checkConfig: async (file) => {
@@ -85,7 +85,7 @@ export const operations: Operations = {
 
   queryJournal,
 
-  demo: async ({ signal, onReady, ...options }) => {
+  demo: async ({ stopping, onReady, ...options }) => {
     const prepared = await prepareDemo(options)
     try {
       const config = await loadConfig(prepared.configFile)
@@ -96,8 +96,9 @@ export const operations: Operations = {
       options.onStep('Starting the proxy')
       await serve(
         config,
+        () => loadConfig(prepared.configFile),
         log,
-        signal,
+        stopping,
         async (running) => {
           const people = []
           for (const { occupation, groups, ...terms } of prepared.people) {
@@ -111,7 +112,6 @@ export const operations: Operations = {
           const { directory, configFile } = prepared
           onReady({ ...running, directory, configFile, people })
         },
-        () => loadConfig(prepared.configFile),
       )
     } finally {
       await prepared.stop()

@@ -2,7 +2,7 @@
 // that the parts fit is proved by the compiler, here and in the planes.
 
 import { randomUUID } from 'node:crypto'
-import type { Running } from '../cli/operations.ts'
+import type { Running, Stopping } from '../cli/operations.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import { loadParser } from '../sql/analyse.ts'
@@ -12,33 +12,35 @@ import { reloadObserver } from '../telemetry/reload-observer.ts'
 import { packageVersion } from '../version.ts'
 import { bracketed } from './certificates.ts'
 import { openControlPlane } from './control-plane.ts'
-import { openDataPlane } from './data-plane.ts'
+import { type DataPlane, openDataPlane } from './data-plane.ts'
 import { openGround } from './ground.ts'
 import { InForce } from './in-force.ts'
 import { type Reload, reloading } from './reload.ts'
 import { problemsInto, type Run, type Stop } from './run.ts'
+import { askedToStop, windDown } from './stopping.ts'
 
 /**
- * Runs everything until `signal`. What was started is stopped whatever happens, last started first. `read`: the
- * configuration as its file has it now.
+ * Runs everything until it is asked to stop. What was started is stopped whatever happens, last started first.
+ * `read`: the configuration as its file has it now.
  */
 export async function serve(
   config: Config,
-  log: AdjustableLog,
-  signal: AbortSignal,
-  onReady: (running: Running, reload: (by: string) => Promise<void>) => void | Promise<void>,
   read: () => Promise<Config>,
+  log: AdjustableLog,
+  stopping: Stopping,
+  onReady: (running: Running, reload: (by: string) => Promise<void>) => void | Promise<void>,
 ): Promise<void> {
   const stops: { readonly part: string; readonly stop: Stop }[] = []
   const started = (part: string, stop: Stop): void => {
     stops.push({ part, stop })
   }
   try {
-    const { running, reload } = await start(config, log, systemClock, started, read)
+    const served = await start(config, read, log, systemClock, started)
+    const { run, dataPlane, running, reload } = served
     await onReady(running, async (by) => void (await reload(by).catch(() => undefined)))
-    if (!signal.aborted) {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-    }
+    await askedToStop(stopping)
+    // Health, metrics and API go on meanwhile: a revoke must still work.
+    await windDown(run, stopping, (signal) => dataPlane.drain(signal))
   } finally {
     for (const { part, stop } of stops.reverse()) {
       try {
@@ -52,11 +54,16 @@ export async function serve(
 
 async function start(
   config: Config,
+  read: () => Promise<Config>,
   log: AdjustableLog,
   clock: Clock,
   started: Run['started'],
-  read: () => Promise<Config>,
-): Promise<{ readonly running: Running; readonly reload: Reload }> {
+): Promise<{
+  readonly run: Run
+  readonly dataPlane: DataPlane
+  readonly running: Running
+  readonly reload: Reload
+}> {
   await loadParser()
   const version = packageVersion()
   const lookups = { hits: 0, misses: 0 }
@@ -68,6 +75,7 @@ async function start(
   })
   const run: Run = {
     ...{ config, inForce, log, clock, metrics, lookups, started, problem },
+    phase: { current: 'starting' },
     instance: randomUUID(),
   }
   const ground = await openGround(run, version)
@@ -81,9 +89,11 @@ async function start(
       log,
     ),
   })
-  const { ports } = await openDataPlane(run, ground)
+  const dataPlane = await openDataPlane(run, ground)
+  const { ports } = dataPlane
   const { port: httpPort } = await openControlPlane(run, ground, version, reload)
 
+  run.phase.current = 'serving'
   log.info({ version, instance: run.instance, ports, httpPort }, 'pgwarden is running')
   const running = {
     proxy: config.listen
@@ -92,5 +102,5 @@ async function start(
     http: `${config.http.tls ? 'https' : 'http'}://${bracketed(config.http.address)}:${httpPort}`,
     journalDirectory: config.journal.directory,
   }
-  return { running, reload }
+  return { run, dataPlane, running, reload }
 }

@@ -20,10 +20,11 @@ import { Settings } from './differences.ts'
 import { type HttpConfig, httpOf } from './http.ts'
 import { type IdentityConfig, identityOf } from './identity.ts'
 import { asksVault, type JournalConfig, journalOf } from './journal.ts'
+import { type LimitsConfig, limitOf, limitsOf, type TimesConfig, timesOf } from './limits.ts'
 import { loginsOf } from './logins.ts'
 import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
 import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
-import { configSchema, type RawConfig, timeLimits } from './schema.ts'
+import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
 import { claimsNeeded, contextOf, type SessionContext } from './session-context.ts'
 import { loopback } from './values.ts'
@@ -42,7 +43,13 @@ export interface Config {
   readonly journal: JournalConfig
   readonly audit: AuditConfig
   readonly log: { readonly level: RawConfig['log']['level'] }
-  readonly limits: { readonly statementBytes: number }
+  readonly shutdown: {
+    /** How long what runs may go on, once nothing is accepted any more. */
+    readonly drainTimeoutMs: number
+    /** How long logins are still accepted when it has been said that this process is not ready. */
+    readonly delayMs: number
+  }
+  readonly limits: LimitsConfig
   readonly tokens: {
     readonly redeemWithinMs: number
     readonly sittingGraceMs: number
@@ -78,7 +85,11 @@ interface ListenConfig {
   /** Where clients reach it, when not at its address: for lines that are handed out. */
   readonly advertise: { readonly host: string; readonly port: number } | undefined
   readonly startupTimeoutMs: number
+  /** Networks of load balancers that say by a PROXY protocol header whose connection theirs is. */
+  readonly proxyProtocolFrom: readonly string[]
   readonly maxConnections: number
+  /** Of one client's address (of IPv6, one /64); undefined: no limit of its own. */
+  readonly maxConnectionsPerAddress: number | undefined
 }
 
 export interface TargetConfig {
@@ -97,12 +108,7 @@ export interface TargetConfig {
   readonly connectTimeoutMs: number
   readonly requireAuth: RawTarget['requireAuth']
   readonly channelBinding: RawTarget['channelBinding']
-  /** How long a session may do nothing, sit in a transaction, or stay in one; undefined is for ever. */
-  readonly limits: {
-    readonly idleMs: number | undefined
-    readonly idleInTransactionMs: number | undefined
-    readonly transactionMs: number | undefined
-  }
+  readonly limits: TimesConfig
   /** Under which name PostgreSQL shows its sessions; without parts, the one that the client gives. */
   readonly applicationName: readonly NamePart[]
   readonly catalog: {
@@ -293,7 +299,8 @@ function configOf(
     journal: journalOf(raw.journal),
     audit: auditOf(raw.audit),
     log: raw.log,
-    limits: { statementBytes: raw.limits.statementBytes },
+    shutdown: { drainTimeoutMs: raw.shutdown.drainTimeout, delayMs: raw.shutdown.delay },
+    limits: limitsOf(raw.limits),
     tokens: {
       redeemWithinMs: tokens.redeemWithin,
       sittingGraceMs: tokens.sittingGrace,
@@ -326,7 +333,9 @@ function listenerOf(raw: RawConfig['listen'][number]): ListenConfig {
     authentication,
     advertise: advertise && { host: advertise.host, port: advertise.port ?? port },
     startupTimeoutMs: raw.startupTimeout,
+    proxyProtocolFrom: raw.proxyProtocol?.from ?? [],
     maxConnections: raw.maxConnections,
+    maxConnectionsPerAddress: limitOf(raw.maxConnectionsPerAddress),
   }
 }
 
@@ -356,7 +365,7 @@ function targetOf(name: string, raw: RawTarget, general: RawConfig): TargetConfi
     connectTimeoutMs: raw.connectTimeout,
     requireAuth,
     channelBinding,
-    limits: timeLimits(limits),
+    limits: timesOf(limits),
     applicationName,
     catalog: { snapshot: catalog.snapshot, refreshEveryMs: catalog.refreshEvery },
     sessionContext: contextOf(general.sessionContext, raw.sessionContext),

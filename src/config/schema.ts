@@ -11,9 +11,11 @@ import { credentialsSchema } from './credentials.ts'
 import { httpSchema } from './http.ts'
 import { identitySchema } from './identity.ts'
 import { journalSchema } from './journal.ts'
+import { countLimit, limitsSchema, roleTimesSchema, targetTimesSchema } from './limits.ts'
 import { loginsSchema } from './logins.ts'
 import { notificationsSchema } from './notifications.ts'
 import { sessionContextSchema } from './session-context.ts'
+import { shutdownSchema } from './shutdown.ts'
 import {
   duration,
   fileText,
@@ -29,7 +31,6 @@ import {
   port,
   type Surroundings,
   secret,
-  size,
   text,
   whole,
 } from './values.ts'
@@ -37,28 +38,15 @@ import { vaultSchema } from './vault.ts'
 
 const texts = z.array(text, list)
 
-/** How long a session may do nothing, or take for one thing. */
-const timeLimit = z.union(
-  [z.literal('off'), duration('1s', '30d')],
-  'expected off or a duration from 1s to 30d, like 1s',
-)
-
-type TimeLimit = z.output<typeof timeLimit>
-
-/** Undefined is for ever. */
-export function timeLimits(raw: {
-  readonly idleTimeout: TimeLimit
-  readonly idleInTransactionTimeout: TimeLimit
-  readonly transactionTimeout: TimeLimit
-}) {
-  const milliseconds = (limit: TimeLimit): number | undefined =>
-    limit === 'off' ? undefined : limit
-  return {
-    idleMs: milliseconds(raw.idleTimeout),
-    idleInTransactionMs: milliseconds(raw.idleInTransactionTimeout),
-    transactionMs: milliseconds(raw.transactionTimeout),
-  }
-}
+/** Load balancers. Whoever may send a header names any address it likes, so everybody may not. */
+const balancers = z
+  .array(
+    network.refine((range) => !range.endsWith('/0'), {
+      error: 'anybody could name any address: list the load balancers',
+    }),
+    list,
+  )
+  .min(1, 'expected at least one network')
 
 const relationPatterns = z.array(
   text.superRefine((pattern, context) => {
@@ -98,13 +86,7 @@ const role = keys({
       list,
     )
     .exactOptional(),
-  sessions: keys({
-    idleTimeout: timeLimit.default('off'),
-    idleInTransactionTimeout: timeLimit.default('off'),
-    transactionTimeout: timeLimit.default('off'),
-  })
-    .transform(timeLimits)
-    .exactOptional(),
+  sessions: roleTimesSchema.exactOptional(),
   sensitive: z.boolean('expected true or false').exactOptional(),
   readOnly: z.boolean('expected true or false').exactOptional(),
 })
@@ -125,7 +107,9 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     allowPlaintextFrom: z.array(network, list).optional(),
     advertise: hostAndPort.optional(),
     startupTimeout: duration('1s', '1m').prefault('10s'),
+    proxyProtocol: keys({ from: balancers }).optional(),
     maxConnections: whole(1, 100_000).default(1000),
+    maxConnectionsPerAddress: countLimit(100_000),
   }).superRefine(({ tls, requireTls, allowPlaintextFrom = [] }, context) => {
     if (!requireTls) return
     const problem = (key: string, message: string): void => {
@@ -177,12 +161,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
     channelBinding: z
       .enum(['disable', 'prefer', 'require'], 'expected disable, prefer or require')
       .default('prefer'),
-    // What is not written here is as in the general limits.
-    limits: keys({
-      idleTimeout: timeLimit.exactOptional(),
-      idleInTransactionTimeout: timeLimit.exactOptional(),
-      transactionTimeout: timeLimit.exactOptional(),
-    }).prefault({}),
+    limits: targetTimesSchema.prefault({}),
     applicationName: nameTemplate.prefault('pgwarden {{principal}} {{grant}} {{application}}'),
     catalog: keys({
       snapshot: z.boolean('expected true or false').default(true),
@@ -212,12 +191,8 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
         .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')
         .default('info'),
     }).prefault({}),
-    limits: keys({
-      statementBytes: size('1KiB', '64MiB').prefault('1MiB'),
-      idleTimeout: timeLimit.prefault('off'),
-      idleInTransactionTimeout: timeLimit.prefault('off'),
-      transactionTimeout: timeLimit.prefault('off'),
-    }).prefault({}),
+    shutdown: shutdownSchema.prefault({}),
+    limits: limitsSchema.prefault({}),
     tokens: keys({
       redeemWithin: duration('10s', '24h').prefault('10m'),
       sittingGrace: duration('1s', '1h').prefault('60s'),

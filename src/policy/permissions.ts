@@ -129,6 +129,7 @@ export function shortest(all: readonly SessionLimits[]): SessionLimits {
     idleMs: least(all.map(({ idleMs }) => idleMs)),
     idleInTransactionMs: least(all.map(({ idleInTransactionMs }) => idleInTransactionMs)),
     transactionMs: least(all.map(({ transactionMs }) => transactionMs)),
+    sessionMs: least(all.map(({ sessionMs }) => sessionMs)),
   }
 }
 

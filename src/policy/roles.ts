@@ -24,6 +24,8 @@ export interface SessionLimits {
   readonly idleInTransactionMs: number | undefined
   /** From a transaction's first statement to its end. */
   readonly transactionMs: number | undefined
+  /** From the session's start; a transaction that is open then has another minute. */
+  readonly sessionMs: number | undefined
 }
 
 export interface RoleDefinition {

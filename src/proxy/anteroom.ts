@@ -48,6 +48,14 @@ export class Anteroom {
     return true
   }
 
+  /** Dismisses all who are still waited for. */
+  clear(): void {
+    for (const guest of [...this.#waiting.keys()]) {
+      this.leave(guest)
+      guest.dismiss()
+    }
+  }
+
   #overstayed(): Guest | undefined {
     const [guest, since] = this.#waiting.entries().next().value ?? []
     if (guest === undefined || since === undefined) return undefined

@@ -6,7 +6,7 @@ import type { Journal } from '../audit/journal.ts'
 import { type CancelResult, cancelRecord } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import { type CancelKey, Cancels, digestOf } from './cancel.ts'
-import { GuessLimit } from './guess-limit.ts'
+import { NetworkRate } from './network-rate.ts'
 import type { Peer } from './peer.ts'
 import type { Meter, Notices } from './ports.ts'
 import { Replicas, type Taken } from './replicas.ts'
@@ -25,7 +25,7 @@ export class CancelRequests {
   readonly cancels = new Cancels()
   readonly #journal: Journal
   readonly #meter: Meter
-  readonly #guesses: GuessLimit
+  readonly #guesses: NetworkRate
   readonly #replicas: Replicas
   readonly #unrecorded = new Map<CancelResult, Wrong>()
   #recording: NodeJS.Timeout | undefined
@@ -39,7 +39,7 @@ export class CancelRequests {
   }) {
     this.#journal = deps.journal
     this.#meter = deps.meter
-    this.#guesses = new GuessLimit(deps.clock, wrongKeys)
+    this.#guesses = new NetworkRate(deps.clock, wrongKeys)
     this.#replicas = new Replicas(deps.notices, (digest, client, askedBy) =>
       this.#take(digest, client, askedBy),
     )
@@ -47,7 +47,7 @@ export class CancelRequests {
 
   /** Resolves when the sender may be told, by closing its connection, that all is done. */
   async handle(key: CancelKey, { address, name }: Peer): Promise<void> {
-    const guess = this.#guesses.guess(address)
+    const guess = this.#guesses.spend(address)
     if (guess === undefined) {
       this.#wrong('limited', name)
       return
@@ -55,7 +55,7 @@ export class CancelRequests {
     const digest = digestOf(key)
     const taken = this.#take(digest, name)
     if (taken !== undefined) {
-      guess.right()
+      guess.giveBack()
       await taken
       return
     }
@@ -64,7 +64,7 @@ export class CancelRequests {
       this.#wrong('unknown', name)
       return
     }
-    guess.right()
+    guess.giveBack()
     this.#meter.cancel('passed')
     this.#journal.append(cancelRecord({ result: 'passed', client: name, ...elsewhere }))
   }

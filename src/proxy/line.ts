@@ -1,19 +1,24 @@
-// A client's connection until its session begins: the socket on which it is spoken with, which TLS
-// replaces, and whether words would be understood at all. Whoever ends it need not know how far it
+// A client's connection until its session begins: whose it is, the socket on which it is spoken with, which
+// TLS replaces, and whether words would be understood at all. Whoever ends it need not know how far it
 // has come. Ignorant of packets.
 
 import type { Socket } from 'node:net'
-import { endSocket } from './relay.ts'
+import { type Peer, peerOf } from './peer.ts'
+import { endSocket } from './sockets.ts'
 
 export class Line {
   readonly raw: Socket
   #socket: Socket
+  #peer: Peer
+  /** What a load balancer has said before the client. */
+  #introductionBytes = 0
   /** `handshake`: the bytes are TLS's own. `deaf`: the peer would not know what a message is. */
   #state: 'spoken' | 'handshake' | 'deaf' = 'spoken'
 
   constructor(raw: Socket) {
     this.raw = raw
     this.#socket = raw
+    this.#peer = peerOf(raw)
     // Until the relay takes over, an error on the socket only means that the peer is gone.
     raw.on('error', () => raw.destroy())
   }
@@ -21,6 +26,23 @@ export class Line {
   /** The raw socket, or the TLS one on top of it. */
   get socket(): Socket {
     return this.#socket
+  }
+
+  /** Whoever is connected, until a load balancer has said whom that stands for. */
+  get peer(): Peer {
+    return this.#peer
+  }
+
+  /** The client itself has said nothing so far. */
+  get silent(): boolean {
+    return this.raw.bytesRead <= this.#introductionBytes
+  }
+
+  /** A load balancer has said in so many bytes whose connection it is: what follows is the client's. */
+  introduced(bytes: number, peer: Peer): void {
+    this.#peer = peer
+    this.#introductionBytes = bytes
+    this.#state = 'spoken'
   }
 
   handshakeBegins(): void {

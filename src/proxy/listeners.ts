@@ -1,13 +1,15 @@
 // All the listeners of the data plane and what they share: sessions and cancel keys, since a cancel
 // request may come in by another door than its session did. They start and stop together.
 
-import { Failure } from '../errors.ts'
+import { unlessAborted } from '../waiting.ts'
 import { CancelRequests } from './cancel-requests.ts'
+import { Crowd } from './crowd.ts'
 import { GrantWatch } from './grant-watch.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
 import { Refusals } from './refusals.ts'
 import type { ServeDependencies } from './serve.ts'
 import { Sessions } from './sessions.ts'
+import { cutOff, drained } from './shutdown.ts'
 
 export class Listeners {
   readonly #sessions: Sessions
@@ -15,6 +17,7 @@ export class Listeners {
   readonly #cancelRequests: CancelRequests
   readonly #refusals: Refusals
   readonly #listeners: readonly Listener[]
+  readonly #closing = new AbortController()
 
   /** Throws when a certificate or a range of addresses cannot be used. */
   constructor(options: readonly ListenerOptions[], deps: ServeDependencies) {
@@ -32,7 +35,9 @@ export class Listeners {
     const hall = {
       cancelRequests: this.#cancelRequests,
       refusals: this.#refusals,
+      crowd: new Crowd({ ...deps, limits: () => deps.rulebook.current.limits }),
       sessions: this.#sessions,
+      closing: this.#closing.signal,
     }
     this.#listeners = options.map((each) => new Listener(each, hall, deps))
   }
@@ -61,6 +66,21 @@ export class Listeners {
     this.#grants.moved(grantId)
   }
 
+  /**
+   * Accepts nothing more, turns away who has no session yet, and ends each session as soon as nothing is
+   * lost by it; cancel requests that other processes pass on are still heard. Resolves when all is over, or
+   * at `signal`, with the number of sessions that are left for `stop`.
+   */
+  async drain(signal: AbortSignal): Promise<number> {
+    this.#closing.abort()
+    const arrivals = this.#listeners.map((listener) => listener.close())
+    const over = Promise.all([this.#sessions.drain(drained()), ...arrivals])
+    await unlessAborted(signal, over).catch((error: unknown) => {
+      if (!signal.aborted) throw error
+    })
+    return this.#sessions.count
+  }
+
   /** The rulebook was replaced: what cannot go on by the new one ends now, not at its next statement. */
   reloaded(): void {
     this.#sessions.endThoseOver()
@@ -68,20 +88,13 @@ export class Listeners {
 
   /** Accepts nothing more, tells every session why, and returns when the sockets are closed. */
   async stop(): Promise<void> {
+    this.#closing.abort()
     this.#sessions.stop()
     this.#cancelRequests.stop()
     const looked = this.#grants.stop()
     const stopped = this.#listeners.map((listener) => listener.stop())
-    this.#sessions.endAll(shutdown())
+    this.#sessions.endAll(cutOff())
     await Promise.all([...stopped, looked])
     this.#refusals.stop()
   }
-}
-
-function shutdown(): Failure {
-  return new Failure('session_terminated', {
-    message: 'terminating connection due to administrator command',
-    detail: 'pgwarden is shutting down.',
-    hint: 'Connect again in a moment.',
-  })
 }

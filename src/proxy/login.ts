@@ -17,10 +17,13 @@ import type { Remit } from '../policy/remit.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import { decodeOptions } from '../wire/startup.ts'
 import { askedApplication, underName } from './application-name.ts'
+import type { Crowd } from './crowd.ts'
+import { tooManyLogins } from './limit-refusals.ts'
 import { networkOf } from './networks.ts'
 import { noAccess } from './no-access.ts'
 import type { Peer } from './peer.ts'
 import { asSettings, type Pins, pinsOf, requiredPins } from './pins.ts'
+import type { Taken } from './places.ts'
 import type {
   CredentialSource,
   LeaseUse,
@@ -57,6 +60,8 @@ export interface LoggedIn {
   readonly upstream: Upstream
   /** To be released when the session is over. */
   readonly use: LeaseUse
+  /** Its place among the sessions of its principal and grant; to be given back then too. */
+  readonly seat: Taken
   readonly application: string
   /** Settings that the upstream must go on reporting as they are now. */
   readonly pinned: Pins
@@ -74,10 +79,16 @@ export interface Applicant {
   readonly refused: () => void
 }
 
+/** What all logins share. */
+interface Doormen {
+  readonly refusals: Refusals
+  readonly crowd: Crowd
+}
+
 /** Throws the Failure to answer with. What was refused is recorded before it is answered. */
 export async function logIn(
   deps: LoginDependencies,
-  refusals: Refusals,
+  { refusals, crowd }: Doormen,
   { parameters, claim, serverName, peer, write, refused }: Applicant,
   proof: Proof,
 ): Promise<LoggedIn> {
@@ -90,6 +101,14 @@ export async function logIn(
   const { name: client, certificate } = peer
   const identity = { principal, target: target ?? wanted.database, client, certificate }
 
+  if (!crowd.mayLogIn(peer.address)) {
+    deps.meter.login('refused', 'too_many_logins_per_second')
+    await refusals.record(
+      peer.address,
+      refusedLogin(identity, 'too_many_logins_per_second', undefined),
+    )
+    throw tooManyLogins()
+  }
   const attempt = { claim, proof, target, address: peer.address }
   const claimant = { principal, address: networkOf(peer.address) }
   const verified = await check(deps, claimant, attempt).catch(async (error: unknown) => {
@@ -127,11 +146,14 @@ export async function logIn(
   }
   const { authorization } = verified
   deps.guard.succeeded(claimant)
+  let seat: Taken | undefined
   try {
+    seat = crowd.seat(authorization.grant)
     // Behind the token: a stranger does not learn which targets there are, and what they ask for.
     const terms = new LiveTerms(deps.rulebook, rulebook, authorization.grant, certificate)
-    return await open(deps, authorization, parameters, terms)
+    return { ...(await open(deps, authorization, parameters, terms)), seat }
   } catch (error) {
+    seat?.giveBack()
     const { code } = asFailure(error)
     deps.meter.login('failed', code)
     await deps.journal.record(loginRecord(refusedLogin(identity, code, authorization.tokenId)))
@@ -168,7 +190,7 @@ async function open(
   authorization: Authorization,
   parameters: ReadonlyMap<string, string>,
   terms: LiveTerms,
-): Promise<LoggedIn> {
+): Promise<Omit<LoggedIn, 'seat'>> {
   const { grant } = authorization
   const { target, policy, remit, context, readOnly, mayBecomeAnother } = terms.opened
   const settings = allowedSettings(policy, remit, parameters)

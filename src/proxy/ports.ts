@@ -42,6 +42,16 @@ export interface Rulebook {
   readonly recording: (role: string) => Recording
   /** Largest query string that is kept to be judged. */
   readonly maxStatementBytes: number
+  /** Of the crowd; how long a session may do what is the roles' and the targets'. */
+  readonly limits: CrowdLimits
+}
+
+/** How many sessions and logins there may be, in this process; undefined: as many as come. */
+export interface CrowdLimits {
+  readonly sessionsPerPrincipal: number | undefined
+  readonly sessionsPerGrant: number | undefined
+  /** Of one address (of IPv6, one /64): so many in a row, and so many each second. */
+  readonly loginsPerSecond: number | undefined
 }
 
 /** An open session on a target. */
@@ -182,6 +192,20 @@ export interface Log {
   error(fields: object, message: string): void
 }
 
+/** Whom or what there can be too much of; the limit of `statement_bytes` is on one statement. */
+export type Limit =
+  | 'connections'
+  | 'connections_per_address'
+  | 'sessions_per_principal'
+  | 'sessions_per_grant'
+  | 'logins_per_second'
+  | 'startup_time'
+  | 'statement_bytes'
+  | 'idle'
+  | 'idle_in_transaction'
+  | 'transaction'
+  | 'session'
+
 /** What is counted on the data plane. */
 export interface Meter {
   connection(result: 'login' | 'cancel' | 'rejected' | 'silent'): void
@@ -193,4 +217,8 @@ export interface Meter {
   tripped(role: string, setting: string): void
   cancel(result: CancelResult): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
+  /** Somebody was refused or ended by it. */
+  limitReached(limit: Limit): void
+  /** A load balancer's connection does not begin as it should. */
+  proxyProtocolError(): void
 }

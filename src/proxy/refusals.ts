@@ -5,7 +5,7 @@
 import type { Journal } from '../audit/journal.ts'
 import { type Login, loginRecord } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
-import { GuessLimit } from './guess-limit.ts'
+import { NetworkRate } from './network-rate.ts'
 import type { Log } from './ports.ts'
 
 /** A person who mistypes, or a pool whose token has expired, is far below. */
@@ -21,7 +21,7 @@ interface Sum {
 export class Refusals {
   readonly #journal: Journal
   readonly #log: Log
-  readonly #limit: GuessLimit
+  readonly #limit: NetworkRate
   /** By reason, of which there are few. */
   readonly #sums = new Map<string | undefined, Sum>()
   #timer: NodeJS.Timeout | undefined
@@ -30,12 +30,12 @@ export class Refusals {
   constructor(deps: { readonly journal: Journal; readonly log: Log; readonly clock: Clock }) {
     this.#journal = deps.journal
     this.#log = deps.log
-    this.#limit = new GuessLimit(deps.clock, alone)
+    this.#limit = new NetworkRate(deps.clock, alone)
   }
 
   /** Resolves when the refusal may be told. Rejects when it cannot be recorded. */
   async record(address: string, login: Login): Promise<void> {
-    if (this.#limit.guess(address) === undefined && !this.#stopped) {
+    if (this.#limit.spend(address) === undefined && !this.#stopped) {
       this.#count(login)
       return
     }

@@ -12,6 +12,7 @@ import { Session } from '../session/session.ts'
 import type { SessionOptions } from '../session/state.ts'
 import { errorResponse } from '../wire/backend-encoder.ts'
 import type { Meter } from './ports.ts'
+import { endSocket, write } from './sockets.ts'
 import { overdue } from './time-limits.ts'
 
 /** How a session came to its end, for the audit. */
@@ -35,8 +36,6 @@ const firstProbeMs = 500
 const longestProbeMs = 30_000
 /** How long a message may stand half said, behind which such a client cannot be asked. */
 const stalledMs = 8_000
-/** How long a client may take to read its last message before the socket is cut. */
-const lingerMs = 5_000
 
 export class Relay implements SessionPort {
   readonly session: Session
@@ -60,6 +59,7 @@ export class Relay implements SessionPort {
   #cancelling: Promise<CancelEffect> | undefined
   #bytesToClient = 0
   #bytesToUpstream = 0
+  readonly #startedAt: number
   #heardAt: number
   #deadline: NodeJS.Timeout | undefined
   #probing: NodeJS.Timeout | undefined
@@ -86,7 +86,8 @@ export class Relay implements SessionPort {
     this.#role = options.authorization.grant.role
     this.#cancelUpstream = deps.cancel
     this.#probe = deps.probe
-    this.#heardAt = options.clock.elapsed()
+    this.#startedAt = options.clock.elapsed()
+    this.#heardAt = this.#startedAt
     this.#onCatalogChanged = deps.onCatalogChanged
     this.#onTripped = deps.onTripped
     this.#onEnd = deps.onEnd
@@ -97,12 +98,15 @@ export class Relay implements SessionPort {
     return { toClient: this.#bytesToClient, toUpstream: this.#bytesToUpstream }
   }
 
-  /** Why the session must end now, if it has reached a limit of its time. */
+  /** Why the session must end now, if it has reached a limit of its time: then it is ended, and not asked again. */
   overdue(limits: SessionLimits): Failure | undefined {
     const now = this.#clock.elapsed()
     // Who still takes an answer in is not idle, though the server has said all of it.
     if (this.#client.writableLength > 0) this.#heardAt = now
-    return overdue(this.session, this.#heardAt, limits, now)
+    const times = { startedAt: this.#startedAt, heardAt: this.#heardAt }
+    const over = overdue(this.session, times, limits, now)
+    if (over !== undefined) this.#meter.limitReached(over.limit)
+    return over?.failure
   }
 
   /** A CancelRequest of the client's. Requests that come while one is on its way are one with it. */
@@ -375,37 +379,6 @@ export class Relay implements SessionPort {
     if (this.session.full || this.#upstream.writableNeedDrain) return
     this.#client.resume()
   }
-}
-
-/**
- * Writes the last message, if any, ends the socket, and keeps reading for a moment: a socket closed
- * with unread input is reset, and a reset discards the message before the peer has read it.
- */
-export function endSocket(socket: Socket, farewell?: Buffer): void {
-  if (socket.destroyed) return
-  socket.removeAllListeners('data')
-  socket.removeAllListeners('error')
-  socket.on('error', () => socket.destroy())
-  const timer = setTimeout(() => socket.destroy(), lingerMs)
-  timer.unref()
-  socket.once('close', () => clearTimeout(timer))
-  socket.once('end', () => socket.destroySoon())
-  if (farewell === undefined) socket.end()
-  else socket.end(farewell)
-  if (socket.readableEnded) socket.destroySoon()
-  else socket.resume()
-}
-
-/** One writev for several buffers. Returns the bytes written. `taken` hears when the system has them. */
-function write(socket: Socket, buffers: readonly Buffer[], taken?: () => void): number {
-  let count = 0
-  if (buffers.length > 1) socket.cork()
-  for (const buffer of buffers) {
-    count += buffer.length
-    socket.write(buffer, taken)
-  }
-  if (buffers.length > 1) socket.uncork()
-  return count
 }
 
 function unexpected(error: unknown): Failure {

@@ -19,16 +19,18 @@ import { Catalog } from '../policy/catalog.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
 import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
+import type { Crowd } from './crowd.ts'
 import { GrantEnd } from './grant-end.ts'
 import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
 import { LoginEnd } from './login-end.ts'
 import type { Networks } from './networks.ts'
-import { type Peer, peerOf } from './peer.ts'
+import type { Peer } from './peer.ts'
 import type { Catalogs, GrantSource, Notices, Registry, Sittings, Upstream } from './ports.ts'
 import { type Authentication, askProof } from './proof.ts'
 import type { Refusals } from './refusals.ts'
 import { type Ending, Relay } from './relay.ts'
 import type { Sessions } from './sessions.ts'
+import { shuttingDown } from './shutdown.ts'
 import { agree, type Opening } from './startup.ts'
 
 export interface ServeDependencies extends LoginDependencies {
@@ -46,7 +48,10 @@ export interface ServeDependencies extends LoginDependencies {
 export interface Hall {
   readonly cancelRequests: CancelRequests
   readonly refusals: Refusals
+  readonly crowd: Crowd
   readonly sessions: Sessions
+  /** Aborted: nobody gets a session any more. */
+  readonly closing: AbortSignal
 }
 
 /** A client's place in the house while it has no session. */
@@ -74,7 +79,7 @@ const mostOfAName = 100
  * Serves a startup packet until the relay has taken over. Throws the Failure to answer with.
  */
 export async function serve(
-  { socket, intake, tls }: Opening,
+  { socket, intake, peer: named, tls }: Opening,
   startup: Startup,
   place: Place,
   entrance: Entrance,
@@ -83,7 +88,7 @@ export async function serve(
 ): Promise<void> {
   const { parameters } = startup
   const client = tls?.client ?? { type: 'none' }
-  const peer = peerOf(socket, client.type === 'verified' ? client.certificate : undefined)
+  const peer = client.type === 'verified' ? { ...named, certificate: client.certificate } : named
   const { version, reply } = agree(startup)
   if (reply !== undefined) socket.write(reply)
   const user = parameters.get('user') ?? ''
@@ -105,6 +110,7 @@ export async function serve(
     socket.destroy()
     return
   }
+  if (hall.closing.aborted) throw shuttingDown()
   const applicant = {
     parameters,
     claim,
@@ -113,7 +119,7 @@ export async function serve(
     write,
     refused: place.refused,
   }
-  const loggedIn = await logIn(deps, hall.refusals, applicant, proof)
+  const loggedIn = await logIn(deps, hall, applicant, proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
@@ -121,9 +127,10 @@ export async function serve(
   const id = randomUUID()
   const context = contextOf(id, loggedIn, peer, tls?.version ?? false)
   try {
-    await recordStart(id, context, loggedIn, socket, peer, deps)
+    await recordStart(id, context, loggedIn, socket, peer, hall, deps)
   } catch (error) {
     loggedIn.use.released()
+    loggedIn.seat.giveBack()
     throw error
   }
   deps.meter.login('ok', 'ok')
@@ -183,6 +190,7 @@ async function recordStart(
   { authorization, upstream, terms }: LoggedIn,
   socket: Socket,
   peer: Peer,
+  { closing }: Hall,
   { journal, clock }: ServeDependencies,
 ): Promise<void> {
   const { grant, tokenId } = authorization
@@ -207,9 +215,12 @@ async function recordStart(
     upstream.socket.destroy()
     throw error
   }
-  // A revoke, or a change of the configuration, since the token was looked up must win: from here to an
-  // open session nothing is waited for.
-  const ended = authorization.endedAt(clock.now()) ?? terms.ended
+  // A revoke, a change of the configuration or a shutdown since the token was looked up must win: from here
+  // to an open session nothing is waited for.
+  const ended =
+    authorization.endedAt(clock.now()) ??
+    terms.ended ??
+    (closing.aborted ? shuttingDown() : undefined)
   if (ended === undefined && !socket.destroyed && !upstream.socket.destroyed) return
   upstream.socket.destroy()
   const reason = ended === undefined ? undefined : `ended: ${ended.message}`
@@ -235,7 +246,7 @@ function startRelay(
   { cancelRequests: { cancels }, sessions }: Hall,
   deps: ServeDependencies,
 ): Relay {
-  const { authorization, upstream, terms, use, pinned } = loggedIn
+  const { authorization, upstream, terms, use, seat, pinned } = loggedIn
   const { clock, journal, meter, sittings } = deps
   const { recording, maxStatementBytes } = terms.opened
   const { id, role, target: targetName } = session
@@ -270,6 +281,7 @@ function startRelay(
       onEnd: (ending) => {
         if (key !== undefined) cancels.forget(key)
         use.released()
+        seat.giveBack()
         sessions.closed(live)
         deps.registry.closed(id)
         sittings.closed(authorization.tokenId)

@@ -88,14 +88,13 @@ export class Sessions {
     return this.#live.size
   }
 
-  /** Has each end as soon as nothing is lost by it. Resolves when none is left, or at `signal`. */
-  async drain(failure: Failure, signal: AbortSignal): Promise<void> {
+  /** Has each end as soon as nothing is lost by it. Resolves when none is left. */
+  async drain(failure: Failure): Promise<void> {
     this.#leavingFor = failure
     this.#leave()
-    if (this.#live.size === 0 || signal.aborted) return
+    if (this.#live.size === 0) return
     await new Promise<void>((resolve) => {
       this.#emptied = resolve
-      signal.addEventListener('abort', () => resolve(), { once: true })
     })
   }
 

@@ -6,16 +6,19 @@
 import type { Socket } from 'node:net'
 import { Failure } from '../errors.ts'
 import { encodeBackend } from '../wire/backend-encoder.ts'
+import { beginsProxyHeader } from '../wire/proxy-protocol.ts'
 import type { StartupPacket } from '../wire/startup.ts'
 import { decodeStartup, startupSize, version32 } from '../wire/startup.ts'
 import { Intake } from './intake.ts'
 import type { Line } from './line.ts'
+import type { Peer } from './peer.ts'
 import { type ClientTls, clientTlsOf, meantForUs, type TlsDoor } from './tls.ts'
 
 export interface Opening {
   /** The raw socket, or the TLS one on top of it. */
   readonly socket: Socket
   readonly intake: Intake
+  readonly peer: Peer
   /** Undefined on a plain connection. */
   readonly tls: ClientTls | undefined
   readonly packet: Extract<StartupPacket, { readonly type: 'startup' | 'cancelRequest' }>
@@ -26,13 +29,14 @@ const tlsHandshake = 0x16
 
 /**
  * Undefined when the peer went away without a startup packet, as health checks do. Throws a Failure
- * for anything else. The line knows at any moment how the connection is to be ended.
+ * for anything else. The line knows at any moment how the connection is to be ended. `first` reads from it.
  */
 export async function readStartup(
   line: Line,
+  first: Intake,
   door: TlsDoor | undefined,
 ): Promise<Opening | undefined> {
-  let intake = new Intake(line.raw)
+  let intake = first
   let tls: ClientTls | undefined
   let gssAsked = false
   let sslAsked = false
@@ -70,7 +74,7 @@ export async function readStartup(
         break
       case 'cancelRequest':
       case 'startup':
-        return { socket: line.socket, intake, tls, packet }
+        return { socket: line.socket, intake, peer: line.peer, tls, packet }
     }
   }
 }
@@ -95,6 +99,7 @@ async function encrypt(
 async function readPacket(intake: Intake): Promise<StartupPacket | undefined> {
   const head = await intake.bytes(4)
   if (head === undefined) return undefined
+  if (beginsProxyHeader(head)) throw introducedByAStranger()
   const size = startupSize(head)
   const body = await intake.bytes(size - 4)
   return body === undefined ? undefined : decodeStartup(Buffer.concat([head, body]))
@@ -141,6 +146,16 @@ function noCertificate(): Failure {
 function withoutAlpn(): Failure {
   return new Failure('protocol_violation', {
     message: 'direct TLS without the ALPN protocol "postgresql"',
+  })
+}
+
+/** Anybody can write an address: only the configured ones are asked for a header, once and first. */
+function introducedByAStranger(): Failure {
+  return new Failure('protocol_violation', {
+    message: 'received a PROXY protocol header where none is taken',
+    detail:
+      'A header is taken from the addresses in listen.proxyProtocol.from alone, and only once.',
+    hint: 'Add the address of the load balancer there, or have it send no header.',
   })
 }
 

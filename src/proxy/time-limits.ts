@@ -1,21 +1,39 @@
-// How long a session may do nothing, sit in a transaction, or stay in one. Whoever looks at all sessions
-// from time to time asks this of each. Ignorant of sockets and of who configured what.
+// How long a session may do nothing, sit in a transaction, stay in one, and last. Whoever looks at all
+// sessions from time to time asks this of each. Ignorant of sockets and of who configured what.
 // PostgreSQL documentation, "Client Connection Defaults": idle_session_timeout and its neighbours.
 
 import { Failure } from '../errors.ts'
 import type { SessionLimits } from '../policy/roles.ts'
 import type { Session } from '../session/session.ts'
+import type { Limit } from './ports.ts'
 
 export type Standing = Pick<Session, 'idle' | 'inTransaction' | 'readyAt' | 'transactionAt'>
 
-/** Why the session must end at `now`, if it must; `heardAt` is when the client last said something. */
+/** When the session began, and when its client last said something. */
+export interface Times {
+  readonly startedAt: number
+  readonly heardAt: number
+}
+
+/** A limit that was reached, and what the client is told when the session ends for it. */
+export interface Overdue {
+  readonly limit: Limit
+  readonly failure: Failure
+}
+
+/** How long after its time a session may still be in a transaction, or have something running. */
+const finishingMs = 60_000
+
+/** Why the session must end at `now`, if it must. */
 export function overdue(
   { idle, inTransaction, readyAt, transactionAt }: Standing,
-  heardAt: number,
-  { idleMs, idleInTransactionMs, transactionMs }: SessionLimits,
+  { startedAt, heardAt }: Times,
+  { idleMs, idleInTransactionMs, transactionMs, sessionMs }: SessionLimits,
   now: number,
-): Failure | undefined {
+): Overdue | undefined {
   if (past(transactionMs, transactionAt, now)) return transactionTooLong()
+  const busy = inTransaction || !idle
+  if (past(sessionMs, busy ? startedAt + finishingMs : startedAt, now)) return sessionTooLong(busy)
   if (!idle) return undefined
   const quietSince = Math.max(readyAt, heardAt)
   if (inTransaction) {
@@ -28,25 +46,39 @@ function past(limit: number | undefined, since: number | undefined, now: number)
   return limit !== undefined && since !== undefined && now - since >= limit
 }
 
-function idleTooLong(): Failure {
-  return new Failure('idle_session_timeout', {
+function idleTooLong(): Overdue {
+  const failure = new Failure('idle_session_timeout', {
     message: 'terminating connection due to idle-session timeout',
     hint: 'Connect again when there is something to do.',
   })
+  return { limit: 'idle', failure }
 }
 
-function idleInTransaction(): Failure {
-  return new Failure('idle_in_transaction_timeout', {
+function idleInTransaction(): Overdue {
+  const failure = new Failure('idle_in_transaction_timeout', {
     message: 'terminating connection due to idle-in-transaction timeout',
     detail: 'The transaction has been rolled back.',
     hint: 'Connect again, and end each transaction as soon as its work is done.',
   })
+  return { limit: 'idle_in_transaction', failure }
 }
 
-function transactionTooLong(): Failure {
-  return new Failure('transaction_timeout', {
+function transactionTooLong(): Overdue {
+  const failure = new Failure('transaction_timeout', {
     message: 'terminating connection due to transaction timeout',
     detail: 'The transaction has been rolled back.',
     hint: 'Connect again, and do the work in shorter transactions.',
   })
+  return { limit: 'transaction', failure }
+}
+
+function sessionTooLong(busy: boolean): Overdue {
+  const failure = new Failure('session_timeout', {
+    message: 'terminating connection due to session timeout',
+    detail: busy
+      ? 'The session lasted longer than it may. What still ran a minute later was canceled, and an open transaction rolled back.'
+      : 'The session lasted longer than it may. No transaction was open.',
+    hint: 'Connect again: a new session gets the whole time.',
+  })
+  return { limit: 'session', failure }
 }

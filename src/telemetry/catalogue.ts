@@ -6,6 +6,7 @@ import { checkpointMetrics } from './checkpoint-observer.ts'
 import type { Definitions } from './definition.ts'
 import { journalMetrics } from './journal-metrics.ts'
 import { leaseMetrics } from './lease-metrics.ts'
+import { limitMetrics } from './limit-metrics.ts'
 import { notificationMetrics } from './notification-metrics.ts'
 import { buildMetrics, processMetrics } from './process-metrics.ts'
 import { reloadMetrics } from './reload-observer.ts'
@@ -24,6 +25,7 @@ export interface Subject {
 
 export const catalogue: readonly Subject[] = [
   { title: 'Connections and sessions', metrics: sessionMetrics },
+  { title: 'Limits', metrics: limitMetrics },
   { title: 'Statements', metrics: statementMetrics },
   { title: 'The journal', metrics: journalMetrics },
   {
@@ -43,6 +45,6 @@ export const catalogue: readonly Subject[] = [
   },
   { title: 'Catalogs of targets', metrics: catalogMetrics },
   { title: 'The configuration', metrics: reloadMetrics },
-  { title: 'The build', metrics: buildMetrics },
+  { title: 'What runs', metrics: buildMetrics },
   { title: 'The process', metrics: processMetrics },
 ]

@@ -9,6 +9,7 @@ import { type CheckpointMeter, createCheckpointMeter } from './checkpoint-observ
 import { register } from './instruments.ts'
 import { createJournalMeter, type JournalMeter } from './journal-metrics.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
+import { createLimitMeter, type LimitMeter } from './limit-metrics.ts'
 import { createNotificationMeter, type NotificationMeter } from './notification-metrics.ts'
 import { buildMetrics, misnamed } from './process-metrics.ts'
 import { createReloadMeter, type ReloadMeter } from './reload-observer.ts'
@@ -26,7 +27,14 @@ import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 /** All metrics with their values now, as plain data: it can be sent to another process. */
 export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 
-export interface Metrics extends SessionMeter, StatementMeter, CertificateMeter, CatalogMeter {
+export interface Metrics
+  extends SessionMeter,
+    StatementMeter,
+    LimitMeter,
+    CertificateMeter,
+    CatalogMeter {
+  /** From here on it waits for its sessions to end. */
+  draining(): void
   readonly journal: JournalMeter
   readonly leases: LeaseMetrics
   // What follows is shown from the call on: where there is no Vault, a gauge at 0 would look like an outage.
@@ -52,12 +60,16 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
   if (worker !== undefined) registry.setDefaultLabels({ worker })
   collectDefaultMetrics({ register: registry })
   for (const name of misnamed) registry.removeSingleMetric(name)
-  register(registry, buildMetrics).info.set(1, version, process.version)
+  const { info, draining } = register(registry, buildMetrics)
+  info.set(1, version, process.version)
+  draining.set(0)
   return {
     ...createSessionMeter(registry),
     ...createStatementMeter(registry, lookups),
+    ...createLimitMeter(registry),
     ...createCertificateMeter(registry),
     ...createCatalogMeter(registry),
+    draining: () => draining.set(1),
     journal: createJournalMeter(registry),
     leases: createLeaseMetrics(registry),
     vault: () => createVaultMeter(registry),

@@ -1,5 +1,6 @@
-// What is running, and how the process itself fares: the event loop, memory and garbage collection. All of that but
-// the build comes from prom-client by itself, and is written down here for the documentation. Ignorant of sessions.
+// What is running, whether it is about to stop, and how the process itself fares: the event loop, memory and
+// garbage collection. The last comes from prom-client by itself, and is written down here for the documentation.
+// Ignorant of sessions.
 
 import type { Definitions } from './definition.ts'
 
@@ -13,6 +14,11 @@ export const buildMetrics = {
       { name: 'node', values: "Node.js'" },
     ],
     across: 'max',
+  },
+  draining: {
+    type: 'gauge',
+    name: 'pgwarden_draining',
+    help: 'Whether the process was told to stop and waits for its sessions: 1 or 0.',
   },
 } as const satisfies Definitions
 

@@ -109,18 +109,23 @@ describe('serve', () => {
   const running = { proxy: '127.0.0.1:6432', http: 'http://127.0.0.1:8432', journalDirectory: '/j' }
 
   it.each(['SIGINT', 'SIGTERM'])(
-    'stops in order at %s, and at once at the second',
+    'lets sessions finish at %s, ends them at the second, and itself at the third',
     async (name) => {
       const signals = new EventEmitter()
       const exits: number[] = []
       const { status, stderr } = await pgwarden(
         ['serve', '--config', 'f'],
         {
-          serve: async ({ signal, onReady }) => {
+          serve: async ({ stopping: { asked, atOnce }, onReady }) => {
             onReady(running, async () => undefined)
             signals.emit(name)
-            expect(signal.aborted).toBe(true)
+            expect(asked.aborted).toBe(true)
             // npm and timeout pass on what the process group has had already.
+            signals.emit(name)
+            expect(atOnce.aborted).toBe(false)
+            await sleep(300)
+            signals.emit(name)
+            expect(atOnce.aborted).toBe(true)
             signals.emit(name)
             await sleep(300)
             expect(exits).toEqual([])
@@ -132,7 +137,8 @@ describe('serve', () => {
       expect(exits).toEqual([name === 'SIGINT' ? 130 : 143])
       expect(status).toBe(0)
       expect(stderr).toContain('listens on 127.0.0.1:6432')
-      expect(stderr).toContain('Stopping')
+      expect(stderr).toContain('Stopping: each session ends when its transaction does.')
+      expect(stderr).toContain('Ending all sessions now.')
       expect(signals.listenerCount(name)).toBe(0)
     },
   )

@@ -123,6 +123,7 @@ describe('a configuration', () => {
       idleMs: undefined,
       idleInTransactionMs: undefined,
       transactionMs: undefined,
+      sessionMs: undefined,
     })
     const own = 'host: db\n    limits: { idleTimeout: off, transactionTimeout: 1h }\n'
     const general = 'limits: { idleTimeout: 30m, idleInTransactionTimeout: 5m }\n'
@@ -131,6 +132,7 @@ describe('a configuration', () => {
       idleMs: undefined,
       idleInTransactionMs: 300_000,
       transactionMs: 3_600_000,
+      sessionMs: undefined,
     })
   })
 

@@ -91,8 +91,8 @@ describe('rules and panels', () => {
 })
 
 describe('each alert', () => {
-  const runbooks = words(readFileSync('docs/operations.md', 'utf8'), /^#+ (.+)$/gm).map(
-    (heading) => heading.toLowerCase(),
+  const runbooks = words(readFileSync('docs/operations.md', 'utf8'), /^#+ (.+)$/gm).map((heading) =>
+    heading.toLowerCase(),
   )
   const expected = ruleTestFiles.flatMap((file) =>
     words(readFileSync(file, 'utf8'), /alertname="(Pgwarden\w+)"/g),

@@ -4,6 +4,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, it } from 'vitest'
 import { Failure } from '../../src/errors.ts'
+import { Intake } from '../../src/proxy/intake.ts'
 import { Line } from '../../src/proxy/line.ts'
 import { readStartup } from '../../src/proxy/startup.ts'
 import {
@@ -73,7 +74,7 @@ type Outcome = 'opened' | 'refused' | 'gone'
 async function read(random: Random, bytes: Buffer, patient: boolean): Promise<Outcome> {
   const socket = new MemorySocket({ allowHalfOpen: true })
   socket.on('error', () => undefined)
-  const outcome = readStartup(new Line(socket), undefined).then(
+  const outcome = readStartup(new Line(socket), new Intake(socket), undefined).then(
     (opening): Outcome => (opening === undefined ? 'gone' : 'opened'),
     (error: unknown): Outcome => {
       if (error instanceof Failure) return 'refused'

@@ -6,6 +6,7 @@ import net, { type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import tls, { type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { Intake } from '../../src/proxy/intake.ts'
 import { Line } from '../../src/proxy/line.ts'
 import { asFailure } from '../../src/proxy/login.ts'
 import { type Opening, readStartup } from '../../src/proxy/startup.ts'
@@ -42,7 +43,7 @@ class Doorstep {
   constructor(door: TlsDoor | undefined) {
     this.server.on('connection', (raw) => {
       const line = new Line(raw)
-      readStartup(line, door)
+      readStartup(line, new Intake(raw), door)
         .then((opening) => {
           if (opening === undefined) this.silent++
           else this.opened.push(opening)

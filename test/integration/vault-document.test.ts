@@ -521,7 +521,11 @@ describeWithOwnVault('docs/vault.md', () => {
       let served: Promise<void> | undefined
       await new Promise<void>((resolve, reject) => {
         const { signal } = stopping
-        served = operations.serve({ configFile, signal, onReady: () => resolve() })
+        served = operations.serve({
+          configFile,
+          stopping: { asked: signal, atOnce: signal },
+          onReady: () => resolve(),
+        })
         served.catch(reject)
       })
       try {

@@ -2,7 +2,7 @@
 // for is looked at, and what it reports is made up.
 
 import { Socket } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Grant } from '../../src/access/access.ts'
 import { Authorization } from '../../src/access/authorization.ts'
 import { GrantChanges } from '../../src/access/grant-changes.ts'
@@ -12,8 +12,9 @@ import { usualRecording } from '../../src/audit/recording.ts'
 import { Failure } from '../../src/errors.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles, type RoleDefinition } from '../../src/policy/roles.ts'
+import { Crowd } from '../../src/proxy/crowd.ts'
 import { type LoggedIn, type LoginDependencies, logIn } from '../../src/proxy/login.ts'
-import type { LeaseUse, Target } from '../../src/proxy/ports.ts'
+import type { CrowdLimits, LeaseUse, Target } from '../../src/proxy/ports.ts'
 import { Refusals } from '../../src/proxy/refusals.ts'
 import { Secret } from '../../src/secret.ts'
 import { emptyChain, HeldClock, MemoryStorage } from '../support/memory-journal.ts'
@@ -36,7 +37,17 @@ const said = new Map([
   ['is_superuser', 'off'],
 ])
 
-const unlimited = { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined }
+const unlimited = {
+  idleMs: undefined,
+  idleInTransactionMs: undefined,
+  transactionMs: undefined,
+  sessionMs: undefined,
+}
+const uncrowded: CrowdLimits = {
+  sessionsPerPrincipal: undefined,
+  sessionsPerGrant: undefined,
+  loginsPerSecond: undefined,
+}
 const shop: Target = {
   name: 'shop',
   database: 'db',
@@ -92,6 +103,9 @@ async function login(
     readonly target?: Partial<Target>
     readonly certificate?: ClientCertificate
     readonly logins?: Logins
+    readonly crowd?: Crowd
+    /** Called when a token is looked at. */
+    readonly verified?: () => void
   } = {},
 ): Promise<{ readonly asked: ReadonlyMap<string, string>; readonly loggedIn: LoggedIn }> {
   const grant: Grant = {
@@ -113,7 +127,10 @@ async function login(
   const nothing = (): undefined => undefined
   const deps: LoginDependencies = {
     tokens: {
-      verify: () => Promise.resolve({ type: 'authorized', authorization, serverFinal: undefined }),
+      verify: () => {
+        by.verified?.()
+        return Promise.resolve({ type: 'authorized', authorization, serverFinal: undefined })
+      },
     },
     guard: {
       lockedUntil: () => Promise.resolve(undefined),
@@ -149,6 +166,7 @@ async function login(
         targets: new Map<string, Target>([['shop', { ...shop, ...by.target }]]),
         recording: () => usualRecording,
         maxStatementBytes: 1024,
+        limits: uncrowded,
       },
     },
     journal: new Journal(new MemoryStorage(), emptyChain, new HeldClock()),
@@ -166,9 +184,11 @@ async function login(
     write: nothing,
     refused: nothing,
   }
-  const refusals = new Refusals({ ...deps, clock: new HeldClock() })
+  const clock = new HeldClock()
+  const { crowd = new Crowd({ clock, limits: () => uncrowded, meter: silentMeter }) } = by
+  const doormen = { refusals: new Refusals({ ...deps, clock }), crowd }
   const proof = { type: 'token', text: new Secret('token') } as const
-  return { loggedIn: await logIn(deps, refusals, applicant, proof), asked }
+  return { loggedIn: await logIn(deps, doormen, applicant, proof), asked }
 }
 
 describe('the limits of a role', () => {
@@ -267,6 +287,53 @@ describe('a login that the target refuses', () => {
     logins.failure = new Failure('upstream_unreachable', { message: 'it is away' })
     await expect(login('admin', {}, said, { logins })).rejects.toThrow('it is away')
     expect(logins.happened).toEqual(['Lease_1 released'])
+  })
+})
+
+describe('the sessions of a grant', () => {
+  const one = (clock = new HeldClock()) =>
+    new Crowd({ clock, limits: () => ({ ...uncrowded, sessionsPerGrant: 1 }), meter: silentMeter })
+
+  it('are counted before a database login is asked for', async () => {
+    const crowd = one()
+    const logins = new Logins()
+    const { loggedIn } = await login('admin', {}, said, { crowd })
+    const another = login('admin', {}, said, { crowd, logins })
+    await expect(another).rejects.toMatchObject({ sqlstate: '53300' })
+    expect(logins.happened).toEqual([])
+    loggedIn.seat.giveBack()
+    await login('admin', {}, said, { crowd })
+  })
+
+  it('do not slip through when they come at once', async () => {
+    const crowd = one()
+    const both = [1, 2].map(() => login('admin', {}, said, { crowd }))
+    const settled = await Promise.allSettled(both)
+    expect(settled.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  })
+
+  it('do not count what could not be opened', async () => {
+    const crowd = one()
+    const refused = new Logins(9, false)
+    await expect(login('admin', {}, said, { crowd, logins: refused })).rejects.toThrow()
+    await login('admin', {}, said, { crowd })
+  })
+})
+
+describe('a login that comes too fast', () => {
+  it('is refused before its token is looked at', async () => {
+    const limits = { ...uncrowded, loginsPerSecond: 2 }
+    const clock = new HeldClock()
+    const crowd = new Crowd({ clock, limits: () => limits, meter: silentMeter })
+    await login('admin', {}, said, { crowd })
+    await login('admin', {}, said, { crowd })
+    const verified = vi.fn()
+    const third = login('admin', {}, said, { crowd, verified })
+    await expect(third).rejects.toMatchObject({ sqlstate: '53400' })
+    expect(verified).not.toHaveBeenCalled()
+    clock.wall += 500
+    await login('admin', {}, said, { crowd, verified })
+    expect(verified).toHaveBeenCalledOnce()
   })
 })
 

@@ -5,7 +5,12 @@ import type { Target } from '../../src/proxy/ports.ts'
 import { destinationOf, misdirection } from '../../src/proxy/targets.ts'
 
 function target(name: string, more: Partial<Target> = {}): [string, Target] {
-  const limits = { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined }
+  const limits = {
+    idleMs: undefined,
+    idleInTransactionMs: undefined,
+    transactionMs: undefined,
+    sessionMs: undefined,
+  }
   const rest = {
     aliases: [],
     serverNames: [],

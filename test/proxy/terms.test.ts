@@ -9,7 +9,12 @@ import type { RoleDefinition } from '../../src/policy/roles.ts'
 import type { Rulebook, Target } from '../../src/proxy/ports.ts'
 import { LiveTerms } from '../../src/proxy/terms.ts'
 
-const unlimited = { idleMs: undefined, idleInTransactionMs: undefined, transactionMs: undefined }
+const unlimited = {
+  idleMs: undefined,
+  idleInTransactionMs: undefined,
+  transactionMs: undefined,
+  sessionMs: undefined,
+}
 const shop: Target = {
   name: 'shop',
   database: 'db',
@@ -54,6 +59,11 @@ function rulebook({ role = {}, target = {}, parameters = 'none' }: Says = {}): R
     targets: new Map([[target.name ?? 'shop', { ...shop, ...target }]]),
     recording: () => ({ ...usualRecording, parameters }),
     maxStatementBytes: 1024,
+    limits: {
+      sessionsPerPrincipal: undefined,
+      sessionsPerGrant: undefined,
+      loginsPerSecond: undefined,
+    },
   }
 }
 

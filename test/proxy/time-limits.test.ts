@@ -8,6 +8,7 @@ const off: SessionLimits = {
   idleMs: undefined,
   idleInTransactionMs: undefined,
   transactionMs: undefined,
+  sessionMs: undefined,
 }
 const idle: Standing = {
   idle: true,
@@ -28,7 +29,8 @@ const sqlstateAt = (
   limits: Partial<SessionLimits>,
   now: number,
   heardAt = 0,
-): string | undefined => overdue(standing, heardAt, { ...off, ...limits }, now)?.sqlstate
+): string | undefined =>
+  overdue(standing, { startedAt: 0, heardAt }, { ...off, ...limits }, now)?.failure.sqlstate
 
 describe('a session', () => {
   it('may stand still for ever where no limit is set', () => {
@@ -59,5 +61,19 @@ describe('a session', () => {
     expect(sqlstateAt(sitting, { transactionMs: 5_000 }, 5_500)).toBe('25P04')
     expect(sqlstateAt(running, { transactionMs: 5_000 }, 6_500)).toBe('25P04')
     expect(sqlstateAt(idle, { transactionMs: 1 }, 1_000_000)).toBeUndefined()
+  })
+
+  it('lasts so long, whatever it does', () => {
+    expect(sqlstateAt(idle, { sessionMs: 8_000 }, 7_999, 7_000)).toBeUndefined()
+    expect(sqlstateAt(idle, { sessionMs: 8_000 }, 8_000, 7_999)).toBe('57P01')
+  })
+
+  it('may end its transaction, or what runs, for a minute after its time', () => {
+    for (const standing of [sitting, running]) {
+      expect(sqlstateAt(standing, { sessionMs: 8_000 }, 67_999)).toBeUndefined()
+      expect(sqlstateAt(standing, { sessionMs: 8_000 }, 68_000)).toBe('57P01')
+    }
+    const left: Standing = { ...idle, readyAt: 20_000 }
+    expect(sqlstateAt(left, { sessionMs: 8_000 }, 20_001)).toBe('57P01')
   })
 })

@@ -65,6 +65,7 @@ export class FuzzSession {
   readonly #fromClient: Buffer[] = []
   readonly #fromServer: Buffer[] = []
   #ended = false
+  #left = false
   /** Frames of the server's that were delivered. */
   serverFrames = 0
 
@@ -133,6 +134,17 @@ export class FuzzSession {
     this.#fromServer.push(...chunks(this.#random, Buffer.concat(frames)))
   }
 
+  /** It is to end at the next transaction boundary: whoever holds its sockets looks for that as a relay does. */
+  drain(): void {
+    this.#session.drain()
+    this.#leaveIfDrained()
+  }
+
+  /** Whether it has ended so, or by a failure of its own. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   /** Ends the session, and throws when something of it is not as it must be. */
   finish(): void {
     this.settle()
@@ -170,9 +182,19 @@ export class FuzzSession {
   #deliver(): void {
     const chunk = this.#fromServer.shift()
     if (chunk !== undefined) this.#guarded(() => this.#session.fromUpstream(chunk))
+    this.#leaveIfDrained()
+  }
+
+  #leaveIfDrained(): void {
+    if (this.#ended || !this.#session.drained) return
+    if (this.#fromServer.length > 0) throw new Error('it is ended before its answers are told')
+    if (!this.#server.atRest) throw new Error('it is ended while something is not committed')
+    this.#ended = true
+    this.#left = true
   }
 
   #toServer(bytes: Buffer): void {
+    if (this.#left) throw new Error('something is forwarded behind the farewell')
     if (this.#ended) return
     const frames = this.#server.push(bytes)
     this.server(this.#spoil === undefined ? frames : this.#spoil(frames))

@@ -14,4 +14,6 @@ export const silentMeter: Meter = {
   tripped: uncounted,
   cancel: uncounted,
   bytes: uncounted,
+  limitReached: uncounted,
+  proxyProtocolError: uncounted,
 }

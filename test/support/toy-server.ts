@@ -11,6 +11,11 @@ import { complete, failed, ready } from './scripted-session.ts'
 import { copyIn, isSubstitute, SqlError, ToySql } from './toy-sql.ts'
 
 const knownTypes: ReadonlySet<number> = new Set(Object.values(frontend))
+const copyTypes: ReadonlySet<number> = new Set([
+  frontend.copyData,
+  frontend.copyDone,
+  frontend.copyFail,
+])
 const maxFrame = 0x40000000
 
 export class ToyServer {
@@ -22,6 +27,8 @@ export class ToyServer {
   /** What to do when the last byte of a long frame has come. */
   #unfinished: () => void = () => undefined
   #skipping = false
+  /** Something has been done that only a Sync commits. */
+  #midGroup = false
   #copy: 'none' | 'simple' | 'extended' = 'none'
   #held: BackendMessage[] = []
   #answers: BackendMessage[] = []
@@ -46,6 +53,12 @@ export class ToyServer {
   /** True when nothing of a frame is missing. */
   get atBoundary(): boolean {
     return this.#frames.atBoundary
+  }
+
+  /** True when it holds no answer back, and nothing of what it did waits for being committed. */
+  get atRest(): boolean {
+    const busy = this.#skipping || this.#midGroup || this.#copy !== 'none' || this.#held.length > 0
+    return !busy && this.#sql.status === 'I'
   }
 
   /** Reads a chunk; the frames that go out now. */
@@ -81,6 +94,7 @@ export class ToyServer {
         break
       default:
         try {
+          this.#midGroup ||= !copyTypes.has(type)
           this.#extended(type, frame)
         } catch (error) {
           this.#error(sqlstateOf(error))
@@ -175,6 +189,7 @@ export class ToyServer {
   }
 
   #readyForQuery(): void {
+    this.#midGroup = false
     if (this.#sql.status === 'I') this.#sql.portals.clear()
     this.#say(ready(this.#sql.status))
     this.#flush()

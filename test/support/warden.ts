@@ -125,7 +125,7 @@ export class Warden {
       this.#stopping = stopping
       this.#serving = operations.serve({
         configFile: this.configFile,
-        signal: stopping.signal,
+        stopping: { asked: stopping.signal, atOnce: stopping.signal },
         onReady: () => resolve(),
       })
       this.#serving.catch(reject)

@@ -31,6 +31,7 @@ describe('the metrics', () => {
       'pgwarden_catalog_reads_total',
       'pgwarden_client_bytes_total',
       'pgwarden_connections_total',
+      'pgwarden_draining',
       'pgwarden_journal_backlog_records',
       'pgwarden_journal_bytes_total',
       'pgwarden_journal_failures_total',

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What docs/vault.md does by hand, for the try-out: the database engine, a key for checkpoints, an AppRole for
-# pgwarden, whose role id and secret id it leaves in /login. Runs once each time that Vault starts, since Vault's dev mode
+# What docs/vault.md does by hand, for the try-out: the database engine, and an AppRole for pgwarden,
+# whose role id and secret id it leaves in /login. Runs once each time that Vault starts, since Vault's dev mode
 # forgets everything; so vault_shop's password is not rotated here, which it should be everywhere else.
 set -eu
 cd "$(dirname "$0")"
@@ -23,9 +23,6 @@ else
       creation_statements=@"$role.sql" revocation_statements=@revoke.sql
   done
   vault write database/static-roles/shop-monitor db_name=shop username=pgwarden_monitor rotation_period=24h
-
-  vault secrets enable transit
-  vault write transit/keys/pgwarden-audit type=ed25519
 
   vault policy write pgwarden pgwarden.hcl
   vault auth enable approle

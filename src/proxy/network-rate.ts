@@ -1,21 +1,22 @@
-// How often a network may be wrong: a token bucket for each, in bounded memory. Cancel keys of protocol
-// 3.0 have 32 bits, so trying them all must take longer than anybody has. Ignorant of what is guessed.
+// How often a network may do something: a token bucket for each, in bounded memory. Cancel keys of protocol
+// 3.0 have 32 bits, so trying them all must take longer than anybody has; logins take work. Ignorant of
+// what is done.
 
 import type { Clock } from '../clock.ts'
 import { networkOf } from './networks.ts'
 
-export interface GuessLimitOptions {
-  /** How many wrong guesses in a row a network has. */
+export interface NetworkRateOptions {
+  /** How often in a row a network may. */
   readonly burst: number
-  /** After how long it has one more. */
+  /** After how long it may once more. */
   readonly everyMs: number
   /** How many networks are told apart. */
   readonly networks: number
 }
 
-export interface Guess {
-  /** It was right, and does not count. */
-  right(): void
+export interface Spent {
+  /** It does not count. */
+  giveBack(): void
 }
 
 interface Bucket {
@@ -23,27 +24,27 @@ interface Bucket {
   filledAt: number
 }
 
-export class GuessLimit {
+export class NetworkRate {
   readonly #clock: Clock
-  readonly #options: GuessLimitOptions
-  /** The one that guessed longest ago first. */
+  readonly #options: NetworkRateOptions
+  /** The one that was here longest ago first. */
   readonly #buckets = new Map<string, Bucket>()
-  /** For whoever comes while all the others are full of guesses: many addresses are no way round. */
+  /** For whoever comes while no bucket is full and none can be added: many addresses are no way round. */
   readonly #newcomers: Bucket
 
-  constructor(clock: Clock, options: GuessLimitOptions) {
+  constructor(clock: Clock, options: NetworkRateOptions) {
     this.#clock = clock
     this.#options = options
     this.#newcomers = { left: options.burst, filledAt: clock.elapsed() }
   }
 
-  /** One more guess from this address; undefined when it must not be looked at. */
-  guess(address: string): Guess | undefined {
+  /** Once more from this address; undefined when that is too often. */
+  spend(address: string): Spent | undefined {
     const bucket = this.#bucketOf(networkOf(address))
     if (bucket.left < 1) return undefined
     bucket.left--
     return {
-      right: () => {
+      giveBack: () => {
         bucket.left = Math.min(this.#options.burst, bucket.left + 1)
       },
     }
@@ -58,7 +59,7 @@ export class GuessLimit {
     return this.#filled(bucket)
   }
 
-  /** Who has all guesses again is like one who was never here. */
+  /** Whose bucket is full again is like one who was never here. */
   #hasRoom(): boolean {
     if (this.#buckets.size < this.#options.networks) return true
     for (const [network, bucket] of this.#buckets) {

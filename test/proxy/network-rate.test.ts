@@ -1,20 +1,20 @@
 // How many wrong keys a network may send, with the clock held.
 
 import { describe, expect, it } from 'vitest'
-import { GuessLimit } from '../../src/proxy/guess-limit.ts'
+import { NetworkRate } from '../../src/proxy/network-rate.ts'
 import { networkOf } from '../../src/proxy/networks.ts'
 import { HeldClock } from '../support/memory-journal.ts'
 
 function limited(networks = 100): {
   readonly clock: HeldClock
-  readonly limit: GuessLimit
+  readonly limit: NetworkRate
   /** How many guesses of `times` are looked at. */
   readonly guesses: (address: string, times: number) => number
 } {
   const clock = new HeldClock()
-  const limit = new GuessLimit(clock, { burst: 5, everyMs: 1_000, networks })
+  const limit = new NetworkRate(clock, { burst: 5, everyMs: 1_000, networks })
   const guesses = (address: string, times: number): number =>
-    Array.from({ length: times }, () => limit.guess(address)).filter((guess) => guess !== undefined)
+    Array.from({ length: times }, () => limit.spend(address)).filter((guess) => guess !== undefined)
       .length
   return { clock, limit, guesses }
 }
@@ -46,8 +46,8 @@ describe('wrong guesses', () => {
 
   it('that were right do not count', () => {
     const { limit } = limited()
-    for (let n = 0; n < 100; n++) limit.guess('192.0.2.1')?.right()
-    expect(limit.guess('192.0.2.1')).toBeDefined()
+    for (let n = 0; n < 100; n++) limit.spend('192.0.2.1')?.giveBack()
+    expect(limit.spend('192.0.2.1')).toBeDefined()
   })
 
   it('from ever new addresses have one limit between them when too many networks are known', () => {
