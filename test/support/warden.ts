@@ -1,7 +1,7 @@
 // A running pgwarden in front of a fresh database, as an operator would set it up: a configuration
 // file, a store, the built-in broker. In this process, or in one of its own that can be killed.
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, type ClientConfig } from 'pg'
@@ -130,6 +130,14 @@ export class Warden {
       })
       this.#serving.catch(reject)
     })
+  }
+
+  /** Changes the text of the configuration, for a reload or a restart to find. */
+  async edit(change: (text: string) => string): Promise<void> {
+    const text = await readFile(this.configFile, 'utf8')
+    const changed = change(text)
+    if (changed === text) throw new Error('nothing of the configuration was changed')
+    await writeFile(this.configFile, changed)
   }
 
   /** Ends pgwarden and leaves everything else, as a restart would. */
