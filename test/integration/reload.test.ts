@@ -84,12 +84,13 @@ describe('a reload under load', () => {
     const clients = await Promise.all(Array.from({ length: 6 }, () => warden.connect('clerk')))
     let stop = false
     const loops = clients.map((client) => loop(client, () => stop))
-    const goesOn = () =>
-      eventually(async () => {
-        const before = loops.map(({ done }) => done)
-        await new Promise((resolve) => setTimeout(resolve, 50))
-        return loops.every(({ done }, at) => done > (before[at] ?? 0) + 4)
-      })
+    const goesOn = async () => {
+      const before = loops.map(({ done }) => done)
+      await eventually(
+        async () => loops.every(({ done }, at) => done > (before[at] ?? 0) + 8),
+        30_000,
+      )
+    }
     await goesOn()
     await warden.edit((text) =>
       text.replace('  includes: [read_limited_write]', "$&\n    commands: ['!DELETE']"),
