@@ -44,7 +44,7 @@ module.exports = {
     room('upstream', ['wire']),
     room('store', ['access']),
     room('journal', ['audit']),
-    room('telemetry', []),
+    room('telemetry', ['policy']),
     room('config', ['policy', 'access', 'audit']),
     room('sinks', ['audit']),
     room('identity', ['access']),

@@ -15,8 +15,8 @@ export function addServe(program: Command, context: Context): void {
     .requiredOption('--config <file>', 'the configuration')
     .action(
       runs(async ({ config }: { config: string }) => {
-        await hearingHangUps(terminal, (onHangUp) =>
-          untilStopped(terminal, async (stopping: Stopping) =>
+        await hearingHangUps(terminal, (onHangUp) => {
+          const work = async (stopping: Stopping) =>
             (await operations()).serve({
               configFile: config,
               stopping,
@@ -26,9 +26,9 @@ export function addServe(program: Command, context: Context): void {
                   `pgwarden listens on ${proxy}, HTTP on ${http}, journal in ${journalDirectory}\n`,
                 )
               },
-            }),
-          ),
-        )
+            })
+          return untilStopped(terminal, work)
+        })
         return 0
       }),
     )

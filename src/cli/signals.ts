@@ -1,5 +1,6 @@
 // Ctrl-C, politely: each signal asks for a faster end than the one before, and the last ends the process as it
-// is. What the steps between are is the work's own business. And SIGHUP, which asks for no end.
+// is. What the steps between are is the work's own business. And SIGHUP, which asks it to read its configuration
+// again.
 
 import type { Stopping } from './operations.ts'
 import type { Terminal } from './terminal.ts'

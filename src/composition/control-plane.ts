@@ -56,6 +56,9 @@ export async function openControlPlane(
     }
   })
 
+  const desk = metrics.desk(() => store.pendingRequests(clock.now()), clock)
+  hear((change) => desk.changed(change))
+
   const hours = new Hours({ ...ledger, onProblem: problem('hours') })
   hours.start()
   started('hours', () => hours.stop())

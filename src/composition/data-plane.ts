@@ -7,12 +7,13 @@ import { TokenLogin } from '../access/login.ts'
 import { SittingKeeper } from '../access/sittings.ts'
 import type { Config } from '../config/config.ts'
 import { same } from '../config/same.ts'
-import { Aside } from '../parsing/aside.ts'
 import { Policy } from '../policy/policy.ts'
 import { Listeners } from '../proxy/listeners.ts'
 import type { Rulebook } from '../proxy/ports.ts'
-import { watchCertificate } from './certificates.ts'
+import { timedConnector } from '../telemetry/observers.ts'
+import { bracketed, watchCertificate } from './certificates.ts'
 import type { Ground } from './ground.ts'
+import { openParsing } from './parsing.ts'
 import type { Run } from './run.ts'
 import { openUpstreams } from './upstreams.ts'
 
@@ -26,14 +27,9 @@ export interface DataPlane {
 export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane> {
   const { config, inForce, log, clock, metrics, started, problem } = run
   const { journal, store, notices, registry, guard, hear } = ground
-  const aside = new Aside({ onProblem: problem('parsing of long texts') })
-  started('parsing of long texts', () => aside.stop())
+  const options = { lookups: run.lookups, ...openParsing(run) }
   const policyOf = ({ roles, limits }: Config) =>
-    new Policy(roles, {
-      maxBytes: limits.statementBytes,
-      lookups: run.lookups,
-      analyseAside: (text, limits, gone) => aside.analyse(text, limits, gone),
-    })
+    new Policy(roles, { ...options, maxBytes: limits.statementBytes })
   const rulebook = { current: rulebookOf(config, policyOf(config)) }
 
   const { connector, leases, catalogs } = openUpstreams(run, ground)
@@ -54,7 +50,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
   const listeners = new Listeners(listenerOptions, {
     tokens: new TokenLogin(store, clock, rules, changes),
     credentials: leases,
-    upstream: connector,
+    upstream: timedConnector(connector, metrics, clock),
     rulebook,
     journal,
     guard,
@@ -70,6 +66,14 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<DataPlane
     log,
   })
   hear((change) => takeEffect(change, listeners))
+  metrics.observe({
+    activities: () => listeners.activities,
+    attendances: () =>
+      listeners.attendances.map(({ address, port, ...clients }) => ({
+        listener: `${bracketed(address)}:${port}`,
+        ...clients,
+      })),
+  })
   inForce.follow((wanted) => {
     // What it has judged stays known, where nothing would be judged in another way.
     const { policy } = rulebook.current

@@ -28,12 +28,13 @@ export interface Ground {
 }
 
 export async function openGround(run: Run, version: string): Promise<Ground> {
-  const { config, inForce, clock, instance, started, problem } = run
+  const { config, inForce, clock, instance, metrics, started, problem } = run
   const vault = startVault(run)
   const journal = await openJournal(run, version, vault)
 
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())
+  metrics.store(() => store.connections)
 
   const notices = new Notices({
     url: config.store.url,

@@ -35,7 +35,7 @@ export const operations: Operations = {
   serve: async ({ configFile, stopping, onReady }) => {
     const config = await loadConfig(configFile)
     const log = createLog(config.log.level, logDestination(config))
-    await serve(config, () => loadConfig(configFile), log, stopping, onReady)
+    await serve(config, log, stopping, onReady, () => loadConfig(configFile))
   },
 
   checkConfig: async (file) => {
@@ -96,7 +96,6 @@ export const operations: Operations = {
       options.onStep('Starting the proxy')
       await serve(
         config,
-        () => loadConfig(prepared.configFile),
         log,
         stopping,
         async (running) => {
@@ -112,6 +111,7 @@ export const operations: Operations = {
           const { directory, configFile } = prepared
           onReady({ ...running, directory, configFile, people })
         },
+        () => loadConfig(prepared.configFile),
       )
     } finally {
       await prepared.stop()

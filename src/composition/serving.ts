@@ -25,18 +25,17 @@ import { askedToStop, windDown } from './stopping.ts'
  */
 export async function serve(
   config: Config,
-  read: () => Promise<Config>,
   log: AdjustableLog,
   stopping: Stopping,
   onReady: (running: Running, reload: (by: string) => Promise<void>) => void | Promise<void>,
+  read: () => Promise<Config>,
 ): Promise<void> {
   const stops: { readonly part: string; readonly stop: Stop }[] = []
   const started = (part: string, stop: Stop): void => {
     stops.push({ part, stop })
   }
   try {
-    const served = await start(config, read, log, systemClock, started)
-    const { run, dataPlane, running, reload } = served
+    const { run, dataPlane, running, reload } = await start(config, log, systemClock, started, read)
     await onReady(running, async (by) => void (await reload(by).catch(() => undefined)))
     await askedToStop(stopping)
     // Health, metrics and API go on meanwhile: a revoke must still work.
@@ -52,18 +51,20 @@ export async function serve(
   }
 }
 
-async function start(
-  config: Config,
-  read: () => Promise<Config>,
-  log: AdjustableLog,
-  clock: Clock,
-  started: Run['started'],
-): Promise<{
+interface Started {
   readonly run: Run
   readonly dataPlane: DataPlane
   readonly running: Running
   readonly reload: Reload
-}> {
+}
+
+async function start(
+  config: Config,
+  log: AdjustableLog,
+  clock: Clock,
+  started: Run['started'],
+  read: () => Promise<Config>,
+): Promise<Started> {
   await loadParser()
   const version = packageVersion()
   const lookups = { hits: 0, misses: 0 }

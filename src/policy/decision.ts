@@ -22,6 +22,27 @@ export interface Deny {
 
 export type Decision = Allow | Deny
 
+/** What a statement can be denied by: the end of `rule`, behind the role. */
+export const ruleNames = [
+  'commands',
+  'context',
+  'functions',
+  'opaque',
+  'parse',
+  'prepared',
+  'protocol',
+  'relations',
+  'settings',
+  'undefined',
+] as const
+
+export type RuleName = (typeof ruleNames)[number]
+
+/** For whoever counts: nothing in it comes from a role's name or a client's text. */
+export function ruleName(rule: string): RuleName | 'other' {
+  return ruleNames.find((name) => rule.endsWith(`/${name}`)) ?? 'other'
+}
+
 /** A query string, what it is, and whether the role may run it. Immutable, so it can be remembered. */
 export interface Judgement {
   /** Whom it was judged for: by another remit, or another catalog, it must be judged again. */

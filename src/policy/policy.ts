@@ -31,6 +31,8 @@ export interface PolicyOptions {
   readonly cacheBytes?: number
   /** Counted up with every query string that is looked up among those judged before. */
   readonly lookups?: Lookups
+  /** Reads a text that is not known; given by whoever measures that. */
+  readonly analyse?: (text: string, limits: Limits) => Analysis
   /**
    * Analyses long texts where nobody waits for it, until `gone` is aborted. Without one `judgeLong` does
    * it here and now.
@@ -63,6 +65,7 @@ export class Policy {
   readonly #remits: Remits
   readonly #memo: Memo<Known>
   readonly #limits: Limits
+  readonly #analyse: (text: string, limits: Limits) => Analysis
   readonly #analyseAside: PolicyOptions['analyseAside']
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -78,6 +81,7 @@ export class Policy {
     const { lookups = { hits: 0, misses: 0 } } = options
     this.#memo = new Memo({ bytes, entries: mostRemembered }, lookups)
     this.#limits = { maxBytes: options.maxBytes }
+    this.#analyse = options.analyse ?? analyse
     this.#analyseAside = options.analyseAside
   }
 
@@ -142,7 +146,7 @@ export class Policy {
     const text = this.#decode(query)
     if (text === undefined) return this.#undecodable(remit, query, catalog())
     const analysis =
-      (await this.#analyseAside?.(text, this.#limits, gone)) ?? analyse(text, this.#limits)
+      (await this.#analyseAside?.(text, this.#limits, gone)) ?? this.#analyse(text, this.#limits)
     return decide(remit, text, analysis, catalog())
   }
 
@@ -156,7 +160,7 @@ export class Policy {
   }
 
   judgeText(subject: Subject, text: string, catalog: Catalog = anywhere): Judgement {
-    return decide(this.#remits.of(subject), text, analyse(text, this.#limits), catalog)
+    return decide(this.#remits.of(subject), text, this.#analyse(text, this.#limits), catalog)
   }
 
   /**
@@ -268,7 +272,7 @@ export class Policy {
   #judgeBytes(remit: Remit, query: Buffer, catalog: Catalog): Judgement {
     const text = this.#decode(query)
     if (text === undefined) return this.#undecodable(remit, query, catalog)
-    return decide(remit, text, analyse(text, this.#limits), catalog)
+    return decide(remit, text, this.#analyse(text, this.#limits), catalog)
   }
 
   #decode(query: Buffer): string | undefined {

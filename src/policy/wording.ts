@@ -5,12 +5,12 @@
 import { Failure, type FailureCode, type FailureText } from '../errors.ts'
 import type { SettingChange, Unparsable } from '../sql/facts.ts'
 import { unknownSetting } from '../sql/settings.ts'
-import type { Deny } from './decision.ts'
+import type { Deny, RuleName } from './decision.ts'
 import type { Guard, Objection, SettingProblem } from './objection.ts'
 import type { CatalogPower } from './roles.ts'
 
 interface Wording {
-  readonly rule: string
+  readonly rule: RuleName
   /** What was refused, as the primary message names it. */
   readonly subject: string
   /** The same in its place, for the audit record. */

@@ -10,7 +10,7 @@ import { peerNamed } from './peer.ts'
 
 /** False when the connection ends without a byte, as a health check's may. Throws a protocol_violation. */
 export async function readIntroduction(line: Line, intake: Intake): Promise<boolean> {
-  line.deafened()
+  line.introductionAwaited()
   let header = Buffer.alloc(0)
   for (let lacks = proxyHeaderLacks(header); lacks > 0; lacks = proxyHeaderLacks(header)) {
     const more = await intake.bytes(lacks)

@@ -10,7 +10,7 @@ export class Line {
   readonly raw: Socket
   #socket: Socket
   #peer: Peer
-  /** What a load balancer has said before the client. */
+  /** What a load balancer says before the client; while it has not, all that comes is its own. */
   #introductionBytes = 0
   /** `handshake`: the bytes are TLS's own. `deaf`: the peer would not know what a message is. */
   #state: 'spoken' | 'handshake' | 'deaf' = 'spoken'
@@ -38,7 +38,13 @@ export class Line {
     return this.raw.bytesRead <= this.#introductionBytes
   }
 
-  /** A load balancer has said in so many bytes whose connection it is: what follows is the client's. */
+  /** A load balancer must say first whose connection it is; it would not know what a message is. */
+  introductionAwaited(): void {
+    this.#introductionBytes = Number.POSITIVE_INFINITY
+    this.#state = 'deaf'
+  }
+
+  /** It has said in so many bytes whose connection it is: what follows is the client's. */
   introduced(bytes: number, peer: Peer): void {
     this.#peer = peer
     this.#introductionBytes = bytes

@@ -13,7 +13,7 @@ import { Line } from './line.ts'
 import { asFailure } from './login.ts'
 import { Networks, networkOf } from './networks.ts'
 import { Places, type Taken } from './places.ts'
-import type { Certificates } from './ports.ts'
+import type { Attendance, Certificates } from './ports.ts'
 import type { Authentication } from './proof.ts'
 import { type Entrance, type Hall, type Place, type ServeDependencies, serve } from './serve.ts'
 import { shuttingDown } from './shutdown.ts'
@@ -73,6 +73,8 @@ export class Listener {
   /** By address: those that may log in, sessions among them; and those that come when it has all of these. */
   readonly #ofAddress = new Places()
   readonly #beyond = new Places()
+  /** Those that have a session. */
+  readonly #sessions = new Set<Line>()
   readonly #anteroom: Anteroom
 
   /** Throws when the certificate or an address range cannot be used. */
@@ -127,6 +129,12 @@ export class Listener {
     }, stopMs)
     await closed
     clearTimeout(timer)
+  }
+
+  get attendance(): Attendance {
+    const { address, port, maxConnections: max } = this.#options
+    const sessions = this.#sessions.size
+    return { address, port, sessions, opening: this.#lines.size - sessions, max }
   }
 
   /** Frees a place for the newest line, if need be one of somebody without a session. False: there is none. */
@@ -201,6 +209,7 @@ export class Listener {
   #free({ line, ofAddress }: Visit): void {
     this.#lines.delete(line)
     this.#placeless.delete(line)
+    this.#sessions.delete(line)
     ofAddress?.giveBack()
   }
 
@@ -230,6 +239,7 @@ export class Listener {
       if (!welcome) throw this.#addressIsFull()
       meter.connection('login')
       await serve(opening, opening.packet, visit, this.#entrance, this.#hall, this.#deps)
+      if (this.#lines.has(line)) this.#sessions.add(line)
     }
   }
 

@@ -6,6 +6,7 @@ import { CancelRequests } from './cancel-requests.ts'
 import { Crowd } from './crowd.ts'
 import { GrantWatch } from './grant-watch.ts'
 import { Listener, type ListenerOptions } from './listener.ts'
+import type { Activity, Attendance } from './ports.ts'
 import { Refusals } from './refusals.ts'
 import type { ServeDependencies } from './serve.ts'
 import { Sessions } from './sessions.ts'
@@ -54,6 +55,16 @@ export class Listeners {
       await this.stop()
       throw error
     }
+  }
+
+  /** What the sessions do now, one for each. */
+  get activities(): readonly Activity[] {
+    return this.#sessions.activities
+  }
+
+  /** Of each listener, in the order of the configuration. */
+  get attendances(): readonly Attendance[] {
+    return this.#listeners.map(({ attendance }) => attendance)
   }
 
   /** This process has revoked the grant: the others are told by whoever did. */

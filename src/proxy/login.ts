@@ -77,6 +77,8 @@ export interface Applicant {
   readonly write: (bytes: Buffer) => void
   /** Called when it is certain that it is not let in: another may have its place. */
   readonly refused: () => void
+  /** Seconds since it proved who it is. */
+  readonly waited: () => number
 }
 
 /** What all logins share. */
@@ -89,7 +91,7 @@ interface Doormen {
 export async function logIn(
   deps: LoginDependencies,
   { refusals, crowd }: Doormen,
-  { parameters, claim, serverName, peer, write, refused }: Applicant,
+  { parameters, claim, serverName, peer, write, refused, waited }: Applicant,
   proof: Proof,
 ): Promise<LoggedIn> {
   const user = parameters.get('user') ?? ''
@@ -102,7 +104,7 @@ export async function logIn(
   const identity = { principal, target: target ?? wanted.database, client, certificate }
 
   if (!crowd.mayLogIn(peer.address)) {
-    deps.meter.login('refused', 'too_many_logins_per_second')
+    deps.meter.login('refused', 'too_many_logins_per_second', waited())
     await refusals.record(
       peer.address,
       refusedLogin(identity, 'too_many_logins_per_second', undefined),
@@ -112,12 +114,12 @@ export async function logIn(
   const attempt = { claim, proof, target, address: peer.address }
   const claimant = { principal, address: networkOf(peer.address) }
   const verified = await check(deps, claimant, attempt).catch(async (error: unknown) => {
-    deps.meter.login('failed', asFailure(error).code)
+    deps.meter.login('failed', asFailure(error).code, waited())
     await refusals.record(peer.address, refusedLogin(identity, asFailure(error).code, undefined))
     throw error
   })
   if (verified.type === 'locked') {
-    deps.meter.login('refused', 'locked_out')
+    deps.meter.login('refused', 'locked_out', waited())
     await refusals.record(peer.address, refusedLogin(identity, 'locked_out', undefined))
     throw lockedOut(verified.until)
   }
@@ -126,7 +128,7 @@ export async function logIn(
   if (data !== undefined) write(encodeBackend({ type: 'authenticationSASLFinal', data }))
   if (verified.type !== 'authorized') {
     const { reason, tokenId } = verified
-    deps.meter.login('refused', reason)
+    deps.meter.login('refused', reason, waited())
     await refusals.record(peer.address, refusedLogin(identity, reason, tokenId))
     if (verified.type === 'misdirected') {
       throw misdirection(verified, wanted, destination, {
@@ -155,7 +157,7 @@ export async function logIn(
   } catch (error) {
     seat?.giveBack()
     const { code } = asFailure(error)
-    deps.meter.login('failed', code)
+    deps.meter.login('failed', code, waited())
     await deps.journal.record(loginRecord(refusedLogin(identity, code, authorization.tokenId)))
     throw error
   }

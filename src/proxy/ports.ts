@@ -12,6 +12,7 @@ import type { Catalog } from '../policy/catalog.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { SessionLimits } from '../policy/roles.ts'
 import type { Secret } from '../secret.ts'
+import type { StatementTimes } from '../session/port.ts'
 import type { NameTemplate } from './application-name.ts'
 import type { ContextTemplate } from './session-context.ts'
 
@@ -209,11 +210,13 @@ export type Limit =
 /** What is counted on the data plane. */
 export interface Meter {
   connection(result: 'login' | 'cancel' | 'rejected' | 'silent'): void
-  login(result: 'ok' | 'refused' | 'failed', reason: string): void
-  sessionOpened(role: string, target: string): void
-  sessionClosed(role: string, target: string): void
-  statement(role: string, tag: string, decision: 'allow' | 'deny'): void
-  statementEnded(role: string, seconds: number): void
+  /** `seconds`: since the client proved who it is. */
+  login(result: 'ok' | 'refused' | 'failed', reason: string, seconds: number): void
+  /** `application`: what the client says it is. */
+  statementDenied(role: string, tags: readonly string[], rule: string, application: string): void
+  statementEnded(role: string, tags: readonly string[], took: StatementTimes): void
+  /** So many, because the journal did not take their records. */
+  statementsRefused(count: number, cause: unknown): void
   tripped(role: string, setting: string): void
   cancel(result: CancelResult): void
   bytes(direction: 'to_client' | 'to_upstream', count: number): void
@@ -221,4 +224,22 @@ export interface Meter {
   limitReached(limit: Limit): void
   /** A load balancer's connection does not begin as it should. */
   proxyProtocolError(): void
+}
+
+/** An open session, as it is counted. */
+export interface Activity {
+  readonly target: string
+  readonly role: string
+  readonly state: 'idle' | 'active' | 'idle_in_transaction'
+}
+
+/** The clients of one listener. */
+export interface Attendance {
+  readonly address: string
+  /** As it is configured. */
+  readonly port: number
+  /** On their way to a session. */
+  readonly opening: number
+  readonly sessions: number
+  readonly max: number
 }

@@ -7,7 +7,7 @@ import type { Tripwire } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 import type { SessionLimits } from '../policy/roles.ts'
-import type { SessionPort } from '../session/port.ts'
+import type { SessionPort, StatementTimes } from '../session/port.ts'
 import { Session } from '../session/session.ts'
 import type { SessionOptions } from '../session/state.ts'
 import { errorResponse } from '../wire/backend-encoder.ts'
@@ -44,6 +44,7 @@ export class Relay implements SessionPort {
   readonly #meter: Meter
   readonly #clock: Clock
   readonly #role: string
+  readonly #application: string
   readonly #cancelUpstream: () => Promise<boolean>
   readonly #probe: Buffer | undefined
   readonly #onCatalogChanged: () => void
@@ -69,6 +70,8 @@ export class Relay implements SessionPort {
     sides: { readonly client: Socket; readonly upstream: Socket },
     deps: {
       readonly meter: Meter
+      /** What the client says it is. */
+      readonly application: string
       /** Cancels what runs upstream: true when the server has dealt with it, false when it was not reached. */
       readonly cancel: () => Promise<boolean>
       /** A message that tells a client nothing new and may come at any time. */
@@ -84,6 +87,7 @@ export class Relay implements SessionPort {
     this.#meter = deps.meter
     this.#clock = options.clock
     this.#role = options.authorization.grant.role
+    this.#application = deps.application
     this.#cancelUpstream = deps.cancel
     this.#probe = deps.probe
     this.#startedAt = options.clock.elapsed()
@@ -162,7 +166,9 @@ export class Relay implements SessionPort {
 
   toUpstream(buffers: readonly Buffer[]): void {
     if (this.#over) return
-    this.#bytesToUpstream += write(this.#upstream, buffers)
+    const bytes = write(this.#upstream, buffers)
+    this.#bytesToUpstream += bytes
+    this.#meter.bytes('to_upstream', bytes)
     // Read no more from the client than the upstream takes.
     if (this.#upstream.writableNeedDrain) this.#client.pause()
   }
@@ -170,7 +176,9 @@ export class Relay implements SessionPort {
   toClient(buffers: readonly Buffer[]): void {
     if (this.#over) return
     const taken = this.#leaving === undefined ? undefined : () => this.#leaveIfDrained()
-    this.#bytesToClient += write(this.#client, buffers, taken)
+    const bytes = write(this.#client, buffers, taken)
+    this.#bytesToClient += bytes
+    this.#meter.bytes('to_client', bytes)
     if (this.#client.writableNeedDrain) this.#upstream.pause()
   }
 
@@ -221,14 +229,16 @@ export class Relay implements SessionPort {
     this.#leaveIfDrained()
   }
 
-  statementDenied(tags: readonly string[]): void {
-    for (const tag of tags) this.#meter.statement(this.#role, tag, 'deny')
-    if (tags.length === 0) this.#meter.statement(this.#role, 'none', 'deny')
+  statementDenied(tags: readonly string[], rule: string): void {
+    this.#meter.statementDenied(this.#role, tags, rule, this.#application)
   }
 
-  statementEnded(tags: readonly string[], durationMs: number): void {
-    for (const tag of tags) this.#meter.statement(this.#role, tag, 'allow')
-    this.#meter.statementEnded(this.#role, durationMs / 1000)
+  statementEnded(tags: readonly string[], took: StatementTimes): void {
+    this.#meter.statementEnded(this.#role, tags, took)
+  }
+
+  statementsRefused(count: number, failure: Failure): void {
+    this.#meter.statementsRefused(count, failure.cause)
   }
 
   #fromClient(chunk: Buffer): void {

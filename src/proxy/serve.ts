@@ -21,7 +21,13 @@ import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
 import type { Crowd } from './crowd.ts'
 import { GrantEnd } from './grant-end.ts'
-import { type LoggedIn, type LoginDependencies, logIn, refuseReplication } from './login.ts'
+import {
+  asFailure,
+  type LoggedIn,
+  type LoginDependencies,
+  logIn,
+  refuseReplication,
+} from './login.ts'
 import { LoginEnd } from './login-end.ts'
 import type { Networks } from './networks.ts'
 import type { Peer } from './peer.ts'
@@ -104,6 +110,7 @@ export async function serve(
   const write = (bytes: Buffer): void => void socket.write(bytes)
   const certificate = tls?.certificate
   const proof = await askProof(entrance.authentication, { intake, write, claim, certificate })
+  const provedAt = deps.clock.elapsed()
   place.heard()
   // Whose time was up, or whose place was taken, has been told so: what it says now opens nothing.
   if (proof === undefined || socket.writableEnded) {
@@ -118,6 +125,7 @@ export async function serve(
     peer,
     write,
     refused: place.refused,
+    waited: () => (deps.clock.elapsed() - provedAt) / 1_000,
   }
   const loggedIn = await logIn(deps, hall, applicant, proof)
   const upstream = loggedIn.upstream.socket
@@ -131,11 +139,12 @@ export async function serve(
   } catch (error) {
     loggedIn.use.released()
     loggedIn.seat.giveBack()
+    deps.meter.login('failed', asFailure(error).code, applicant.waited())
     throw error
   }
-  deps.meter.login('ok', 'ok')
   const session = sessionOf(id, loggedIn, peer, deps.clock.now())
   const relay = startRelay(session, context, socket, version, loggedIn, hall, deps)
+  deps.meter.login('ok', 'ok', applicant.waited())
   relay.start(loggedIn.upstream.rest, intake.rest())
 }
 
@@ -272,6 +281,7 @@ function startRelay(
     { client: socket, upstream: upstream.socket },
     {
       meter,
+      application: loggedIn.application,
       cancel,
       probe: probeOf(upstream),
       onCatalogChanged: () => deps.catalogs.changed(targetName),
@@ -285,10 +295,7 @@ function startRelay(
         sessions.closed(live)
         deps.registry.closed(id)
         sittings.closed(authorization.tokenId)
-        meter.sessionClosed(role, targetName)
         const { toClient, toUpstream } = relay.bytes
-        meter.bytes('to_client', toClient)
-        meter.bytes('to_upstream', toUpstream)
         journal.append(
           sessionEndRecord(context, {
             reason: describe(ending),
@@ -314,11 +321,11 @@ function startRelay(
     },
     end: (failure: Failure) => relay.end(failure),
     leave: (failure: Failure) => relay.leave(failure),
+    activity: () => ({ target: targetName, role, state: relay.session.activity }),
   }
   sessions.opened(live)
   deps.registry.opened(session, live.end)
   sittings.opened(authorization.tokenId)
-  meter.sessionOpened(role, targetName)
 
   const greeting = [encodeBackend({ type: 'authenticationOk' }), upstream.greeting]
   // An upstream that gave no key cannot be cancelled: a key of length zero would kill clients.

@@ -5,6 +5,7 @@
 import type { Authorization } from '../access/authorization.ts'
 import type { Clock } from '../clock.ts'
 import type { Failure } from '../errors.ts'
+import type { Activity } from './ports.ts'
 
 export interface ServedSession {
   readonly authorization: Authorization
@@ -15,6 +16,8 @@ export interface ServedSession {
   end(failure: Failure): void
   /** Ends it as soon as nothing is lost by that: outside a transaction, with all answers taken in. */
   leave(failure: Failure): void
+  /** What it does now. */
+  activity(): Activity
 }
 
 /** How long a session may live at the most after the end of its grant, or of its time. */
@@ -55,6 +58,11 @@ export class Sessions {
   /** The grants of the live sessions; of several sessions several times. */
   get grants(): readonly string[] {
     return [...this.#live].map(({ authorization }) => authorization.grant.id)
+  }
+
+  /** Of all live sessions, one for each. */
+  get activities(): readonly Activity[] {
+    return [...this.#live].map((session) => session.activity())
   }
 
   opened(session: ServedSession): void {

@@ -104,9 +104,9 @@ export class Dispatch implements JournalWaiter {
   }
 
   refused(failure: Failure, upTo: number): void {
-    const { buffers, replacedLast } = this.#outbox.takeRefused(failure, upTo)
+    const { buffers, replaced, replacedLast } = this.#outbox.takeRefused(failure, upTo)
     if (replacedLast) this.#dropping = true
-    this.#state.events.refused()
+    this.#state.events.refused(replaced, failure)
     this.#state.options.port.toUpstream(buffers, nothingToRecord)
   }
 

@@ -18,6 +18,7 @@ import {
 } from '../audit/statement-record.ts'
 import type { OverflowText } from '../audit/storage.ts'
 import type { Clock } from '../clock.ts'
+import type { Failure } from '../errors.ts'
 import type { Deny, Judgement } from '../policy/decision.ts'
 import type { TransactionStatus } from '../wire/backend.ts'
 import type { Execution } from './execution.ts'
@@ -106,12 +107,13 @@ export class StatementEvents {
   denied(judgement: Judgement, decision: Deny, arrival: Arrival, waiter: JournalWaiter): void {
     const number = ++this.#statements
     this.#record(number, judgement, arrival, { decision }, waiter)
-    this.#port.statementDenied(judgement.tags)
+    this.#port.statementDenied(judgement.tags, decision.rule)
   }
 
-  /** Some of what was accepted has no record, and nothing may refer to it. */
-  refused(): void {
+  /** So many that were accepted have no record, and nothing may refer to them. */
+  refused(count: number, failure: Failure): void {
     this.#longTexts = new WeakMap()
+    this.#port.statementsRefused(count, failure)
   }
 
   /** The upstream has reported a pinned setting with another value. */
@@ -124,9 +126,10 @@ export class StatementEvents {
   ended(execution: Execution, result: OutcomeResult, error?: ServerError): void {
     if (execution.ended) return
     execution.ended = true
-    const { startedAt, storedAt } = execution
+    const { startedAt, storedAt, policyMs } = execution
     const now = this.#clock.elapsed()
     const durationMs = now - startedAt
+    const auditMs = storedAt === undefined ? undefined : storedAt - startedAt
     const record = outcomeRecord(this.#context, execution.number, {
       result,
       command: execution.tag?.replace(/[ 0-9]+$/, ''),
@@ -134,14 +137,14 @@ export class StatementEvents {
       bytesIn: execution.bytesIn,
       bytes: execution.bytes,
       durationMs,
-      policyMs: execution.policyMs,
-      auditMs: storedAt === undefined ? undefined : storedAt - startedAt,
+      policyMs,
+      auditMs,
       upstreamMs: storedAt === undefined ? undefined : now - storedAt,
       sqlstate: error?.sqlstate,
       message: error && shown(error, execution.messages),
     })
     this.#journal.append(record, undefined, this.#beside(none))
-    this.#port.statementEnded(execution.tags, durationMs)
+    this.#port.statementEnded(execution.tags, { durationMs, policyMs, auditMs })
   }
 
   #record(

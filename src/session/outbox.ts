@@ -63,31 +63,38 @@ export class Outbox {
 
   /**
    * The same, with each recorded frame replaced by one that fails and is answered by `failure`.
-   * `replacedLast` when the last frame was: what is still to come of it must not go out.
+   * `replaced`: how many. `replacedLast` when the last frame was: what is still to come of it must not go out.
    */
   takeRefused(
     failure: Failure,
     upTo: number,
   ): {
     readonly buffers: readonly Buffer[]
+    readonly replaced: number
     readonly replacedLast: boolean
   } {
-    let replaced = false
+    let replaced = 0
+    let replacedLast = false
     for (const { bytes, start, end, recorded } of this.#covered(upTo)) {
-      if (recorded === 'rest' && replaced) continue
-      replaced = recorded !== undefined && recorded !== 'rest'
+      if (recorded === 'rest' && replacedLast) continue
+      replacedLast = recorded !== undefined && recorded !== 'rest'
       if (recorded === undefined || recorded === 'rest') {
         this.#ranges.add(bytes, start, end)
         continue
       }
       const { kind, name, expectation } = recorded
+      replaced++
       expectation.denial ??= failure
       // There is no intent, so there must be no outcome.
       if (expectation.execution !== undefined) expectation.execution.ended = true
       const substitute = failingSubstitute(kind, name)
       this.#ranges.add(substitute, 0, substitute.length)
     }
-    return { buffers: this.#ranges.take(), replacedLast: replaced && !this.#waiting }
+    return {
+      buffers: this.#ranges.take(),
+      replaced,
+      replacedLast: replacedLast && !this.#waiting,
+    }
   }
 
   /** Takes them out. */

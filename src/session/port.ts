@@ -3,6 +3,7 @@
 
 import type { Receipt } from '../audit/journal.ts'
 import type { Tripwire } from '../audit/record.ts'
+import type { Failure } from '../errors.ts'
 
 /** For bytes that make the upstream run no SQL that is not recorded yet: Sync, CopyData, a substitute. */
 export const nothingToRecord = Symbol('nothing to record')
@@ -22,7 +23,19 @@ export interface SessionPort {
   catalogChanged(): void
   /** A pinned setting is no longer what it must be. The session is about to throw. */
   tripped(tripwire: Tripwire): void
-  /** For the metrics. */
-  statementDenied(tags: readonly string[]): void
-  statementEnded(tags: readonly string[], durationMs: number): void
+  // For the metrics.
+  statementDenied(tags: readonly string[], rule: string): void
+  statementEnded(tags: readonly string[], took: StatementTimes): void
+  /** So many could not be recorded, and fail upstream in their places. */
+  statementsRefused(count: number, failure: Failure): void
+}
+
+/** Of one statement that was let through, in milliseconds. */
+export interface StatementTimes {
+  /** From its record to the end of its answer. */
+  readonly durationMs: number
+  /** Judging it, where it was judged before it ran. */
+  readonly policyMs: number
+  /** Until its record was stored; undefined when its session ended before. */
+  readonly auditMs: number | undefined
 }

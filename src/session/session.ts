@@ -121,6 +121,12 @@ export class Session {
     return this.#state.status !== 'I'
   }
 
+  /** What it does, in the words of pg_stat_activity. */
+  get activity(): 'idle' | 'active' | 'idle_in_transaction' {
+    if (!this.idle) return 'active'
+    return this.inTransaction ? 'idle_in_transaction' : 'idle'
+  }
+
   /** Clock.elapsed() of the last ReadyForQuery. */
   get readyAt(): number {
     return this.#state.readyAt

@@ -47,6 +47,12 @@ export class Database implements Statements {
     this.#pool.on('error', options.onProblem)
   }
 
+  /** How many connections are in use and at hand, and how many calls wait for one. */
+  get connections(): { readonly busy: number; readonly idle: number; readonly waiting: number } {
+    const { totalCount, idleCount, waitingCount } = this.#pool
+    return { busy: totalCount - idleCount, idle: idleCount, waiting: waitingCount }
+  }
+
   async rows<Row extends QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
     const result = await this.#pool.query<Row>(text, values).catch(rethrow)
     return result.rows

@@ -146,6 +146,16 @@ export async function insertApproval(statements: Statements, approval: Approval)
   )
 }
 
+/** Everybody's. */
+export async function countAllPending(statements: Statements, now: number): Promise<number> {
+  const [found] = await statements.rows<{ readonly pending: number }>(
+    `select count(*)::int as pending from pgwarden.requests
+      where state = 'pending' and expires_at > $1`,
+    [dateOf(now)],
+  )
+  return found?.pending ?? 0
+}
+
 /** The lock is the principal's: two requests of one principal are counted one after the other. */
 export async function countPending(
   statements: Statements,

@@ -18,6 +18,7 @@ import * as leases from './leases.ts'
 import { LoginFailures } from './login-failures.ts'
 import { migrate } from './migrations.ts'
 import { Outbox } from './outbox.ts'
+import * as requests from './requests.ts'
 import * as sessions from './sessions.ts'
 import * as tokens from './tokens.ts'
 
@@ -51,6 +52,15 @@ export class Store {
   /** Waits for the statements that run. */
   close(): Promise<void> {
     return this.#database.close()
+  }
+
+  get connections(): Database['connections'] {
+    return this.#database.connections
+  }
+
+  /** How many requests for access wait for a decision. */
+  pendingRequests(now: number): Promise<number> {
+    return requests.countAllPending(this.#database, now)
   }
 
   /** Resolves when the store answers. */

@@ -4,6 +4,7 @@
 import { apiMetrics } from './api-observer.ts'
 import { checkpointMetrics } from './checkpoint-observer.ts'
 import type { Definitions } from './definition.ts'
+import { deskMetrics, storeMetrics } from './desk-metrics.ts'
 import { journalMetrics } from './journal-metrics.ts'
 import { leaseMetrics } from './lease-metrics.ts'
 import { limitMetrics } from './limit-metrics.ts'
@@ -13,7 +14,7 @@ import { reloadMetrics } from './reload-observer.ts'
 import { sessionMetrics } from './session-metrics.ts'
 import { sinkMetrics } from './sink-metrics.ts'
 import { statementMetrics } from './statement-metrics.ts'
-import { catalogMetrics, certificateMetrics } from './target-metrics.ts'
+import { certificateMetrics, targetMetrics } from './target-metrics.ts'
 import { vaultMetrics } from './vault-metrics.ts'
 
 export interface Subject {
@@ -36,6 +37,8 @@ export const catalogue: readonly Subject[] = [
   { title: 'Sinks', shown: 'Only where sinks are configured.', metrics: sinkMetrics },
   { title: 'Credentials', metrics: leaseMetrics },
   { title: 'Vault', shown: 'Only where a Vault is configured.', metrics: vaultMetrics },
+  { title: 'Requests for access', metrics: deskMetrics },
+  { title: 'The store', metrics: storeMetrics },
   { title: 'Notifications', metrics: notificationMetrics },
   { title: 'The API', metrics: apiMetrics },
   {
@@ -43,7 +46,7 @@ export const catalogue: readonly Subject[] = [
     shown: 'Only of listeners with TLS, `http` included.',
     metrics: certificateMetrics,
   },
-  { title: 'Catalogs of targets', metrics: catalogMetrics },
+  { title: 'Targets', metrics: targetMetrics },
   { title: 'The configuration', metrics: reloadMetrics },
   { title: 'What runs', metrics: buildMetrics },
   { title: 'The process', metrics: processMetrics },

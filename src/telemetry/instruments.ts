@@ -11,15 +11,16 @@ interface Sum<Values extends readonly string[]> {
   /** A label's value comes from a bounded set: each combination is kept for good. */
   add(amount: number, ...values: Values): void
   /** `collect` is called before each scrape, to add what is counted elsewhere. */
-  onScrape(collect: () => void): void
+  onScrape(collect: Collect): void
 }
 
 interface Level<Values extends readonly string[]> {
   set(value: number, ...values: Values): void
-  /** No series is left. */
-  clear(): void
+  add(amount: number, ...values: Values): void
+  /** Sets every series that there is to 0: one that goes would leave a gap in a graph. */
+  zero(): void
   /** `collect` is called before each scrape, to set what is cheaper asked for than kept. */
-  onScrape(collect: () => void | Promise<void>): void
+  onScrape(collect: Collect): void
 }
 
 interface Distribution<Values extends readonly string[]> {
@@ -32,6 +33,7 @@ type Instrument<D extends Definition> = D['type'] extends 'counter'
     ? Level<LabelValues<D>>
     : Distribution<LabelValues<D>>
 
+type Collect = () => void | Promise<void>
 type Values = readonly string[]
 
 /** Something to count with for each definition, by its key. From here on the registry shows them. */
@@ -51,14 +53,14 @@ function instrument(
 ): Sum<Values> | Level<Values> | Distribution<Values> {
   const { name, help, type, labels = [], across = 'sum' } = definition
   const labelNames = labels.map((label) => label.name)
-  const configuration = { name, help, labelNames, aggregator: across, registers: [registry] }
+  const configuration = { name, help, labelNames, aggregator: across }
   switch (type) {
     case 'counter':
-      return sum(configuration)
+      return sum(registry, configuration)
     case 'gauge':
-      return level(configuration)
+      return level(registry, configuration)
     case 'histogram':
-      return distribution({ ...configuration, buckets: definition.buckets })
+      return distribution(registry, configuration, definition.buckets)
   }
 }
 
@@ -67,16 +69,19 @@ interface Configuration {
   readonly help: string
   readonly labelNames: readonly string[]
   readonly aggregator: 'sum' | 'max'
-  readonly registers: Registry[]
 }
 
-function sum(configuration: Configuration): Sum<Values> {
+function sum(registry: Registry, configuration: Configuration): Sum<Values> {
   const cells = new Cells(configuration.labelNames, () => ({ sum: 0 }))
-  let collect = (): void => undefined
-  new ShownCounter(configuration, () => {
-    collect()
-    return cells.all().map(({ labels, cell }) => ({ labels, value: cell.sum }))
-  })
+  let collect: Collect = () => undefined
+  show(
+    registry,
+    (registers) => new Counter({ ...configuration, registers }),
+    async () => {
+      await collect()
+      return cells.all().map(({ labels, cell }) => ({ labels, value: cell.sum }))
+    },
+  )
   return {
     add: (amount, ...values) => {
       cells.at(values).sum += amount
@@ -87,15 +92,27 @@ function sum(configuration: Configuration): Sum<Values> {
   }
 }
 
-function level(configuration: Configuration): Level<Values> {
-  const { labelNames } = configuration
-  let collect: () => void | Promise<void> = () => undefined
-  const gauge = new Gauge({ ...configuration, collect: () => collect() })
+function level(registry: Registry, configuration: Configuration): Level<Values> {
+  const cells = new Cells(configuration.labelNames, () => ({ value: 0 }))
+  let collect: Collect = () => undefined
+  show(
+    registry,
+    (registers) => new Gauge({ ...configuration, registers }),
+    async () => {
+      await collect()
+      return cells.all().map(({ labels, cell }) => ({ labels, value: cell.value }))
+    },
+  )
   return {
     set: (value, ...values) => {
-      gauge.set(Object.fromEntries(labelNames.map((label, at) => [label, values[at]])), value)
+      cells.at(values).value = value
     },
-    clear: () => gauge.reset(),
+    add: (amount, ...values) => {
+      cells.at(values).value += amount
+    },
+    zero: () => {
+      for (const { cell } of cells.all()) cell.value = 0
+    },
     onScrape: (asked) => {
       collect = asked
     },
@@ -109,15 +126,19 @@ interface Bins {
 }
 
 function distribution(
-  configuration: Configuration & { readonly buckets: readonly number[] },
+  registry: Registry,
+  configuration: Configuration,
+  buckets: readonly number[],
 ): Distribution<Values> {
-  const { name, labelNames, buckets } = configuration
-  const cells = new Cells<Bins>(labelNames, () => ({
+  const cells = new Cells<Bins>(configuration.labelNames, () => ({
     counts: new Array<number>(buckets.length + 1).fill(0),
     sum: 0,
   }))
-  new ShownHistogram({ ...configuration, buckets: [...buckets] }, () =>
-    cells.all().flatMap(({ labels, cell }) => samples(name, buckets, labels, cell)),
+  show(
+    registry,
+    (registers) => new Histogram({ ...configuration, buckets: [...buckets], registers }),
+    () =>
+      cells.all().flatMap(({ labels, cell }) => samples(configuration.name, buckets, labels, cell)),
   )
   return {
     observe: (value, ...values) => {
@@ -131,9 +152,10 @@ function distribution(
 }
 
 interface Sample {
-  readonly labels: Record<string, string | number>
+  readonly labels: Readonly<Record<string, string | number>>
   readonly value: number
-  readonly metricName: string
+  /** Of a histogram, whose samples have different names. */
+  readonly metricName?: string
 }
 
 /** Each bucket counts all that is not above its bound. */
@@ -156,42 +178,16 @@ function samples(
   ]
 }
 
-class ShownCounter extends Counter {
-  readonly #values: () => Awaited<ReturnType<Counter['get']>>['values']
-
-  constructor(
-    configuration: ConstructorParameters<typeof Counter>[0],
-    values: () => Awaited<ReturnType<Counter['get']>>['values'],
-  ) {
-    super(configuration)
-    this.#values = values
-  }
-
-  override async get(): ReturnType<Counter['get']> {
-    return { ...(await super.get()), values: this.#values() }
-  }
-}
-
-class ShownHistogram extends Histogram {
-  /** Name, help and type as the library says them; `super.get` would come back here. */
-  readonly #head: Histogram
-  readonly #values: () => Awaited<ReturnType<Histogram['get']>>['values']
-
-  constructor(
-    configuration: ConstructorParameters<typeof Histogram>[0],
-    values: () => Awaited<ReturnType<Histogram['get']>>['values'],
-  ) {
-    super(configuration)
-    this.#head = new Histogram({ ...configuration, registers: [] })
-    this.#values = values
-  }
-
-  override async get(): ReturnType<Histogram['get']> {
-    return { ...(await this.#head.get()), values: this.#values() }
-  }
-
-  /** By this name the registry asks for what it shows as text. */
-  getForPromString(): ReturnType<Histogram['get']> {
-    return this.get()
-  }
+/**
+ * Puts a metric of the library's into the registry that says its own name and type, and these values. What
+ * answers the former is another one in no registry: a histogram asks itself, by two names.
+ */
+function show(
+  registry: Registry,
+  make: (registers: Registry[]) => Counter | Gauge | Histogram,
+  values: () => readonly Sample[] | Promise<readonly Sample[]>,
+): void {
+  const head = make([])
+  const get = async (): Promise<object> => ({ ...(await head.get()), values: await values() })
+  Object.assign(make([registry]), { get, getForPromString: get })
 }

@@ -2,7 +2,7 @@
 // Ignorant of files.
 
 import type { Registry } from 'prom-client'
-import type { Definitions } from './definition.ts'
+import type { Definitions, LabelValues } from './definition.ts'
 import { register } from './instruments.ts'
 
 export const journalMetrics = {
@@ -35,6 +35,17 @@ export const journalMetrics = {
     name: 'pgwarden_journal_failures_total',
     help: 'Writes to the journal that failed; statements waiting for them were refused.',
   },
+  refused: {
+    type: 'counter',
+    name: 'pgwarden_journal_refused_statements_total',
+    help: 'Statements that were not run because the journal did not take their records.',
+    labels: [
+      {
+        name: 'cause',
+        values: ['disk_full', 'io_error', 'read_only', 'forbidden', 'missing', 'other'],
+      },
+    ],
+  },
   backlog: {
     type: 'gauge',
     name: 'pgwarden_journal_backlog_records',
@@ -56,12 +67,30 @@ export interface JournalMeter {
   kept(records: number, lost: number): void
 }
 
-export function createJournalMeter(registry: Registry): JournalMeter {
-  const { records, bytes, writes, syncs, failures, backlog, lost } = register(
+/** By the system's name for an error. */
+const causes = new Map<unknown, Exclude<LabelValues<typeof journalMetrics.refused>[0], 'other'>>([
+  ['ENOSPC', 'disk_full'],
+  ['EDQUOT', 'disk_full'],
+  ['EFBIG', 'disk_full'],
+  ['EIO', 'io_error'],
+  ['EROFS', 'read_only'],
+  ['EACCES', 'forbidden'],
+  ['EPERM', 'forbidden'],
+  ['ENOENT', 'missing'],
+])
+
+export function createJournalMeter(
+  registry: Registry,
+): JournalMeter & { refused(statements: number, cause: unknown): void } {
+  const { records, bytes, writes, syncs, failures, refused, backlog, lost } = register(
     registry,
     journalMetrics,
   )
   return {
+    refused: (count, cause) => {
+      const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+      refused.add(count, causes.get(code) ?? 'other')
+    },
     wrote: (count, length, ms) => {
       records.add(count)
       bytes.add(length)

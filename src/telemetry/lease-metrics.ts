@@ -74,7 +74,7 @@ export function createLeaseMetrics(registry: Registry): LeaseMetrics {
       operations.observe(seconds, engine, operation, result),
     revoked: (target, result, seconds) => revocations.observe(seconds, target, result),
     held: (counts) => {
-      leases.clear()
+      leases.zero()
       for (const [engine, held] of counts) {
         for (const state of states) leases.set(held[state], engine, state)
       }

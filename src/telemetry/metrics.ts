@@ -4,8 +4,15 @@
 // who scrapes.
 
 import { AggregatorRegistry, collectDefaultMetrics, Registry } from 'prom-client'
+import type { Clock } from '../clock.ts'
 import { type ApiMeter, createApiMeter } from './api-observer.ts'
 import { type CheckpointMeter, createCheckpointMeter } from './checkpoint-observer.ts'
+import {
+  createDeskMeter,
+  createStoreMeter,
+  type DeskMeter,
+  type StoreConnections,
+} from './desk-metrics.ts'
 import { register } from './instruments.ts'
 import { createJournalMeter, type JournalMeter } from './journal-metrics.ts'
 import { createLeaseMetrics, type LeaseMetrics } from './lease-metrics.ts'
@@ -19,8 +26,9 @@ import { createStatementMeter, type Memory, type StatementMeter } from './statem
 import {
   type CatalogMeter,
   type CertificateMeter,
-  createCatalogMeter,
   createCertificateMeter,
+  createTargetMeter,
+  type UpstreamMeter,
 } from './target-metrics.ts'
 import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
 
@@ -32,7 +40,10 @@ export interface Metrics
     StatementMeter,
     LimitMeter,
     CertificateMeter,
-    CatalogMeter {
+    CatalogMeter,
+    UpstreamMeter {
+  /** So many, because the journal did not take their records. */
+  statementsRefused(count: number, cause: unknown): void
   /** From here on it waits for its sessions to end. */
   draining(): void
   readonly journal: JournalMeter
@@ -44,6 +55,9 @@ export interface Metrics
   sinks(now: () => number): SinkMeter
   checkpoints(): CheckpointMeter
   api(): ApiMeter
+  desk(countPending: () => Promise<number>, clock: Clock): DeskMeter
+  /** Asked at each scrape. */
+  store(connections: () => StoreConnections): void
   /** `now`: milliseconds since the epoch. */
   reloads(now: () => number): ReloadMeter
 
@@ -63,20 +77,24 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
   const { info, draining } = register(registry, buildMetrics)
   info.set(1, version, process.version)
   draining.set(0)
+  const journal = createJournalMeter(registry)
   return {
     ...createSessionMeter(registry),
     ...createStatementMeter(registry, lookups),
     ...createLimitMeter(registry),
     ...createCertificateMeter(registry),
-    ...createCatalogMeter(registry),
+    ...createTargetMeter(registry),
     draining: () => draining.set(1),
-    journal: createJournalMeter(registry),
+    journal,
+    statementsRefused: journal.refused,
     leases: createLeaseMetrics(registry),
     vault: () => createVaultMeter(registry),
     notifications: () => createNotificationMeter(registry),
     sinks: (now) => createSinkMeter(registry, now),
     checkpoints: () => createCheckpointMeter(registry),
     api: () => createApiMeter(registry),
+    desk: (countPending, clock) => createDeskMeter(registry, countPending, clock),
+    store: (connections) => createStoreMeter(registry, connections),
     reloads: (now) => createReloadMeter(registry, now),
     contentType: registry.contentType,
     text: () => registry.metrics(),

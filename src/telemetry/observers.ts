@@ -1,10 +1,11 @@
-// What the journal, the listeners' certificates and Vault go through: counted, and said in the log, a
+// What the journal, the listeners' certificates, Vault and targets go through: counted, and said in the log, a
 // lasting state once. Ignorant of journals, of files and of who asks Vault for what.
 
 import type { Clock } from '../clock.ts'
 import type { JournalMeter } from './journal-metrics.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import type { UpstreamMeter } from './target-metrics.ts'
 import type { VaultMeter } from './vault-metrics.ts'
 
 /** Counts every write of the journal, and says when it fails and when it works again. */
@@ -91,5 +92,28 @@ export function vaultObserver(meter: VaultMeter, log: Log): VaultObserver {
     },
     problem: (error) =>
       log.warn({ err: error }, 'the Vault token could not be renewed or obtained'),
+  }
+}
+
+/** Times each login on a target. */
+export function timedConnector<Options extends { readonly target: string }, Upstream>(
+  connector: { connect(options: Options): Promise<Upstream> },
+  meter: UpstreamMeter,
+  clock: Clock,
+): { connect(options: Options): Promise<Upstream> } {
+  return {
+    connect: async (options) => {
+      const since = clock.elapsed()
+      const told = (result: 'ok' | 'failed'): void =>
+        meter.upstreamConnected(options.target, result, (clock.elapsed() - since) / 1000)
+      try {
+        const upstream = await connector.connect(options)
+        told('ok')
+        return upstream
+      } catch (error) {
+        told('failed')
+        throw error
+      }
+    },
   }
 }

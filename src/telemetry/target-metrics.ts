@@ -1,4 +1,5 @@
-// The metrics of what pgwarden shows and knows: the certificates of its listeners, the catalogs of its targets.
+// The metrics of what pgwarden shows and knows: the certificates of its listeners, the logins and catalogs of
+// its targets.
 // Ignorant of files and of SQL.
 
 import type { Registry } from 'prom-client'
@@ -21,7 +22,14 @@ export const certificateMetrics = {
   },
 } as const satisfies Definitions
 
-export const catalogMetrics = {
+export const targetMetrics = {
+  connects: {
+    type: 'histogram',
+    name: 'pgwarden_upstream_connect_duration_seconds',
+    help: "One login of a session's on its target, whichever of its servers took it.",
+    labels: [target, { name: 'result', values: ['ok', 'failed'] }],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  },
   reads: {
     type: 'counter',
     name: 'pgwarden_catalog_reads_total',
@@ -54,6 +62,10 @@ export interface CatalogMeter {
   ): void
 }
 
+export interface UpstreamMeter {
+  upstreamConnected(target: string, result: 'ok' | 'failed', seconds: number): void
+}
+
 export function createCertificateMeter(registry: Registry): CertificateMeter {
   const { expiry, loads } = register(registry, certificateMetrics)
   return {
@@ -66,9 +78,10 @@ export function createCertificateMeter(registry: Registry): CertificateMeter {
   }
 }
 
-export function createCatalogMeter(registry: Registry): CatalogMeter {
-  const { reads, functions } = register(registry, catalogMetrics)
+export function createTargetMeter(registry: Registry): CatalogMeter & UpstreamMeter {
+  const { connects, reads, functions } = register(registry, targetMetrics)
   return {
+    upstreamConnected: (target, result, seconds) => connects.observe(seconds, target, result),
     catalogRead: (target, result, count) => {
       reads.add(1, target, result)
       if (count !== undefined) functions.set(count, target)

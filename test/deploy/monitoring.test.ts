@@ -34,7 +34,10 @@ const expressions: readonly { readonly where: string; readonly expr: string }[] 
   ...panels.flatMap(({ title, targets }) =>
     targets.map(({ expr }) => ({ where: title, expr: filledIn(expr) })),
   ),
-  ...grafana.annotations.list.map(({ name, expr }) => ({ where: name, expr: filledIn(expr) })),
+  ...grafana.annotations.list.map(({ name, target }) => ({
+    where: name,
+    expr: filledIn(target.expr),
+  })),
 ]
 
 /** The metric that a series belongs to: a histogram has three kinds of them. */

@@ -115,6 +115,7 @@ function session(grantId: string): Client {
     }),
     look: () => undefined,
     leave: () => undefined,
+    activity: () => ({ target: 'shop', role: 'read_only', state: 'idle' }),
     end: (why) => {
       failure = why
       sessions.closed(live)

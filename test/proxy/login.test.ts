@@ -183,6 +183,7 @@ async function login(
     peer,
     write: nothing,
     refused: nothing,
+    waited: () => 0,
   }
   const clock = new HeldClock()
   const { crowd = new Crowd({ clock, limits: () => uncrowded, meter: silentMeter }) } = by

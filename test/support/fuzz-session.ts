@@ -108,6 +108,7 @@ export class FuzzSession {
         tripped: () => undefined,
         statementDenied: () => undefined,
         statementEnded: () => undefined,
+        statementsRefused: () => undefined,
       },
     })
   }

@@ -5,7 +5,9 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 
 export const rulesFile = 'deploy/prometheus/pgwarden.rules.yaml'
-export const ruleTestFiles = ['rules', 'slow'].map((name) => `deploy/prometheus/pgwarden.${name}.test.yaml`)
+export const ruleTestFiles = ['rules', 'slow'].map(
+  (name) => `deploy/prometheus/pgwarden.${name}.test.yaml`,
+)
 export const scrapeFile = 'deploy/prometheus/prometheus.yaml'
 
 const alert = z.object({
@@ -33,11 +35,13 @@ const panel = z.object({
 })
 const dashboard = z.object({
   panels: z.array(panel),
-  annotations: z.object({ list: z.array(z.object({ name: z.string(), expr: z.string() })) }),
+  annotations: z.object({
+    list: z.array(z.object({ name: z.string(), target: z.object({ expr: z.string() }) })),
+  }),
   templating: z.object({ list: z.array(z.object({ name: z.string(), query: z.unknown() })) }),
 })
 
-export type Panel = z.infer<typeof panel>
+type Panel = z.infer<typeof panel>
 type AlertRule = z.infer<typeof alert>
 
 const { groups } = rules.parse(parse(readFileSync(rulesFile, 'utf8')))

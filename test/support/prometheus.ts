@@ -81,9 +81,7 @@ export class Prometheus {
   }
 
   async firing(): Promise<readonly Alert[]> {
-    return alerts
-      .parse(await this.#ask('alerts'))
-      .alerts.filter(({ state }) => state === 'firing')
+    return alerts.parse(await this.#ask('alerts')).alerts.filter(({ state }) => state === 'firing')
   }
 
   async stop(): Promise<void> {

@@ -2,7 +2,7 @@
 // that it groups by. Reads words, not grammar: whether it is sound promtool and Prometheus say. Source:
 // Prometheus, "Querying basics", "Operators".
 
-export interface Selector {
+interface Selector {
   readonly metric: string
   readonly labels: readonly string[]
 }

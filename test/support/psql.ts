@@ -1,4 +1,5 @@
-// PostgreSQL's own programs, PgBouncer, nats-server and rsyslogd, where this machine has them.
+// PostgreSQL's own programs, PgBouncer, HAProxy, nats-server, rsyslogd and Prometheus, where this machine has
+// them.
 
 import { execFile } from 'node:child_process'
 import { accessSync, constants, readdirSync } from 'node:fs'
@@ -27,12 +28,24 @@ export function findPgbouncer(): string | undefined {
   return find('pgbouncer')
 }
 
+export function findHaproxy(): string | undefined {
+  return find('haproxy')
+}
+
 export function findNatsServer(): string | undefined {
   return find('nats-server')
 }
 
 export function findRsyslogd(): string | undefined {
   return find('rsyslogd')
+}
+
+export function findPrometheus(): string | undefined {
+  return find('prometheus')
+}
+
+export function findPromtool(): string | undefined {
+  return find('promtool')
 }
 
 /** Runs a program with `input` on its standard input, and lets it fail. */

@@ -92,6 +92,7 @@ export class Script {
       tripped: (tripwire) => this.trips.push(tripwire),
       statementDenied: () => undefined,
       statementEnded: () => undefined,
+      statementsRefused: () => undefined,
     }
     const grant: Grant = {
       id: 'g1',

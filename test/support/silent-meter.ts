@@ -7,10 +7,9 @@ const uncounted = (): undefined => undefined
 export const silentMeter: Meter = {
   connection: uncounted,
   login: uncounted,
-  sessionOpened: uncounted,
-  sessionClosed: uncounted,
-  statement: uncounted,
+  statementDenied: uncounted,
   statementEnded: uncounted,
+  statementsRefused: uncounted,
   tripped: uncounted,
   cancel: uncounted,
   bytes: uncounted,

@@ -73,7 +73,9 @@ export class Warden {
   readonly #store: FreshDatabase
   /** Whether the databases are its own to drop. */
   readonly #alone: boolean
-  #stopping: AbortController | undefined
+  #stopping:
+    | { readonly asked: AbortController; readonly atOnce: AbortController }
+    | undefined
   #serving: Promise<void> | undefined
   #largestFile: number | undefined
   run: Run | undefined
@@ -120,12 +122,12 @@ export class Warden {
       await this.run.prints(String(this.port))
       return
     }
-    const stopping = new AbortController()
+    const stopping = { asked: new AbortController(), atOnce: new AbortController() }
     await new Promise<void>((resolve, reject) => {
       this.#stopping = stopping
       this.#serving = operations.serve({
         configFile: this.configFile,
-        stopping: { asked: stopping.signal, atOnce: stopping.signal },
+        stopping: { asked: stopping.asked.signal, atOnce: stopping.atOnce.signal },
         onReady: () => resolve(),
       })
       this.#serving.catch(reject)
@@ -140,9 +142,16 @@ export class Warden {
     await writeFile(this.configFile, changed)
   }
 
-  /** Ends pgwarden and leaves everything else, as a restart would. */
+  /** Asks pgwarden to stop, as the first signal does. Resolves when it has. */
+  async drain(): Promise<void> {
+    this.#stopping?.asked.abort()
+    await this.#serving
+  }
+
+  /** Ends pgwarden and leaves everything else, as a restart in a hurry would: two signals. */
   async halt(): Promise<void> {
-    this.#stopping?.abort()
+    this.#stopping?.asked.abort()
+    this.#stopping?.atOnce.abort()
     await this.#serving
     if (this.run !== undefined && this.run.process.exitCode === null) {
       this.run.process.kill('SIGTERM')

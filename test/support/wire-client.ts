@@ -39,9 +39,11 @@ export class WireClient {
     })
   }
 
-  /** A TCP connection on which nothing has been said. */
-  static async dial(port: number): Promise<WireClient> {
-    const socket = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true })
+  /** A TCP connection on which nothing has been said. `from`: an address of this machine's loopback. */
+  static async dial(port: number, from = '127.0.0.1'): Promise<WireClient> {
+    const host = net.isIPv6(from) ? '::1' : '127.0.0.1'
+    const options = { host, port, localAddress: from, allowHalfOpen: true, noDelay: true }
+    const socket = net.connect(options)
     await new Promise((resolve, reject) => {
       socket.once('connect', resolve)
       socket.once('error', reject)
@@ -63,10 +65,18 @@ export class WireClient {
     parameters: Readonly<Record<string, string>> = {},
   ): Promise<WireClient> {
     const client = await WireClient.dial(port)
-    client.startup({ user: login.user, database: 'shop', ...parameters })
-    await client.proves(login.password)
-    await client.hears('readyForQuery')
+    await client.logsIn(login, parameters)
     return client
+  }
+
+  /** From the startup packet to the end of the greeting. */
+  async logsIn(
+    login: { readonly user: string; readonly password: string },
+    parameters: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    this.startup({ user: login.user, database: 'shop', ...parameters })
+    await this.proves(login.password)
+    await this.hears('readyForQuery')
   }
 
   /**

@@ -3,6 +3,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { catalogue } from '../../src/telemetry/catalogue.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { metricsPage } from './metrics-page.ts'
@@ -26,6 +27,9 @@ describe('the catalogue of metrics', () => {
       metrics.sinks(() => 0)
       metrics.checkpoints()
       metrics.api()
+      metrics.desk(() => Promise.resolve(0), systemClock)
+      metrics.reloads(() => 0)
+      metrics.store(() => ({ busy: 0, idle: 0, waiting: 0 }))
       const text = await metrics.text()
       const shown = [...text.matchAll(/^# HELP (\S+) (.+)\n# TYPE \S+ (\w+)$/gm)]
       const declared = all.map(({ name, help, type }) => [name, help, type])

@@ -103,6 +103,7 @@ describe('the gauges of leases', () => {
     expect(before).toContain('pgwarden_leases{engine="broker",state="open"} 2')
     expect(before).toContain('pgwarden_leases_orphaned 4')
     observer.held(new Map())
-    expect(await metrics.text()).not.toContain('pgwarden_leases{')
+    const after = (await metrics.text()).split('\n')
+    expect(after).toContain('pgwarden_leases{engine="broker",state="open"} 0')
   })
 })
