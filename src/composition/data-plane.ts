@@ -77,6 +77,7 @@ export async function openDataPlane(run: Run, ground: Ground): Promise<OwnDataPl
     registry,
     clock,
     meter: metrics,
+    tracing: run.tracing,
     log,
   })
   hear((change) => takeEffect(change, listeners))

@@ -4,8 +4,9 @@
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import type { Lookups } from '../policy/memo.ts'
-import { type AdjustableLog, createLog, type Log, standardError } from '../telemetry/log.ts'
+import { type AdjustableLog, type Log, openLog, standardError } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 import type { InForce } from './in-force.ts'
 
 export type Stop = () => void | Promise<void>
@@ -33,6 +34,7 @@ export interface Run {
   readonly log: Log
   readonly clock: Clock
   readonly metrics: Metrics
+  readonly tracing: Tracing
   /** How far it has come. */
   readonly phase: Phase
   /** Of query strings among those judged before; every policy of the run counts on in it. */
@@ -51,7 +53,7 @@ export function problemsInto(log: Log): Run['problem'] {
 }
 
 /** Where standard output is a sink, nothing but records is written there. */
-export function openLog({ log, audit }: Config): AdjustableLog {
+export function logOf({ log, audit }: Config): Promise<AdjustableLog> {
   const isTaken = audit.sinks.some(({ type }) => type === 'stdout')
-  return createLog(log.level, isTaken ? standardError : 1)
+  return openLog({ ...log, destination: isTaken ? standardError : 1 })
 }

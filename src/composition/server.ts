@@ -13,7 +13,7 @@ import { Catalog } from '../policy/catalog.ts'
 import { Policy } from '../policy/policy.ts'
 import { predefinedRoles } from '../policy/roles.ts'
 import { loadParser } from '../sql/analyse.ts'
-import { createLog } from '../telemetry/log.ts'
+import { openLog } from '../telemetry/log.ts'
 import { checked } from './checked.ts'
 import { publicKeysOf } from './checkpoints.ts'
 import { examination } from './examination.ts'
@@ -22,7 +22,7 @@ import { createKey, listKeys, revokeKey } from './operator-keys.ts'
 import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
 import { queryJournal, tailJournal } from './operator-reading.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
-import { openLog } from './run.ts'
+import { logOf } from './run.ts'
 import { serve } from './serving.ts'
 import { verifyJournal } from './verify.ts'
 
@@ -35,7 +35,7 @@ const demoMs = 24 * 60 * 60 * 1000
 export const operations: Operations = {
   serve: async ({ configFile, stopping, onReady }) => {
     const config = await loadConfig(configFile)
-    await serve(config, () => loadConfig(configFile), openLog(config), stopping, onReady)
+    await serve(config, () => loadConfig(configFile), await logOf(config), stopping, onReady)
   },
 
   checkConfig: async (file) => {
@@ -89,10 +89,11 @@ export const operations: Operations = {
     const prepared = await prepareDemo(options)
     try {
       const config = await loadConfig(prepared.configFile)
-      const log = createLog(
-        config.log.level,
-        createWriteStream(join(prepared.directory, 'pgwarden.log'), { flags: 'a', mode: 0o600 }),
-      )
+      const file = join(prepared.directory, 'pgwarden.log')
+      const log = await openLog({
+        ...config.log,
+        destination: createWriteStream(file, { flags: 'a', mode: 0o600 }),
+      })
       options.onStep('Starting the proxy')
       await serve(
         config,

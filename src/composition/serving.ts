@@ -60,7 +60,7 @@ async function start(
   await loadParser()
   const version = packageVersion()
   const part = partOf(config)
-  const run = newRun(part, config, log, started)
+  const run = await newRun(part, config, log, started)
   const { inForce, metrics, clock } = run
   const shipping = new Shipping(run)
   const ground = await openGround(run, version, shipping)

@@ -17,7 +17,7 @@ import { openGround } from './ground.ts'
 import type { Prepared } from './in-force.ts'
 import { journalWorks } from './journal.ts'
 import { newRun } from './new-run.ts'
-import { openLog, type Part, type Run } from './run.ts'
+import { logOf, type Part, type Run } from './run.ts'
 import { type Stops, stopsInOrder } from './stops.ts'
 import { ShippedBySupervisor } from './worker-shipping.ts'
 import type {
@@ -63,7 +63,7 @@ const enough = new AbortController()
 
 async function begin({ number, of, started, read }: WorkerData): Promise<void> {
   const config = inForce(configOf(started), configOf(read))
-  const log = openLog(config).child({ worker: number })
+  const log = (await logOf(config)).child({ worker: number })
   stops = stopsInOrder(log)
   process.on('uncaughtException', (error) => {
     log.error({ err: error }, 'a defect in pgwarden: this worker ends, and its sessions with it')
@@ -85,7 +85,7 @@ async function serve(
   log: AdjustableLog,
 ): Promise<Serving> {
   await loadParser()
-  const run = newRun(part, config, log, started)
+  const run = await newRun(part, config, log, started)
   await untilFree(config.journal.directory, workerChain(part.number))
   const ground = await openGround(run, packageVersion(), shipping)
   return { run, journal: ground.journal, dataPlane: await openDataPlane(run, ground) }

@@ -46,7 +46,7 @@ export interface Config {
   readonly store: { readonly url: Secret }
   readonly journal: JournalConfig
   readonly audit: AuditConfig
-  readonly log: { readonly level: RawConfig['log']['level'] }
+  readonly log: RawConfig['log']
   readonly shutdown: {
     /** How long what runs may go on, once nothing is accepted any more. */
     readonly drainTimeoutMs: number
@@ -216,6 +216,12 @@ function disagreements(raw: RawConfig): Problem[] {
   const places = listen.map(({ address, port }) => `${address} ${port}`)
   if (places.includes(`${http.address} ${http.port}`)) {
     problems.push({ path: ['http', 'port'], message: 'the same address and port as listen' })
+  }
+  const { metrics } = http
+  const scraped = `${metrics.address ?? '127.0.0.1'} ${metrics.port}`
+  if ([...places, `${http.address} ${http.port}`].includes(scraped)) {
+    const message = 'the same address and port as listen or http'
+    problems.push({ path: ['http', 'metrics', 'port'], message })
   }
   for (const [at, place] of places.entries()) {
     if (places.indexOf(place) === at) continue

@@ -64,7 +64,7 @@ export async function deployedConfig(path: string): Promise<Config> {
     for (const file of mountedFiles(path)) {
       mkdirSync(join(directory, dirname(file)), { recursive: true })
       const kind = file.split(/[./]/).at(-1) ?? ''
-      writeFileSync(join(directory, file), contents.get(kind) ?? 'a-secret')
+      writeFileSync(join(directory, file), contents.get(kind) ?? 'a-secret-of-some-length')
     }
     return parseConfig(
       text.replaceAll(inMounts, (file) => join(directory, file)),
