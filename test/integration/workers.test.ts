@@ -107,8 +107,7 @@ describe('two workers', () => {
   it('stop under load with every outcome recorded, and every record in the sink', async () => {
     const load = await Load.start()
     await sleep(500)
-    await warden.halt()
-    expect(await warden.run?.ended()).toBe(0)
+    expect(await warden.drain()).toBe(0)
     const { ended } = await load.stop()
     expect(new Set(ended.map(({ error }) => error))).toEqual(new Set(['57P01']))
 
