@@ -3,8 +3,11 @@
 
 import { Hours } from '../access/hours.ts'
 import { needsOf } from '../access/rules.ts'
-import { createApi } from '../api/api.ts'
+import { type ApiDependencies, createApi } from '../api/api.ts'
+import type { ReadinessCheck } from '../api/readiness.ts'
+import type { Elsewhere, Exposition } from '../api/scrape.ts'
 import { serveApi } from '../api/serve.ts'
+import type { Journal } from '../audit/journal.ts'
 import type { Config } from '../config/config.ts'
 import { same } from '../config/same.ts'
 import { Failure } from '../errors.ts'
@@ -28,7 +31,7 @@ export async function openControlPlane(
   run: Run,
   ground: Ground,
   version: string,
-  { checks, metricsText }: Pick<DataPlane, 'checks' | 'metricsText'>,
+  dataPlane: Pick<DataPlane, 'checks' | 'metricsText'>,
   reload: Reload,
 ): Promise<ControlPlane> {
   const { config, inForce, log, clock, metrics, phase, started, problem } = run
@@ -66,23 +69,25 @@ export async function openControlPlane(
   started('hours', () => hours.stop())
 
   const observer = apiObserver(metrics.api(), log)
+  const checks: readonly ReadinessCheck[] = [
+    { name: 'store', check: () => store.ping(), limitMs: 2_000 },
+    ...(vault === undefined
+      ? []
+      : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
+    { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
+    { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
+    ...dataPlane.checks,
+  ]
+  const health = { checks, onDefect: observer.defect }
+  const exposition = await serveMetrics(run, journal, health, dataPlane.metricsText)
   const authenticator = authenticators(run, store)
   const apiOf = (by: Config) => {
     const stopping = new AbortController()
     const surroundings = { observer, version, reload, stopping: stopping.signal }
     const app = createApi({
-      checks: [
-        { name: 'store', check: () => store.ping(), limitMs: 2_000 },
-        ...(vault === undefined
-          ? []
-          : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
-        { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
-        { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
-        ...checks,
-      ],
-      metrics: { contentType: metrics.contentType, text: metricsText },
+      ...health,
+      metrics: exposition,
       v1: openApi(run, ground, by, { ...surroundings, authenticator: authenticator(by) }),
-      onDefect: observer.defect,
     })
     return { app, stopping }
   }
@@ -107,6 +112,27 @@ export async function openControlPlane(
     return http.close()
   })
   return { port: http.port }
+}
+
+/** On a listener of their own, where there is one. Resolves with what to say about them elsewhere. */
+async function serveMetrics(
+  run: Run,
+  journal: Journal,
+  health: Pick<ApiDependencies, 'checks' | 'onDefect'>,
+  text: () => Promise<string>,
+): Promise<Exposition | Elsewhere> {
+  const { config, metrics, started } = run
+  const { address, port, tls, token } = config.http.metrics
+  const { contentType } = metrics
+  const exposition = { contentType, text, token }
+  if (port === undefined) return exposition
+  const served = await serveApi(createApi({ ...health, metrics: exposition }), {
+    address,
+    port,
+    certificates: await watchCertificate(run, journal, { address, port }, tls),
+  })
+  started('metrics', () => served.close())
+  return { port: served.port }
 }
 
 /** Whether clients get in, and should be sent here. */

@@ -217,6 +217,12 @@ function disagreements(raw: RawConfig): Problem[] {
   if (places.includes(`${http.address} ${http.port}`)) {
     problems.push({ path: ['http', 'port'], message: 'the same address and port as listen' })
   }
+  const { metrics } = http
+  const scraped = `${metrics.address ?? '127.0.0.1'} ${metrics.port}`
+  if ([...places, `${http.address} ${http.port}`].includes(scraped)) {
+    const message = 'the same address and port as listen or http'
+    problems.push({ path: ['http', 'metrics', 'port'], message })
+  }
   for (const [at, place] of places.entries()) {
     if (places.indexOf(place) === at) continue
     const message = 'another listener has the same address and port'

@@ -27,6 +27,8 @@ export interface WardenOptions {
   readonly listen?: readonly string[]
   /** Listeners besides: YAML lines of each. */
   readonly alsoListen?: readonly (readonly string[])[]
+  /** YAML lines below `http:`. */
+  readonly http?: readonly string[]
   /** YAML lines below the target `shop:`. */
   readonly shop?: readonly string[]
   /** YAML lines below `targets:`, after `shop: &shop`. */
@@ -268,6 +270,7 @@ export class Warden {
       ].flatMap((listener) => listener.map((line, at) => `  ${at === 0 ? '-' : ' '} ${line}`)),
       'http:',
       `  port: ${this.httpPort}`,
+      ...(options.http ?? []).map((line) => `  ${line}`),
       `store: { url: ${quote(store.href)} }`,
       `journal: { ${['directory: ./journal', ...(options.journal ?? [])].join(', ')} }`,
       // Tests fail to log in more often than people, and all from one address.
