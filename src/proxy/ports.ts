@@ -19,6 +19,7 @@ import type { ContextTemplate } from './session-context.ts'
 export interface Target {
   readonly name: string
   readonly database: string
+  readonly servers: readonly { readonly host: string; readonly port: number }[]
   /** Other names by which clients may ask for it. */
   readonly aliases: readonly string[]
   /** TLS server names that lead to it, in lower case. */
