@@ -16,6 +16,7 @@ import { apiObserver } from '../telemetry/api-observer.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
 import { authenticators, openApi } from './api.ts'
 import { watchCertificate } from './certificates.ts'
+import type { DataPlane } from './data-plane.ts'
 import type { Ground } from './ground.ts'
 import { journalWorks } from './journal.ts'
 import type { Reload } from './reload.ts'
@@ -30,6 +31,7 @@ export async function openControlPlane(
   run: Run,
   ground: Ground,
   version: string,
+  dataPlane: Pick<DataPlane, 'checks' | 'metricsText'>,
   reload: Reload,
 ): Promise<ControlPlane> {
   const { config, inForce, log, clock, metrics, phase, started, problem } = run
@@ -74,9 +76,10 @@ export async function openControlPlane(
       : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
     { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
     { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
+    ...dataPlane.checks,
   ]
   const health = { checks, onDefect: observer.defect }
-  const exposition = await serveMetrics(run, journal, health)
+  const exposition = await serveMetrics(run, journal, health, dataPlane.metricsText)
   const authenticator = authenticators(run, store)
   const apiOf = (by: Config) => {
     const stopping = new AbortController()
@@ -116,11 +119,12 @@ async function serveMetrics(
   run: Run,
   journal: Journal,
   health: Pick<ApiDependencies, 'checks' | 'onDefect'>,
+  text: () => Promise<string>,
 ): Promise<Exposition | Elsewhere> {
   const { config, metrics, started } = run
   const { address, port, tls, token } = config.http.metrics
   const { contentType } = metrics
-  const exposition = { contentType, text: () => metrics.text(), token }
+  const exposition = { contentType, text, token }
   if (port === undefined) return exposition
   const served = await serveApi(createApi({ ...health, metrics: exposition }), {
     address,

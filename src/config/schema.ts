@@ -179,6 +179,9 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
   })
 
   return keys({
+    workers: z
+      .union([whole(1, 64), z.literal('auto')], 'expected a number from 1 to 64, or auto')
+      .default(1),
     listen: oneOrMore(listener).prefault({}),
     http: httpSchema(path, secretText).prefault({}),
     identity: identitySchema(surroundings).prefault({}),

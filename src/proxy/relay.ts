@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import type { Tripwire } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
+import type { Deny } from '../policy/decision.ts'
 import type { SessionLimits } from '../policy/roles.ts'
 import type { SessionPort, StatementTimes } from '../session/port.ts'
 import { Session } from '../session/session.ts'
@@ -106,15 +107,22 @@ export class Relay implements SessionPort {
     return { toClient: this.#bytesToClient, toUpstream: this.#bytesToUpstream }
   }
 
-  /** Why the session must end now, if it has reached a limit of its time: then it is ended, and not asked again. */
+  /**
+   * Why the session must end now, if it has reached a limit of its time: then it is ended, and not asked again.
+   * One that may finish what it does is told to leave behind that.
+   */
   overdue(limits: SessionLimits): Failure | undefined {
     const now = this.#clock.elapsed()
     // Who still takes an answer in is not idle, though the server has said all of it.
     if (this.#client.writableLength > 0) this.#heardAt = now
     const times = { startedAt: this.#startedAt, heardAt: this.#heardAt }
     const over = overdue(this.session, times, limits, now)
-    if (over !== undefined) this.#meter.limitReached(over.limit)
-    return over?.failure
+    if (over === undefined) return undefined
+    const told = this.#leaving !== undefined
+    if (!told) this.#meter.limitReached(over.limit)
+    if (over.when === 'now') return over.failure
+    if (!told) this.leave(over.failure)
+    return undefined
   }
 
   /** A CancelRequest of the client's. Requests that come while one is on its way are one with it. */
@@ -233,9 +241,10 @@ export class Relay implements SessionPort {
     this.#leaveIfDrained()
   }
 
-  statementDenied(tags: readonly string[], rule: string, sqlstate: string): void {
+  statementDenied(tags: readonly string[], { rule, failure }: Deny): void {
     this.#meter.statementDenied(this.#role, tags, rule, this.#application)
-    this.#trace?.({ tags, decision: 'deny', sqlstate, took: undefined })
+    if (failure.code === 'statement_too_large') this.#meter.limitReached('statement_bytes')
+    this.#trace?.({ tags, decision: 'deny', sqlstate: failure.sqlstate, took: undefined })
   }
 
   statementEnded(

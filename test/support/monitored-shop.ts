@@ -32,6 +32,7 @@ export class MonitoredShop {
   readonly #scene: Scene
   readonly #grants: string[] = []
   #day: Promise<void> | undefined
+  #trying: Promise<void> | undefined
   #isOver = false
 
   private constructor(scene: Scene) {
@@ -112,22 +113,34 @@ export class MonitoredShop {
     }
   }
 
-  /** The target is away, somebody's access is taken back, and people try to get in. */
-  async cutOff(attempts: number): Promise<void> {
-    const login = await this.warden.login('read_only')
-    this.#grants.push(login.grantId)
-    const holder = await connected(login)
+  /** Whether somebody gets in and has a statement run. */
+  async letsIn(): Promise<boolean> {
+    try {
+      const client = await connected(await this.#grant())
+      await client.query('select 1')
+      await client.end()
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /**
+   * The target is away from now on, and somebody's access is taken back. Who has a database login goes on trying to
+   * get in, and so does who needs one.
+   */
+  async cutOff(): Promise<void> {
+    const [known, fresh] = [await this.#grant(), await this.#grant()]
+    const revoked = await this.#grant()
+    for (const login of [known, revoked]) await (await connected(login)).end()
     await this.#scene.way.close()
     await this.#revoke(0)
-    for (let n = 0; n < attempts; n++) {
-      await connected(await this.warden.login('read_only')).catch(() => undefined)
-    }
-    await holder.end().catch(() => undefined)
+    this.#trying = this.#tries([known, fresh])
   }
 
   async close(): Promise<void> {
     this.#isOver = true
-    await this.#day
+    await Promise.all([this.#day, this.#trying])
     await this.#scene.way.close().catch(() => undefined)
     // It was killed in the middle of its work.
     await this.warden.stop('damaged')
@@ -150,12 +163,26 @@ export class MonitoredShop {
     await Promise.allSettled([reader.end(), writer.end()])
   }
 
+  async #tries(logins: readonly ClientConfig[]): Promise<void> {
+    while (!this.#isOver) {
+      for (const login of logins) {
+        const client = await connected(login).catch(() => undefined)
+        await client?.end()
+      }
+      await sleep(paceMs)
+    }
+  }
+
   async #comesAndGoes(): Promise<void> {
-    const login = await this.warden.login('read_only')
-    this.#grants.push(login.grantId)
-    const client = await connected(login)
+    const client = await connected(await this.#grant())
     await client.end()
     await this.#revoke(0)
+  }
+
+  async #grant(): Promise<ClientConfig> {
+    const login = await this.warden.login('read_only')
+    this.#grants.push(login.grantId)
+    return login
   }
 
   /** The grant that was given last. */

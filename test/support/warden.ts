@@ -4,6 +4,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type ClientConfig } from 'pg'
 import type { TokenKind } from '../../src/access/access.ts'
 import { operations } from '../../src/composition/server.ts'
@@ -134,10 +135,13 @@ export class Warden {
     })
   }
 
-  /** Asks pgwarden to stop, as the first signal does. Resolves when it has. */
-  async drain(): Promise<void> {
+  /** Asks pgwarden to stop, as the first signal does. Resolves when it has; where it is a process, with its status. */
+  async drain(): Promise<number | string | null> {
     this.#stopping?.asked.abort()
     await this.#serving
+    if (this.run === undefined) return 0
+    this.run.process.kill('SIGTERM')
+    return this.run.ended()
   }
 
   /** Ends pgwarden and leaves everything else, as a restart in a hurry would: two signals. */
@@ -146,8 +150,12 @@ export class Warden {
     this.#stopping?.atOnce.abort()
     await this.#serving
     if (this.run !== undefined && this.run.process.exitCode === null) {
+      const ended = this.run.ended()
       this.run.process.kill('SIGTERM')
-      await this.run.ended()
+      // Beyond the time in which two signals are one wish.
+      await Promise.race([ended, sleep(300)])
+      this.run.process.kill('SIGTERM')
+      await ended
     }
   }
 
