@@ -262,7 +262,7 @@ export interface LoginTrace {
   failed(error: unknown): void
 }
 
-export interface TracedSession {
+interface TracedSession {
   readonly id: string
   readonly role: string
   readonly target: string
