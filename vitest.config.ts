@@ -28,7 +28,6 @@ const waiting = [
   'upstream-servers',
   'sinks',
   'journal-disk-full',
-  'evasions',
   'evasion-sequences',
   'vault-document',
   'reload',
