@@ -203,7 +203,10 @@ async function look({ proxy, admin }: Soaked): Promise<Vitals> {
   const answer = await fetch(`http://127.0.0.1:${proxy.httpPort}/metrics`)
   const text = await answer.text()
   const value = (name: string): number =>
-    Number(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, 'm').exec(text)?.[1] ?? 0)
+    [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))].reduce(
+      (sum, [, each]) => sum + Number(each),
+      0,
+    )
   const { rows } = await admin.query<{ count: number }>(
     `select count(*)::int from pg_stat_activity
      where usename like 'pgw\\_%' and backend_type = 'client backend'`,

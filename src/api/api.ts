@@ -6,11 +6,12 @@ import { Hono } from 'hono'
 import type { Api } from './context.ts'
 import { errorResponse, problemResponse } from './problem.ts'
 import { type ReadinessCheck, readiness } from './readiness.ts'
+import { addMetrics, type Elsewhere, type Exposition } from './scrape.ts'
 
 export interface ApiDependencies {
   readonly checks: readonly ReadinessCheck[]
-  readonly metrics: { readonly contentType: string; text(): Promise<string> }
-  /** Made by createV1. */
+  readonly metrics: Exposition | Elsewhere
+  /** Made by createV1. Without it there are health, readiness and metrics alone. */
   readonly v1?: Api
   /** Is told of errors that the client is not shown. */
   readonly onDefect: (error: unknown) => void
@@ -39,9 +40,7 @@ export function createApi(dependencies: ApiDependencies): Hono {
     return c.json(answer, answer.ready ? 200 : 503)
   })
 
-  app.get('/metrics', async (c) =>
-    c.body(await metrics.text(), 200, { 'content-type': metrics.contentType }),
-  )
+  addMetrics(app, metrics)
 
   if (v1 !== undefined) app.route('/api/v1', v1)
 

@@ -34,6 +34,8 @@ const requestTimeout = 30_000
 /** Longer than any answer takes, and than a stream is silent: who reads nothing for so long is gone. */
 const idleTimeout = 60_000
 const closeLimitMs = 3_000
+/** Stands for the Host that load balancers leave out of their health checks, by HTTP/1.0. */
+const unnamed = 'pgwarden'
 
 /** Throws a Failure with a sentence for the operator when the address cannot be had. */
 export async function serveApi(
@@ -42,10 +44,9 @@ export async function serveApi(
 ): Promise<ServedApi> {
   const { certificates } = options
   const serverOptions = { headersTimeout, requestTimeout }
+  const shared = { fetch: app.fetch, serverOptions, hostname: unnamed }
   const server = createAdaptorServer(
-    certificates === undefined
-      ? { fetch: app.fetch, serverOptions }
-      : { fetch: app.fetch, serverOptions, createServer: createTlsServer },
+    certificates === undefined ? shared : { ...shared, createServer: createTlsServer },
   )
   if (!(server instanceof Server || server instanceof TlsServer)) {
     throw new TypeError('the control plane speaks HTTP/1.1 only')

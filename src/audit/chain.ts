@@ -8,6 +8,17 @@ import { hash } from 'node:crypto'
 export const mainChain = 'main'
 export const operatorChain = 'operator'
 
+/** Of a process that serves clients beside others; their numbers begin at 1. */
+export function workerChain(number: number): string {
+  return `worker-${number}`
+}
+
+/** The number that a chain's name has from `workerChain`. */
+export function workerOf(chain: string): number | undefined {
+  const [, digits] = /^worker-([1-9][0-9]{0,3})$/.exec(chain) ?? []
+  return digits === undefined ? undefined : Number(digits)
+}
+
 /** What the first record of a chain is sealed to. */
 export const genesisHash = '0'.repeat(64)
 

@@ -11,7 +11,7 @@ import { Connector } from '../upstream/connector.ts'
 /** @throws Failure invalid_configuration */
 export async function checked({ listen, http, targets, vault }: Config): Promise<void> {
   for (const { tls } of listen) if (tls !== undefined) await readCertificate(tls)
-  if (http.tls !== undefined) await readCertificate(http.tls)
+  for (const { tls } of [http, http.metrics]) if (tls !== undefined) await readCertificate(tls)
   new Connector(targets, systemClock)
   if (vault !== undefined) openVault(vault, { clock: systemClock, observer: unobserved })
 }

@@ -3,8 +3,11 @@
 
 import { Hours } from '../access/hours.ts'
 import { needsOf } from '../access/rules.ts'
-import { createApi } from '../api/api.ts'
+import { type ApiDependencies, createApi } from '../api/api.ts'
+import type { ReadinessCheck } from '../api/readiness.ts'
+import type { Elsewhere, Exposition } from '../api/scrape.ts'
 import { serveApi } from '../api/serve.ts'
+import type { Journal } from '../audit/journal.ts'
 import type { Config } from '../config/config.ts'
 import { same } from '../config/same.ts'
 import { Failure } from '../errors.ts'
@@ -13,6 +16,7 @@ import { apiObserver } from '../telemetry/api-observer.ts'
 import { notificationObserver } from '../telemetry/notification-observer.ts'
 import { authenticators, openApi } from './api.ts'
 import { watchCertificate } from './certificates.ts'
+import type { DataPlane } from './data-plane.ts'
 import type { Ground } from './ground.ts'
 import { journalWorks } from './journal.ts'
 import type { Reload } from './reload.ts'
@@ -27,6 +31,7 @@ export async function openControlPlane(
   run: Run,
   ground: Ground,
   version: string,
+  dataPlane: Pick<DataPlane, 'checks' | 'metricsText'>,
   reload: Reload,
 ): Promise<ControlPlane> {
   const { config, inForce, log, clock, metrics, phase, started, problem } = run
@@ -64,22 +69,25 @@ export async function openControlPlane(
   started('hours', () => hours.stop())
 
   const observer = apiObserver(metrics.api(), log)
+  const checks: readonly ReadinessCheck[] = [
+    { name: 'store', check: () => store.ping(), limitMs: 2_000 },
+    ...(vault === undefined
+      ? []
+      : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
+    { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
+    { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
+    ...dataPlane.checks,
+  ]
+  const health = { checks, onDefect: observer.defect }
+  const exposition = await serveMetrics(run, journal, health, dataPlane.metricsText)
   const authenticator = authenticators(run, store)
   const apiOf = (by: Config) => {
     const stopping = new AbortController()
     const surroundings = { observer, version, reload, stopping: stopping.signal }
     const app = createApi({
-      checks: [
-        { name: 'store', check: () => store.ping(), limitMs: 2_000 },
-        ...(vault === undefined
-          ? []
-          : [{ name: 'vault', check: () => vault.check(), limitMs: 5_000, dispensable: true }]),
-        { name: 'listener', check: () => doorOpen(phase), limitMs: 1_000 },
-        { name: 'journal', check: () => journalWorks(journal), limitMs: 1_000 },
-      ],
-      metrics,
+      ...health,
+      metrics: exposition,
       v1: openApi(run, ground, by, { ...surroundings, authenticator: authenticator(by) }),
-      onDefect: observer.defect,
     })
     return { app, stopping }
   }
@@ -104,6 +112,27 @@ export async function openControlPlane(
     return http.close()
   })
   return { port: http.port }
+}
+
+/** On a listener of their own, where there is one. Resolves with what to say about them elsewhere. */
+async function serveMetrics(
+  run: Run,
+  journal: Journal,
+  health: Pick<ApiDependencies, 'checks' | 'onDefect'>,
+  text: () => Promise<string>,
+): Promise<Exposition | Elsewhere> {
+  const { config, metrics, started } = run
+  const { address, port, tls, token } = config.http.metrics
+  const { contentType } = metrics
+  const exposition = { contentType, text, token }
+  if (port === undefined) return exposition
+  const served = await serveApi(createApi({ ...health, metrics: exposition }), {
+    address,
+    port,
+    certificates: await watchCertificate(run, journal, { address, port }, tls),
+  })
+  started('metrics', () => served.close())
+  return { port: served.port }
 }
 
 /** Whether clients get in, and should be sent here. */

@@ -85,6 +85,7 @@ function premisesOf({ journal: { directory }, listen, http, store }: Config): Pr
   const listeners = [
     ...listen.map(({ address, port, tls }) => ({ name: `${address} ${port}`, tls })),
     { name: `http ${http.address} ${http.port}`, tls: http.tls },
+    { name: `http.metrics ${http.metrics.address} ${http.metrics.port}`, tls: http.metrics.tls },
   ]
   return {
     journal: { directory, probe: () => probeDirectory(directory) },

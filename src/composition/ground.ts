@@ -10,7 +10,7 @@ import type { Vault } from '../credentials/vault/vault.ts'
 import { SessionRegistry } from '../proxy/session-registry.ts'
 import { Notices } from '../store/notices.ts'
 import { Store } from '../store/store.ts'
-import { openJournal } from './journal.ts'
+import { openJournal, type Ships } from './journal.ts'
 import type { Run } from './run.ts'
 import { startVault } from './vault.ts'
 
@@ -27,10 +27,10 @@ export interface Ground {
   hear(heard: (change: Change) => void): void
 }
 
-export async function openGround(run: Run, version: string): Promise<Ground> {
+export async function openGround(run: Run, version: string, ships: Ships): Promise<Ground> {
   const { config, inForce, clock, instance, metrics, started, problem } = run
   const vault = startVault(run)
-  const journal = await openJournal(run, version, vault)
+  const journal = await openJournal(run, version, vault, ships)
 
   const store = await Store.open({ ...config.store, onProblem: problem('store') })
   started('store', () => store.close())

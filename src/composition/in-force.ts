@@ -21,6 +21,8 @@ export interface Prepared extends Reloadable {
    * @throws Failure when it cannot be recorded, or another was applied meanwhile; then nothing has changed.
    */
   apply(by: string): Promise<void>
+  /** The second half of it, at once, for a process that follows another: there the change is on record. */
+  takeOver(): void
 }
 
 export class InForce {
@@ -53,18 +55,22 @@ export class InForce {
     const switches: Switch[] = []
     for (const follower of this.#followers) switches.push(await follower(wanted))
     const what = reloadable(this.#started.settings, before.settings, read.settings)
+    const takeOver = (): void => {
+      if (this.#read !== before) throw overtaken()
+      for (const change of switches) change()
+      this.#current = wanted
+      this.#read = read
+      // What is recorded behind this was decided by the new configuration.
+      journal.append(configAppliedRecord(read.sha256))
+    }
     return {
       ...what,
       apply: async (by) => {
         const sha256 = { before: before.sha256, after: read.sha256 }
         await journal.record(configReloadRecord({ ...what, by, sha256 }), { durable: true })
-        if (this.#read !== before) throw overtaken()
-        for (const change of switches) change()
-        this.#current = wanted
-        this.#read = read
-        // What is recorded behind this was decided by the new configuration.
-        journal.append(configAppliedRecord(read.sha256))
+        takeOver()
       },
+      takeOver,
     }
   }
 }

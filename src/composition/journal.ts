@@ -2,7 +2,6 @@
 // anything can happen that has to be recorded and closed when nothing can any more, and the keeper of old
 // segments, the operators' too, whose processes are gone at once. Decides nothing.
 
-import { mainChain, operatorChain } from '../audit/chain.ts'
 import { Journal } from '../audit/journal.ts'
 import { journalCheckRecord, journalCloseRecord } from '../audit/journal-record.ts'
 import { proxyStartRecord, proxyStopRecord } from '../audit/record.ts'
@@ -11,19 +10,28 @@ import { JournalFiles } from '../journal/files.ts'
 import { Keeper } from '../journal/keeper.ts'
 import { checkpointObserver } from '../telemetry/checkpoint-observer.ts'
 import { journalObserver } from '../telemetry/observers.ts'
+import { keptChains, ownChain } from './chains.ts'
 import { checkpointsOf } from './checkpoints.ts'
-import { recordAsOperator } from './operator-journal.ts'
 import type { Run } from './run.ts'
-import { Shipping } from './sinks.ts'
+
+/** Sends what is recorded to the sinks, here or in another process. */
+export interface Ships {
+  start(journal: Journal): void
+  /** To be called when nothing is recorded any more. */
+  stop(): void | Promise<void>
+  /** The last record of a chain that every sink has: what comes later must not be deleted. */
+  shippedUpTo(chain: string): number
+}
 
 /** @throws Failure when the journal cannot be locked, read or written. */
 export async function openJournal(
   run: Run,
   version: string,
   vault: Vault | undefined,
+  ships: Ships,
 ): Promise<Journal> {
-  const { config, log, clock, metrics, instance, started } = run
-  const files = JournalFiles.open({ ...config.journal, clock })
+  const { config, log, clock, metrics, instance, started, part } = run
+  const files = JournalFiles.open({ ...config.journal, clock, chain: ownChain(part) })
   started('journal files', () => files.storage.close())
   if (files.recovered !== undefined) {
     log.warn(
@@ -31,9 +39,8 @@ export async function openJournal(
       'half a record was cut off the journal: the last run was killed',
     )
   }
-  const shipping = new Shipping(run)
   // Before the files are given up, and with them the lock: one process sends at a time.
-  started('sinks', () => shipping.stop())
+  started('sinks', () => ships.stop())
   const observer = journalObserver(metrics.journal, log)
   const journal = new Journal(files.storage, files.tip, clock, observer)
   await journal.record(proxyStartRecord(version, instance, config.sha256))
@@ -51,25 +58,18 @@ export async function openJournal(
       log.error({ records: journal.unwritten }, 'audit records could not be written and are lost')
     }
   })
-  shipping.start(journal)
-  keep(run, journal, files.storage, (chain) => shipping.shippedUpTo(chain))
+  ships.start(journal)
+  keep(run, journal, files.storage, ships)
   return journal
 }
 
-function keep(
-  { config, clock, started, problem }: Run,
-  journal: Journal,
-  files: JournalFiles,
-  shippedUpTo: (chain: string) => number,
-): void {
+function keep(run: Run, journal: Journal, files: JournalFiles, ships: Ships): void {
+  const { config, clock, started, problem } = run
   const keeper = new Keeper({
     ...config.journal,
-    chains: [
-      { chain: mainChain, record: (fields) => journal.record(fields, { durable: true }) },
-      { chain: operatorChain, record: (fields) => recordAsOperator(config.journal, [fields]) },
-    ],
+    chains: keptChains(run, journal),
     clock,
-    shippedUpTo,
+    shippedUpTo: (chain) => ships.shippedUpTo(chain),
     rotate: () => {
       if (files.full) journal.rotate()
     },

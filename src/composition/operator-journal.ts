@@ -31,16 +31,26 @@ interface Where {
   readonly segmentBytes: number
 }
 
-/**
- * Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. `signed` has
- * a checkpoint made where there is a key; it may take two seconds, and need not come to anything.
- */
+/** Has a checkpoint made where there is a key; it may take two seconds, and need not come to anything. */
+type Signed = (journal: Journal) => Promise<void>
+
+/** Into a chain of its own: the proxy's belongs to the proxy. Waits for another operator's turn. */
 export async function recordAsOperator(
+  where: Where,
+  records: readonly string[],
+  signed?: Signed,
+): Promise<void> {
+  await recordInChain(operatorChain, where, records, signed)
+}
+
+/** Into a chain that no process keeps open. */
+export async function recordInChain(
+  chain: string,
   { directory, segmentBytes }: Where,
   records: readonly string[],
-  signed: (journal: Journal) => Promise<void> = async () => undefined,
+  signed: Signed = async () => undefined,
 ): Promise<void> {
-  const options = { directory, segmentBytes, clock: systemClock, chain: operatorChain }
+  const options = { directory, segmentBytes, clock: systemClock, chain }
   for (let triesLeft = 50; ; triesLeft--) {
     try {
       const files = JournalFiles.open(options)

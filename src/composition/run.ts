@@ -4,11 +4,21 @@
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import type { Lookups } from '../policy/memo.ts'
-import type { Log } from '../telemetry/log.ts'
+import { type AdjustableLog, type Log, openLog, standardError } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 import type { InForce } from './in-force.ts'
 
 export type Stop = () => void | Promise<void>
+
+/** What this process is among those of its run. */
+export type Part =
+  /** It does everything itself. */
+  | { readonly type: 'all' }
+  /** It has the control plane, and workers that serve clients. */
+  | { readonly type: 'supervisor'; readonly workers: number }
+  /** It serves clients. Numbers begin at 1. */
+  | { readonly type: 'worker'; readonly number: number; readonly of: number }
 
 /** What a run wants of those who send it work. */
 export interface Phase {
@@ -16,6 +26,7 @@ export interface Phase {
 }
 
 export interface Run {
+  readonly part: Part
   /** What the run was started with. */
   readonly config: Config
   /** What it goes by now. */
@@ -23,6 +34,7 @@ export interface Run {
   readonly log: Log
   readonly clock: Clock
   readonly metrics: Metrics
+  readonly tracing: Tracing
   /** How far it has come. */
   readonly phase: Phase
   /** Of query strings among those judged before; every policy of the run counts on in it. */
@@ -38,4 +50,10 @@ export interface Run {
 export function problemsInto(log: Log): Run['problem'] {
   return (part) => (error) =>
     log.warn({ part, err: error }, 'a background task failed and will be tried again')
+}
+
+/** Where standard output is a sink, nothing but records is written there. */
+export function logOf({ log, audit }: Config): Promise<AdjustableLog> {
+  const isTaken = audit.sinks.some(({ type }) => type === 'stdout')
+  return openLog({ ...log, destination: isTaken ? standardError : 1 })
 }

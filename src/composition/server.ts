@@ -13,7 +13,7 @@ import { Catalog } from '../policy/catalog.ts'
 import { Policy } from '../policy/policy.ts'
 import { predefinedRoles } from '../policy/roles.ts'
 import { loadParser } from '../sql/analyse.ts'
-import { createLog, standardError } from '../telemetry/log.ts'
+import { openLog } from '../telemetry/log.ts'
 import { checked } from './checked.ts'
 import { publicKeysOf } from './checkpoints.ts'
 import { examination } from './examination.ts'
@@ -22,6 +22,7 @@ import { createKey, listKeys, revokeKey } from './operator-keys.ts'
 import { liftLockOut, listLockOuts } from './operator-lockouts.ts'
 import { queryJournal, tailJournal } from './operator-reading.ts'
 import { configuredTarget, drift, grants, lookingInto } from './privileges.ts'
+import { logOf } from './run.ts'
 import { serve } from './serving.ts'
 import { verifyJournal } from './verify.ts'
 
@@ -34,8 +35,7 @@ const demoMs = 24 * 60 * 60 * 1000
 export const operations: Operations = {
   serve: async ({ configFile, stopping, onReady }) => {
     const config = await loadConfig(configFile)
-    const log = createLog(config.log.level, logDestination(config))
-    await serve(config, log, stopping, onReady, () => loadConfig(configFile))
+    await serve(config, () => loadConfig(configFile), await logOf(config), stopping, onReady)
   },
 
   checkConfig: async (file) => {
@@ -89,13 +89,15 @@ export const operations: Operations = {
     const prepared = await prepareDemo(options)
     try {
       const config = await loadConfig(prepared.configFile)
-      const log = createLog(
-        config.log.level,
-        createWriteStream(join(prepared.directory, 'pgwarden.log'), { flags: 'a', mode: 0o600 }),
-      )
+      const file = join(prepared.directory, 'pgwarden.log')
+      const log = await openLog({
+        ...config.log,
+        destination: createWriteStream(file, { flags: 'a', mode: 0o600 }),
+      })
       options.onStep('Starting the proxy')
       await serve(
         config,
+        () => loadConfig(prepared.configFile),
         log,
         stopping,
         async (running) => {
@@ -111,17 +113,11 @@ export const operations: Operations = {
           const { directory, configFile } = prepared
           onReady({ ...running, directory, configFile, people })
         },
-        () => loadConfig(prepared.configFile),
       )
     } finally {
       await prepared.stop()
     }
   },
-}
-
-/** Where standard output is a sink, nothing but records is written there. */
-function logDestination({ audit }: Config): 1 | typeof standardError {
-  return audit.sinks.some(({ type }) => type === 'stdout') ? standardError : 1
 }
 
 /** The text of a snapshot taken now, past any running pgwarden. */

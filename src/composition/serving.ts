@@ -1,23 +1,25 @@
-// One run of `serve`: what is started in which order, and stopped in reverse whatever happens. Decides nothing;
-// that the parts fit is proved by the compiler, here and in the planes.
+// One run of `serve`: what is started in which order, and stopped in reverse whatever happens. With workers this
+// process supervises them, and they have the data plane. Decides nothing; that the parts fit is proved by the
+// compiler, here and in the planes.
 
-import { randomUUID } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import type { Running, Stopping } from '../cli/operations.ts'
-import { type Clock, systemClock } from '../clock.ts'
 import type { Config } from '../config/config.ts'
 import { loadParser } from '../sql/analyse.ts'
 import type { AdjustableLog } from '../telemetry/log.ts'
-import { createMetrics } from '../telemetry/metrics.ts'
 import { reloadObserver } from '../telemetry/reload-observer.ts'
 import { packageVersion } from '../version.ts'
 import { bracketed } from './certificates.ts'
 import { openControlPlane } from './control-plane.ts'
 import { type DataPlane, openDataPlane } from './data-plane.ts'
 import { openGround } from './ground.ts'
-import { InForce } from './in-force.ts'
+import { newRun } from './new-run.ts'
 import { type Reload, reloading } from './reload.ts'
-import { problemsInto, type Run, type Stop } from './run.ts'
+import type { Part, Run } from './run.ts'
+import { Shipping } from './sinks.ts'
 import { askedToStop, windDown } from './stopping.ts'
+import { stopsInOrder } from './stops.ts'
+import { openWorkers } from './workers.ts'
 
 /**
  * Runs everything until it is asked to stop. What was started is stopped whatever happens, last started first.
@@ -25,29 +27,20 @@ import { askedToStop, windDown } from './stopping.ts'
  */
 export async function serve(
   config: Config,
+  read: () => Promise<Config>,
   log: AdjustableLog,
   stopping: Stopping,
   onReady: (running: Running, reload: (by: string) => Promise<void>) => void | Promise<void>,
-  read: () => Promise<Config>,
 ): Promise<void> {
-  const stops: { readonly part: string; readonly stop: Stop }[] = []
-  const started = (part: string, stop: Stop): void => {
-    stops.push({ part, stop })
-  }
+  const { started, stopAll } = stopsInOrder(log)
   try {
-    const { run, dataPlane, running, reload } = await start(config, log, systemClock, started, read)
+    const { run, dataPlane, running, reload } = await start(config, read, log, started)
     await onReady(running, async (by) => void (await reload(by).catch(() => undefined)))
     await askedToStop(stopping)
     // Health, metrics and API go on meanwhile: a revoke must still work.
     await windDown(run, stopping, (signal) => dataPlane.drain(signal))
   } finally {
-    for (const { part, stop } of stops.reverse()) {
-      try {
-        await stop()
-      } catch (error) {
-        log.error({ part, err: error }, 'a part did not stop cleanly')
-      }
-    }
+    await stopAll()
   }
 }
 
@@ -60,26 +53,17 @@ interface Started {
 
 async function start(
   config: Config,
-  log: AdjustableLog,
-  clock: Clock,
-  started: Run['started'],
   read: () => Promise<Config>,
+  log: AdjustableLog,
+  started: Run['started'],
 ): Promise<Started> {
   await loadParser()
   const version = packageVersion()
-  const lookups = { hits: 0, misses: 0 }
-  const metrics = createMetrics(version, () => lookups)
-  const problem = problemsInto(log)
-  const inForce = new InForce(config)
-  inForce.follow((wanted) => () => {
-    log.level = wanted.log.level
-  })
-  const run: Run = {
-    ...{ config, inForce, log, clock, metrics, lookups, started, problem },
-    phase: { current: 'starting' },
-    instance: randomUUID(),
-  }
-  const ground = await openGround(run, version)
+  const part = partOf(config)
+  const run = await newRun(part, config, log, started)
+  const { inForce, metrics, clock } = run
+  const shipping = new Shipping(run)
+  const ground = await openGround(run, version, shipping)
   const { journal } = ground
   const reload = reloading({
     read,
@@ -90,9 +74,12 @@ async function start(
       log,
     ),
   })
-  const dataPlane = await openDataPlane(run, ground)
+  const dataPlane =
+    part.type === 'supervisor'
+      ? await openWorkers(run, part.workers, shipping)
+      : await openDataPlane(run, ground)
   const { ports } = dataPlane
-  const { port: httpPort } = await openControlPlane(run, ground, version, reload)
+  const { port: httpPort } = await openControlPlane(run, ground, version, dataPlane, reload)
 
   run.phase.current = 'serving'
   log.info({ version, instance: run.instance, ports, httpPort }, 'pgwarden is running')
@@ -104,4 +91,10 @@ async function start(
     journalDirectory: config.journal.directory,
   }
   return { run, dataPlane, running, reload }
+}
+
+/** One worker would be no safer than none, and cost a process. */
+function partOf({ workers }: Config): Part {
+  const count = workers === 'auto' ? availableParallelism() : workers
+  return count === 1 ? { type: 'all' } : { type: 'supervisor', workers: count }
 }

@@ -2,7 +2,6 @@
 // the journal's files, tells the other end what came of it, and decides nothing.
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { mainChain } from '../audit/chain.ts'
 import { systemClock } from '../clock.ts'
 import { JournalOutbox } from '../journal/outbox.ts'
 import { settingsIn } from '../sinks/crossing.ts'
@@ -26,14 +25,17 @@ interface Way {
   readonly done: { records: number; bytes: number }
 }
 
-function begin({ directory, sinks, stored }: ShippingData): void {
-  const mark = new BigInt64Array(stored)
+function begin({ directory, sinks, chains, stored }: ShippingData): void {
+  const marks = new BigInt64Array(stored)
+  const placeOf = new Map(chains.map((chain, at) => [chain, at]))
   const outbox = new JournalOutbox({
     directory,
     clock: systemClock,
-    // Of the chain that this process writes the stored end is known.
-    stored: (chain) =>
-      chain === mainChain ? Number(Atomics.load(mark, 0)) : Number.POSITIVE_INFINITY,
+    // Of the chains that this run writes the stored end is known.
+    stored: (chain) => {
+      const at = placeOf.get(chain)
+      return at === undefined ? Number.POSITIVE_INFINITY : Number(Atomics.load(marks, at))
+    },
   })
   const ways = settingsIn(sinks).map((settings): Way => {
     const { name } = settings

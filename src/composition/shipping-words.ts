@@ -6,7 +6,9 @@ export interface ShippingData {
   readonly directory: string
   /** Settings, as crossing.ts writes them. */
   readonly sinks: string
-  /** One BigInt64: the last record of the chain `main` that is stored. */
+  /** The chains that processes of this run write. */
+  readonly chains: readonly string[]
+  /** A BigInt64 for each of them: its last record that is stored. */
   readonly stored: SharedArrayBuffer
 }
 

@@ -7,6 +7,8 @@ import type { Journal } from '../audit/journal.ts'
 import { textOf } from '../sinks/crossing.ts'
 import { Positions } from '../sinks/positions.ts'
 import { sinkObserver } from '../telemetry/sink-observer.ts'
+import { chainsOfRun } from './chains.ts'
+import type { Ships } from './journal.ts'
 import type { Run } from './run.ts'
 import { type FromThread, type ShippingData, stopWord } from './shipping-words.ts'
 
@@ -21,12 +23,14 @@ const markMs = 20
 const stopMs = 3_000
 const longestRestartMs = 30_000
 
-type Surroundings = Pick<Run, 'config' | 'log' | 'clock' | 'metrics'>
+type Surroundings = Pick<Run, 'part' | 'config' | 'log' | 'clock' | 'metrics'>
 
-export class Shipping {
+export class Shipping implements Ships {
   readonly #run: Surroundings
   readonly #observer: ReturnType<typeof sinkObserver>
-  readonly #mark = new BigInt64Array(new SharedArrayBuffer(8))
+  /** The chains of this run, this process's own first, and how far each is stored. */
+  readonly #chains: readonly string[]
+  readonly #marks: BigInt64Array<SharedArrayBuffer>
   /** For each sink, what it has of each chain. */
   readonly #shipped: Map<string, ReadonlyMap<string, number>>
   #journal: Journal | undefined
@@ -37,16 +41,15 @@ export class Shipping {
 
   constructor(run: Surroundings) {
     this.#run = run
+    this.#chains = chainsOfRun(run.part)
+    this.#marks = new BigInt64Array(new SharedArrayBuffer(8 * this.#chains.length))
     const { sinks } = run.config.audit
     this.#observer = sinkObserver(
       run.metrics.sinks(() => run.clock.now()),
       run.log,
       run.clock,
     )
-    const { directory } = run.config.journal
-    this.#shipped = new Map(
-      sinks.map(({ name }) => [name, Positions.of(directory, name).kept] as const),
-    )
+    this.#shipped = new Map(sinks.map(({ name }) => [name, new Map()] as const))
   }
 
   /**
@@ -58,8 +61,13 @@ export class Shipping {
     return Math.min(Number.POSITIVE_INFINITY, ...all)
   }
 
+  /** To be called with the journal open: nobody else sends then. */
   start(journal: Journal): void {
     if (this.#shipped.size === 0) return
+    const { directory } = this.#run.config.journal
+    for (const name of this.#shipped.keys()) {
+      this.#shipped.set(name, Positions.of(directory, name).kept)
+    }
     this.#journal = journal
     this.#tell()
     this.#marking = setInterval(() => this.#tell(), markMs)
@@ -90,9 +98,15 @@ export class Shipping {
     await worker.terminate()
   }
 
+  /** How far a chain that another process of the run writes is stored: no further is it read. */
+  stored(chain: string, sequence: number): void {
+    const at = this.#chains.indexOf(chain)
+    if (at !== -1) Atomics.store(this.#marks, at, BigInt(sequence))
+  }
+
   /** How far the thread may read. */
   #tell(): void {
-    Atomics.store(this.#mark, 0, BigInt(this.#journal?.tip.sequence ?? 0))
+    Atomics.store(this.#marks, 0, BigInt(this.#journal?.tip.sequence ?? 0))
   }
 
   #begin(): void {
@@ -100,7 +114,8 @@ export class Shipping {
       const workerData: ShippingData = {
         directory: this.#run.config.journal.directory,
         sinks: textOf(this.#run.config.audit.sinks),
-        stored: this.#mark.buffer,
+        chains: this.#chains,
+        stored: this.#marks.buffer,
       }
       const worker = new Worker(threadFile, {
         workerData,

@@ -11,7 +11,7 @@ import type { AccessRules } from '../access/rules.ts'
 import { Failure } from '../errors.ts'
 import { compileRoles } from '../policy/permissions.ts'
 import { predefinedRoles, type RoleDefinition } from '../policy/roles.ts'
-import type { Secret } from '../secret.ts'
+import { Secret } from '../secret.ts'
 import { type AccessTarget, accessOf, accessProblems } from './access.ts'
 import type { NamePart } from './application-name.ts'
 import { type AuditConfig, auditOf, auditProblems } from './audit.ts'
@@ -33,6 +33,10 @@ import { type VaultConfig, vaultOf, vaultProblems } from './vault.ts'
 export interface Config {
   /** Of the file, in lower-case hexadecimal. */
   readonly sha256: string
+  /** What it was made of, for other processes of the same run: the file may be another by then. */
+  readonly source: { readonly file: string; readonly text: Secret }
+  /** How many processes serve clients: 1, and this one does everything. `auto` is one for each core. */
+  readonly workers: number | 'auto'
   /** All of it as it was read, to be compared with another. */
   readonly settings: Settings
   readonly listen: readonly [ListenConfig, ...ListenConfig[]]
@@ -42,7 +46,7 @@ export interface Config {
   readonly store: { readonly url: Secret }
   readonly journal: JournalConfig
   readonly audit: AuditConfig
-  readonly log: { readonly level: RawConfig['log']['level'] }
+  readonly log: RawConfig['log']
   readonly shutdown: {
     /** How long what runs may go on, once nothing is accepted any more. */
     readonly drainTimeoutMs: number
@@ -179,9 +183,12 @@ export function parseConfig(
     ...auditProblems(parsed.data.audit, roleNames),
   ]
   if (problems.length > 0) throw invalid(source, problems)
-  const sha256 = hash('sha256', text, 'hex')
-  const settings = new Settings(parsed.data, written)
-  return { ...configOf(parsed.data, [...predefinedRoles, ...roles]), sha256, settings }
+  return {
+    ...configOf(parsed.data, [...predefinedRoles, ...roles]),
+    sha256: hash('sha256', text, 'hex'),
+    source: { file: resolve(fileName), text: new Secret(text) },
+    settings: new Settings(parsed.data, written),
+  }
 }
 
 /** The document as plain values. Aliases that multiply into the millions are refused by the parser. */
@@ -196,8 +203,12 @@ function plain(source: Source): unknown {
 
 /** What is right by itself and wrong beside the rest. */
 function disagreements(raw: RawConfig): Problem[] {
-  const { listen, http, vault, roles, targets, journal } = raw
+  const { workers, listen, http, vault, roles, targets, journal } = raw
   const problems: Problem[] = []
+  if (workers !== 1 && vault?.auth.method === 'approle' && vault.auth.wrapped) {
+    const message = 'a wrapped secret id is good for one login, and each of the workers logs in'
+    problems.push({ path: ['vault', 'auth', 'wrapped'], message })
+  }
   if (asksVault(journal) && vault === undefined) {
     const message = 'there is no section vault to say where it is'
     problems.push({ path: ['journal', 'checkpoints', 'key'], message })
@@ -205,6 +216,12 @@ function disagreements(raw: RawConfig): Problem[] {
   const places = listen.map(({ address, port }) => `${address} ${port}`)
   if (places.includes(`${http.address} ${http.port}`)) {
     problems.push({ path: ['http', 'port'], message: 'the same address and port as listen' })
+  }
+  const { metrics } = http
+  const scraped = `${metrics.address ?? '127.0.0.1'} ${metrics.port}`
+  if ([...places, `${http.address} ${http.port}`].includes(scraped)) {
+    const message = 'the same address and port as listen or http'
+    problems.push({ path: ['http', 'metrics', 'port'], message })
   }
   for (const [at, place] of places.entries()) {
     if (places.indexOf(place) === at) continue
@@ -283,7 +300,7 @@ function roleProblems(roles: readonly RoleDefinition[]): Problem[] {
 function configOf(
   raw: RawConfig,
   roles: readonly RoleDefinition[],
-): Omit<Config, 'sha256' | 'settings'> {
+): Omit<Config, 'sha256' | 'source' | 'settings'> {
   const { tokens } = raw
   const [first, ...more] = raw.listen
   const targets = new Map(
@@ -291,6 +308,7 @@ function configOf(
   )
   const contexts = [...targets.values()].map(({ sessionContext }) => sessionContext)
   return {
+    workers: raw.workers,
     listen: [listenerOf(first), ...more.map(listenerOf)],
     http: httpOf(raw.http),
     identity: identityOf(raw.identity),

@@ -2,7 +2,7 @@
 // Ignorant of who keeps to them.
 
 import { z } from 'zod'
-import { duration, keys, size, whole } from './values.ts'
+import { duration, keys, size } from './values.ts'
 
 /** How long a session may do nothing, take for one thing, or last. */
 const timeLimit = z.union(
@@ -22,7 +22,8 @@ interface RawTimes {
 /** How many there may be of something. */
 export function countLimit(most: number) {
   const message = `expected off or a number between 1 and ${most}`
-  return z.union([z.literal('off'), whole(1, most)], message).default('off')
+  const count = z.int(message).min(1, message).max(most, message)
+  return z.union([z.literal('off'), count], message).default('off')
 }
 
 const sessionTimes = {

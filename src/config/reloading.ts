@@ -28,6 +28,7 @@ export function inForce(started: Config, wanted: Config): Config {
   return {
     ...started,
     sha256: wanted.sha256,
+    source: wanted.source,
     access: wanted.access,
     audit: { ...started.audit, recording: wanted.audit.recording },
     limits: wanted.limits,

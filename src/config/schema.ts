@@ -179,8 +179,11 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
   })
 
   return keys({
+    workers: z
+      .union([whole(1, 64), z.literal('auto')], 'expected a number from 1 to 64, or auto')
+      .default(1),
     listen: oneOrMore(listener).prefault({}),
-    http: httpSchema(path).prefault({}),
+    http: httpSchema(path, secretText).prefault({}),
     identity: identitySchema(surroundings).prefault({}),
     logins: loginsSchema.prefault({}),
     store: keys({ url: secretText }),
@@ -190,6 +193,7 @@ export function configSchema(surroundings: Surroundings, resolvePath: (path: str
       level: z
         .enum(['debug', 'info', 'warn', 'error'], 'expected debug, info, warn or error')
         .default('info'),
+      format: z.enum(['auto', 'json', 'pretty'], 'expected auto, json or pretty').default('auto'),
     }).prefault({}),
     shutdown: shutdownSchema.prefault({}),
     limits: limitsSchema.prefault({}),

@@ -205,18 +205,19 @@ export class Policy {
     const remit = this.#remits.of(subject)
     const { role, may } = remit
     if (may === undefined) return unknownRole(role)
-    const change: SettingChange = {
-      name: settingName(name),
-      kind: 'set',
-      values: [value],
-      by: 'SET',
-    }
+    const change = setting(name, value)
     const objection = objectionToSetting(change, may)
     if (objection !== undefined) {
       const way = wayToMore(remit, (other) => objectionToSetting(change, other) === undefined)
       return denial(role, objection, way, 'setting_denied')
     }
     return { outcome: 'allow', rule: `${role}/settings`, reason: `setting ${change.name}` }
+  }
+
+  /** The same, as yes or no: of every session when the rules are replaced. */
+  allowsSetting(subject: Subject, name: string, value: string): boolean {
+    const { may } = this.#remits.of(subject)
+    return may !== undefined && objectionToSetting(setting(name, value), may) === undefined
   }
 
   /** The judgement on a FunctionCall message that stands for no SQL: it runs any function by number. */
@@ -289,6 +290,10 @@ export class Policy {
     const analysis: Analysis = { type: 'unparsable', code: 'invalid_text', message }
     return decide(remit, query.toString(), analysis, catalog)
   }
+}
+
+function setting(name: string, value: string): SettingChange {
+  return { name: settingName(name), kind: 'set', values: [value], by: 'SET' }
 }
 
 /** False for what may be judged otherwise next time: the parser ran out of stack, or was restarting. */

@@ -10,7 +10,7 @@ import type { Activity, Attendance } from './ports.ts'
 import { Refusals } from './refusals.ts'
 import type { ServeDependencies } from './serve.ts'
 import { Sessions } from './sessions.ts'
-import { cutOff, drained } from './shutdown.ts'
+import { cutOff, drained, failed } from './shutdown.ts'
 
 export class Listeners {
   readonly #sessions: Sessions
@@ -95,6 +95,11 @@ export class Listeners {
   /** The rulebook was replaced: what cannot go on by the new one ends now, not at its next statement. */
   reloaded(): void {
     this.#sessions.endThoseOver()
+  }
+
+  /** Tells every session that this process has met a defect; `stop` is to follow. */
+  fail(): void {
+    this.#sessions.endAll(failed())
   }
 
   /** Accepts nothing more, tells every session why, and returns when the sockets are closed. */

@@ -3,7 +3,6 @@
 // to the audit. Ignorant of statements.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Grant } from '../access/access.ts'
 import type { Authorization } from '../access/authorization.ts'
 import type { Claim } from '../access/claim.ts'
 import type { LoginAttempt, Proof } from '../access/login.ts'
@@ -29,9 +28,11 @@ import type {
   LeaseUse,
   Log,
   LoginGuard,
+  LoginTrace,
   Meter,
   Rulebook,
   TokenCheck,
+  Tracing,
   Upstream,
   UpstreamConnector,
 } from './ports.ts'
@@ -50,6 +51,7 @@ export interface LoginDependencies {
   /** Where the control plane is reached, where that is known. */
   readonly publicUrl: string | undefined
   readonly meter: Meter
+  readonly tracing: Tracing
   readonly log: Log
 }
 
@@ -63,6 +65,8 @@ export interface LoggedIn {
   /** Its place among the sessions of its principal and grant; to be given back then too. */
   readonly seat: Taken
   readonly application: string
+  /** Of the login's trace, where there is one. */
+  readonly traceId: string | undefined
   /** Settings that the upstream must go on reporting as they are now. */
   readonly pinned: Pins
 }
@@ -77,6 +81,7 @@ export interface Applicant {
   readonly write: (bytes: Buffer) => void
   /** Called when it is certain that it is not let in: another may have its place. */
   readonly refused: () => void
+  readonly trace: LoginTrace
   /** Seconds since it proved who it is. */
   readonly waited: () => number
 }
@@ -91,7 +96,7 @@ interface Doormen {
 export async function logIn(
   deps: LoginDependencies,
   { refusals, crowd }: Doormen,
-  { parameters, claim, serverName, peer, write, refused, waited }: Applicant,
+  { parameters, claim, serverName, peer, write, refused, waited, trace }: Applicant,
   proof: Proof,
 ): Promise<LoggedIn> {
   const user = parameters.get('user') ?? ''
@@ -113,7 +118,8 @@ export async function logIn(
   }
   const attempt = { claim, proof, target, address: peer.address }
   const claimant = { principal, address: networkOf(peer.address) }
-  const verified = await check(deps, claimant, attempt).catch(async (error: unknown) => {
+  const checking = trace.step('authenticate', () => check(deps, claimant, attempt))
+  const verified = await checking.catch(async (error: unknown) => {
     deps.meter.login('failed', asFailure(error).code, waited())
     await refusals.record(peer.address, refusedLogin(identity, asFailure(error).code, undefined))
     throw error
@@ -153,7 +159,8 @@ export async function logIn(
     seat = crowd.seat(authorization.grant)
     // Behind the token: a stranger does not learn which targets there are, and what they ask for.
     const terms = new LiveTerms(deps.rulebook, rulebook, authorization.grant, certificate)
-    return { ...(await open(deps, authorization, parameters, terms)), seat }
+    const opened = await open(deps, authorization, parameters, terms, trace)
+    return { ...opened, seat, traceId: trace.traceId }
   } catch (error) {
     seat?.giveBack()
     const { code } = asFailure(error)
@@ -192,14 +199,17 @@ async function open(
   authorization: Authorization,
   parameters: ReadonlyMap<string, string>,
   terms: LiveTerms,
-): Promise<Omit<LoggedIn, 'seat'>> {
+  trace: LoginTrace,
+): Promise<Omit<LoggedIn, 'seat' | 'traceId'>> {
   const { grant } = authorization
   const { target, policy, remit, context, readOnly, mayBecomeAnother } = terms.opened
   const settings = allowedSettings(policy, remit, parameters)
   const required = requiredPins(readOnly)
 
-  const connect = ({ lease }: LeaseUse): Promise<Upstream> =>
-    deps.upstream.connect({
+  const acquire = (): Promise<LeaseUse> =>
+    trace.step('credentials', () => deps.credentials.acquire(grant))
+  const connect = ({ lease }: LeaseUse): Promise<Upstream> => {
+    const request = {
       target: target.name,
       parameters: new Map([
         ...limitsBeside(settings, policy.limits(grant.role)),
@@ -210,10 +220,12 @@ async function open(
         ['database', target.database],
       ]),
       password: lease.password,
-    })
+    }
+    return trace.step('connect', () => deps.upstream.connect(request))
+  }
   // Without a journal there will be no session: then nobody has to be bothered for a login.
   if (!deps.journal.healthy) await deps.journal.record(journalCheckRecord(), { durable: true })
-  const { use, upstream } = await loggedInUpstream(deps.credentials, grant, connect)
+  const { use, upstream } = await loggedInUpstream(acquire, connect)
   try {
     return {
       authorization,
@@ -235,12 +247,11 @@ async function open(
  * has dropped its role. Then another is asked for, once.
  */
 async function loggedInUpstream(
-  credentials: CredentialSource,
-  grant: Grant,
+  acquire: () => Promise<LeaseUse>,
   connect: (use: LeaseUse) => Promise<Upstream>,
   again = true,
 ): Promise<{ readonly use: LeaseUse; readonly upstream: Upstream }> {
-  const use = await credentials.acquire(grant)
+  const use = await acquire()
   try {
     const upstream = await connect(use)
     use.opened(upstream)
@@ -251,7 +262,7 @@ async function loggedInUpstream(
     use.released()
     if (!another) throw error
   }
-  return loggedInUpstream(credentials, grant, connect, false)
+  return loggedInUpstream(acquire, connect, false)
 }
 
 /** The role's limits that the client did not ask for less of; what it asked for has been judged by them. */

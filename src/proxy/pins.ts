@@ -54,7 +54,7 @@ export function pinsOf(
 
 /** Whether the role may go on as another database role: by SET ROLE or SET SESSION AUTHORIZATION. */
 export function mayBecomeAnother(subject: Subject, policy: Policy): boolean {
-  return ['role', 'session_authorization'].some(
-    (name) => policy.judgeSetting(subject, name, 'somebody').outcome === 'allow',
+  return ['role', 'session_authorization'].some((name) =>
+    policy.allowsSetting(subject, name, 'somebody'),
   )
 }

@@ -244,3 +244,35 @@ export interface Attendance {
   readonly sessions: number
   readonly max: number
 }
+
+/** Who follows logins and statements, where somebody wants traces. */
+export interface Tracing {
+  login(): LoginTrace
+  readonly statement: ((session: TracedSession, statement: TracedStatement) => void) | undefined
+}
+
+/** What becomes of one login. */
+export interface LoginTrace {
+  /** Undefined where nothing is traced, or not this one. */
+  readonly traceId: string | undefined
+  /** Does the work as a step of the login. */
+  step<T>(name: 'authenticate' | 'credentials' | 'connect', work: () => Promise<T>): Promise<T>
+  ended(session: TracedSession): void
+  /** There will be no session. */
+  failed(error: unknown): void
+}
+
+interface TracedSession {
+  readonly id: string
+  readonly role: string
+  readonly target: string
+}
+
+/** One that has ended, or was denied. */
+export interface TracedStatement {
+  /** Command tags, as the parser tells them. */
+  readonly tags: readonly string[]
+  readonly decision: 'allow' | 'deny'
+  readonly sqlstate: string | undefined
+  readonly took: StatementTimes | undefined
+}

@@ -6,12 +6,13 @@ import type { Socket } from 'node:net'
 import type { Tripwire } from '../audit/record.ts'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
+import type { Deny } from '../policy/decision.ts'
 import type { SessionLimits } from '../policy/roles.ts'
 import type { SessionPort, StatementTimes } from '../session/port.ts'
 import { Session } from '../session/session.ts'
 import type { SessionOptions } from '../session/state.ts'
 import { errorResponse } from '../wire/backend-encoder.ts'
-import type { Meter } from './ports.ts'
+import type { Meter, TracedStatement } from './ports.ts'
 import { endSocket, write } from './sockets.ts'
 import { overdue } from './time-limits.ts'
 
@@ -45,6 +46,7 @@ export class Relay implements SessionPort {
   readonly #clock: Clock
   readonly #role: string
   readonly #application: string
+  readonly #trace: ((statement: TracedStatement) => void) | undefined
   readonly #cancelUpstream: () => Promise<boolean>
   readonly #probe: Buffer | undefined
   readonly #onCatalogChanged: () => void
@@ -72,6 +74,8 @@ export class Relay implements SessionPort {
       readonly meter: Meter
       /** What the client says it is. */
       readonly application: string
+      /** Of each statement that has ended; undefined where nothing is traced. */
+      readonly trace: ((statement: TracedStatement) => void) | undefined
       /** Cancels what runs upstream: true when the server has dealt with it, false when it was not reached. */
       readonly cancel: () => Promise<boolean>
       /** A message that tells a client nothing new and may come at any time. */
@@ -88,6 +92,7 @@ export class Relay implements SessionPort {
     this.#clock = options.clock
     this.#role = options.authorization.grant.role
     this.#application = deps.application
+    this.#trace = deps.trace
     this.#cancelUpstream = deps.cancel
     this.#probe = deps.probe
     this.#startedAt = options.clock.elapsed()
@@ -102,15 +107,22 @@ export class Relay implements SessionPort {
     return { toClient: this.#bytesToClient, toUpstream: this.#bytesToUpstream }
   }
 
-  /** Why the session must end now, if it has reached a limit of its time: then it is ended, and not asked again. */
+  /**
+   * Why the session must end now, if it has reached a limit of its time: then it is ended, and not asked again.
+   * One that may finish what it does is told to leave behind that.
+   */
   overdue(limits: SessionLimits): Failure | undefined {
     const now = this.#clock.elapsed()
     // Who still takes an answer in is not idle, though the server has said all of it.
     if (this.#client.writableLength > 0) this.#heardAt = now
     const times = { startedAt: this.#startedAt, heardAt: this.#heardAt }
     const over = overdue(this.session, times, limits, now)
-    if (over !== undefined) this.#meter.limitReached(over.limit)
-    return over?.failure
+    if (over === undefined) return undefined
+    const told = this.#leaving !== undefined
+    if (!told) this.#meter.limitReached(over.limit)
+    if (over.when === 'now') return over.failure
+    if (!told) this.leave(over.failure)
+    return undefined
   }
 
   /** A CancelRequest of the client's. Requests that come while one is on its way are one with it. */
@@ -229,12 +241,19 @@ export class Relay implements SessionPort {
     this.#leaveIfDrained()
   }
 
-  statementDenied(tags: readonly string[], rule: string): void {
+  statementDenied(tags: readonly string[], { rule, failure }: Deny): void {
     this.#meter.statementDenied(this.#role, tags, rule, this.#application)
+    if (failure.code === 'statement_too_large') this.#meter.limitReached('statement_bytes')
+    this.#trace?.({ tags, decision: 'deny', sqlstate: failure.sqlstate, took: undefined })
   }
 
-  statementEnded(tags: readonly string[], took: StatementTimes): void {
+  statementEnded(
+    tags: readonly string[],
+    took: StatementTimes,
+    sqlstate: string | undefined,
+  ): void {
     this.#meter.statementEnded(this.#role, tags, took)
+    this.#trace?.({ tags, decision: 'allow', sqlstate, took })
   }
 
   statementsRefused(count: number, failure: Failure): void {

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { claimOf } from '../access/claim.ts'
 import type { GrantChanges } from '../access/grant-changes.ts'
 import type { LiveSession } from '../access/live-session.ts'
+import type { Proof } from '../access/login.ts'
 import {
   loginRecord,
   type SessionContext,
@@ -21,7 +22,9 @@ import type { CancelKey } from './cancel.ts'
 import type { CancelRequests } from './cancel-requests.ts'
 import type { Crowd } from './crowd.ts'
 import { GrantEnd } from './grant-end.ts'
+import type { Intake } from './intake.ts'
 import {
+  type Applicant,
   asFailure,
   type LoggedIn,
   type LoginDependencies,
@@ -118,6 +121,7 @@ export async function serve(
     return
   }
   if (hall.closing.aborted) throw shuttingDown()
+  const trace = deps.tracing.login()
   const applicant = {
     parameters,
     claim,
@@ -125,15 +129,44 @@ export async function serve(
     peer,
     write,
     refused: place.refused,
+    trace,
     waited: () => (deps.clock.elapsed() - provedAt) / 1_000,
   }
-  const loggedIn = await logIn(deps, hall, applicant, proof)
+  try {
+    const encrypted = tls?.version ?? false
+    const login = { proof, tls: encrypted, version, early: intake } as const
+    const session = await open(socket, applicant, login, hall, deps)
+    trace.ended(session)
+  } catch (error) {
+    trace.failed(error)
+    throw error
+  }
+}
+
+/** From the proof to the running relay. Resolves when the client has been greeted. */
+async function open(
+  socket: Socket,
+  applicant: Applicant,
+  login: {
+    readonly proof: Proof
+    /** The version of the client's TLS. */
+    readonly tls: string | false
+    /** Of the protocol. */
+    readonly version: number
+    /** What the client has sent behind its proof. */
+    readonly early: Intake
+  },
+  hall: Hall,
+  deps: ServeDependencies,
+): Promise<LiveSession> {
+  const { peer } = applicant
+  const loggedIn = await logIn(deps, hall, applicant, login.proof)
   const upstream = loggedIn.upstream.socket
   // Before the relay nobody else listens to it.
   upstream.on('error', () => upstream.destroy())
   await deps.catalogs.ready(loggedIn.authorization.grant.target)
   const id = randomUUID()
-  const context = contextOf(id, loggedIn, peer, tls?.version ?? false)
+  const context = contextOf(id, loggedIn, peer, login.tls)
   try {
     await recordStart(id, context, loggedIn, socket, peer, hall, deps)
   } catch (error) {
@@ -143,9 +176,11 @@ export async function serve(
     throw error
   }
   const session = sessionOf(id, loggedIn, peer, deps.clock.now())
+  const { version } = login
   const relay = startRelay(session, context, socket, version, loggedIn, hall, deps)
   deps.meter.login('ok', 'ok', applicant.waited())
-  relay.start(loggedIn.upstream.rest, intake.rest())
+  relay.start(loggedIn.upstream.rest, login.early.rest())
+  return session
 }
 
 function contextOf(
@@ -258,6 +293,7 @@ function startRelay(
   const { authorization, upstream, terms, use, seat, pinned } = loggedIn
   const { clock, journal, meter, sittings } = deps
   const { recording, maxStatementBytes } = terms.opened
+  const { statement } = deps.tracing
   const { id, role, target: targetName } = session
   const startedAt = clock.elapsed()
   const cancel = (): Promise<boolean> => upstream.cancel(cancelTimeoutMs)
@@ -282,6 +318,7 @@ function startRelay(
     {
       meter,
       application: loggedIn.application,
+      trace: statement && ((ended) => statement(session, ended)),
       cancel,
       probe: probeOf(upstream),
       onCatalogChanged: () => deps.catalogs.changed(targetName),
@@ -305,7 +342,7 @@ function startRelay(
             bytesToClient: toClient,
           }),
         )
-        logEnd(deps, id, ending)
+        logEnd(deps, { session: id, trace: loggedIn.traceId }, ending)
       },
     },
   )
@@ -352,10 +389,14 @@ function describe({ reason, failure }: Ending): string {
   return failure === undefined ? reason : `${reason}: ${failure.message}`
 }
 
-function logEnd({ log }: ServeDependencies, session: string, ending: Ending): void {
+function logEnd(
+  { log }: ServeDependencies,
+  whose: { readonly session: string; readonly trace: string | undefined },
+  ending: Ending,
+): void {
   const cause = ending.failure?.cause
-  if (cause === undefined) log.info({ session, reason: describe(ending) }, 'session ended')
-  else log.error({ session, err: cause }, 'session ended by an internal error')
+  if (cause === undefined) log.info({ ...whose, reason: describe(ending) }, 'session ended')
+  else log.error({ ...whose, err: cause }, 'session ended by an internal error')
 }
 
 function tlsRequired(): Failure {

@@ -91,6 +91,15 @@ export class Sessions {
     else this.#onGrantOver(grantId, this.#clock.elapsed())
   }
 
+  /** Looks at each now, without waiting for the next of the looks that are due. */
+  endThoseOver(): void {
+    const now = this.#clock.now()
+    for (const session of [...this.#live]) {
+      const failure = session.authorization.endedAt(now) ?? session.look()
+      if (failure !== undefined) session.end(failure)
+    }
+  }
+
   /** How many are open. */
   get count(): number {
     return this.#live.size
@@ -120,14 +129,5 @@ export class Sessions {
   #leave(): void {
     if (this.#leavingFor === undefined) return
     for (const session of [...this.#live]) session.leave(this.#leavingFor)
-  }
-
-  /** Looks at each now, without waiting for the next of the looks that are due. */
-  endThoseOver(): void {
-    const now = this.#clock.now()
-    for (const session of [...this.#live]) {
-      const failure = session.authorization.endedAt(now) ?? session.look()
-      if (failure !== undefined) session.end(failure)
-    }
   }
 }

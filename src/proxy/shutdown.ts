@@ -1,4 +1,4 @@
-// What clients are told when this process is about to stop, in PostgreSQL's words where it has some: one code
+// What clients are told when this process is about to end, in PostgreSQL's words where it has some: one code
 // for those who wanted a session, another for those who have one. Ignorant of when.
 // postgres.c, ProcessInterrupts; backend_startup.c, CAC_SHUTDOWN. libpq, given several hosts, tries the next
 // after 57P03.
@@ -28,6 +28,15 @@ export function cutOff(): Failure {
   return new Failure('session_terminated', {
     message: 'terminating connection due to administrator command',
     detail: 'pgwarden is shutting down. What still ran has been canceled.',
+    hint: 'Connect again, and look whether what ran last has taken effect.',
+  })
+}
+
+/** For every session of a process that has met a defect, and ends. */
+export function failed(): Failure {
+  return new Failure('session_terminated', {
+    message: 'terminating connection because a process of pgwarden failed',
+    detail: 'It has met a defect, and has ended. What still ran has been canceled.',
     hint: 'Connect again, and look whether what ran last has taken effect.',
   })
 }

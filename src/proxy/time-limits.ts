@@ -18,10 +18,12 @@ export interface Times {
 /** A limit that was reached, and what the client is told when the session ends for it. */
 export interface Overdue {
   readonly limit: Limit
+  /** `at_rest`: as soon as no transaction is open and nothing runs. */
+  readonly when: 'now' | 'at_rest'
   readonly failure: Failure
 }
 
-/** How long after its time a session may still be in a transaction, or have something running. */
+/** How long after its time a session may take to come to rest. */
 const finishingMs = 60_000
 
 /** Why the session must end at `now`, if it must. */
@@ -32,14 +34,12 @@ export function overdue(
   now: number,
 ): Overdue | undefined {
   if (past(transactionMs, transactionAt, now)) return transactionTooLong()
-  const busy = inTransaction || !idle
-  if (past(sessionMs, busy ? startedAt + finishingMs : startedAt, now)) return sessionTooLong(busy)
-  if (!idle) return undefined
+  if (past(sessionMs, startedAt + finishingMs, now)) return sessionTooLong('now')
   const quietSince = Math.max(readyAt, heardAt)
-  if (inTransaction) {
-    return past(idleInTransactionMs, quietSince, now) ? idleInTransaction() : undefined
-  }
-  return past(idleMs, quietSince, now) ? idleTooLong() : undefined
+  if (idle && inTransaction && past(idleInTransactionMs, quietSince, now))
+    return idleInTransaction()
+  if (idle && !inTransaction && past(idleMs, quietSince, now)) return idleTooLong()
+  return past(sessionMs, startedAt, now) ? sessionTooLong('at_rest') : undefined
 }
 
 function past(limit: number | undefined, since: number | undefined, now: number): boolean {
@@ -51,7 +51,7 @@ function idleTooLong(): Overdue {
     message: 'terminating connection due to idle-session timeout',
     hint: 'Connect again when there is something to do.',
   })
-  return { limit: 'idle', failure }
+  return { limit: 'idle', when: 'now', failure }
 }
 
 function idleInTransaction(): Overdue {
@@ -60,7 +60,7 @@ function idleInTransaction(): Overdue {
     detail: 'The transaction has been rolled back.',
     hint: 'Connect again, and end each transaction as soon as its work is done.',
   })
-  return { limit: 'idle_in_transaction', failure }
+  return { limit: 'idle_in_transaction', when: 'now', failure }
 }
 
 function transactionTooLong(): Overdue {
@@ -69,16 +69,17 @@ function transactionTooLong(): Overdue {
     detail: 'The transaction has been rolled back.',
     hint: 'Connect again, and do the work in shorter transactions.',
   })
-  return { limit: 'transaction', failure }
+  return { limit: 'transaction', when: 'now', failure }
 }
 
-function sessionTooLong(busy: boolean): Overdue {
+function sessionTooLong(when: Overdue['when']): Overdue {
   const failure = new Failure('session_timeout', {
     message: 'terminating connection due to session timeout',
-    detail: busy
-      ? 'The session lasted longer than it may. What still ran a minute later was canceled, and an open transaction rolled back.'
-      : 'The session lasted longer than it may. No transaction was open.',
-    hint: 'Connect again: a new session gets the whole time.',
+    detail:
+      when === 'at_rest'
+        ? 'The session lasted as long as it may. No transaction was open.'
+        : 'The session was still busy a minute after its time. A transaction that was open has been rolled back.',
+    hint: 'Connect again: a new session has its whole time before it.',
   })
-  return { limit: 'session', failure }
+  return { limit: 'session', when, failure }
 }

@@ -107,7 +107,7 @@ export class StatementEvents {
   denied(judgement: Judgement, decision: Deny, arrival: Arrival, waiter: JournalWaiter): void {
     const number = ++this.#statements
     this.#record(number, judgement, arrival, { decision }, waiter)
-    this.#port.statementDenied(judgement.tags, decision.rule)
+    this.#port.statementDenied(judgement.tags, decision)
   }
 
   /** So many that were accepted have no record, and nothing may refer to them. */
@@ -144,7 +144,8 @@ export class StatementEvents {
       message: error && shown(error, execution.messages),
     })
     this.#journal.append(record, undefined, this.#beside(none))
-    this.#port.statementEnded(execution.tags, { durationMs, policyMs, auditMs })
+    const took = { durationMs, policyMs, auditMs }
+    this.#port.statementEnded(execution.tags, took, error?.sqlstate)
   }
 
   #record(

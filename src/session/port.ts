@@ -4,6 +4,7 @@
 import type { Receipt } from '../audit/journal.ts'
 import type { Tripwire } from '../audit/record.ts'
 import type { Failure } from '../errors.ts'
+import type { Deny } from '../policy/decision.ts'
 
 /** For bytes that make the upstream run no SQL that is not recorded yet: Sync, CopyData, a substitute. */
 export const nothingToRecord = Symbol('nothing to record')
@@ -23,9 +24,9 @@ export interface SessionPort {
   catalogChanged(): void
   /** A pinned setting is no longer what it must be. The session is about to throw. */
   tripped(tripwire: Tripwire): void
-  // For the metrics.
-  statementDenied(tags: readonly string[], rule: string): void
-  statementEnded(tags: readonly string[], took: StatementTimes): void
+  // For metrics and traces. `sqlstate`: of the error that it ended with.
+  statementDenied(tags: readonly string[], decision: Deny): void
+  statementEnded(tags: readonly string[], took: StatementTimes, sqlstate: string | undefined): void
   /** So many could not be recorded, and fail upstream in their places. */
   statementsRefused(count: number, failure: Failure): void
 }

@@ -67,7 +67,7 @@ export function apiObserver(meter: ApiMeter, log: Log): ApiObserver {
     answered: ({ principal, method, route, status, ms }) => {
       meter.answered(method, route, status, ms / 1000)
       const fields = { principal, method, route, status, ms: Math.round(ms) }
-      if (status >= 500) log.error(fields, 'the API could not do what was asked')
+      if (status >= 500) log.warn(fields, 'the API could not do what was asked')
       else log.info(fields, 'the API was called')
     },
     defect: (error) => log.error({ err: error }, 'the HTTP interface failed to answer'),

@@ -16,6 +16,7 @@ import { sinkMetrics } from './sink-metrics.ts'
 import { statementMetrics } from './statement-metrics.ts'
 import { certificateMetrics, targetMetrics } from './target-metrics.ts'
 import { vaultMetrics } from './vault-metrics.ts'
+import { workerMetrics } from './worker-observer.ts'
 
 export interface Subject {
   readonly title: string
@@ -49,5 +50,6 @@ export const catalogue: readonly Subject[] = [
   { title: 'Targets', metrics: targetMetrics },
   { title: 'The configuration', metrics: reloadMetrics },
   { title: 'What runs', metrics: buildMetrics },
+  { title: 'Workers', shown: 'Only with `workers`.', metrics: workerMetrics },
   { title: 'The process', metrics: processMetrics },
 ]

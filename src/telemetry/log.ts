@@ -1,8 +1,9 @@
 // The operations log: JSON lines by pino. No secret gets into it: a Secret prints itself as such, and
 // the finished line is gone over once more for fields that are named like one, for tokens and for
 // passwords in connection strings, at whatever depth of an error they stand. Statement text belongs
-// to the audit journal, not here.
+// to the audit journal, not here. On a terminal the same lines are shown for people, by pino-pretty.
 
+import { isatty } from 'node:tty'
 import { type DestinationStream, pino } from 'pino'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -20,6 +21,7 @@ export interface Log {
 /** Its level may be another while it is written. */
 export interface AdjustableLog extends Log {
   level: string
+  child(fields: Readonly<Record<string, unknown>>): AdjustableLog
 }
 
 /** A field with such a name and a string in it, at any depth. */
@@ -34,11 +36,39 @@ const userInfo = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*:)[^\s/@"]+@/gi
 
 export const standardError = 2
 
-/** Writes to `destination`: a stream, or one of the process' own by its number; standard output by default. */
-export function createLog(
-  level: LogLevel,
-  destination: DestinationStream | 1 | typeof standardError = 1,
-): AdjustableLog {
+type LogFormat = 'auto' | 'json' | 'pretty'
+
+interface LogOptions {
+  readonly level: LogLevel
+  /** `auto`: for people where they sit at a terminal, JSON for programs. */
+  readonly format: LogFormat
+  /** A stream, or one of the process' own by its number. */
+  readonly destination: DestinationStream | 1 | typeof standardError
+}
+
+export async function openLog({ level, format, destination }: LogOptions): Promise<AdjustableLog> {
+  const isPretty =
+    format === 'pretty' ||
+    (format === 'auto' && typeof destination === 'number' && isatty(destination))
+  if (!isPretty) {
+    return logTo(
+      level,
+      typeof destination === 'number' ? pino.destination(destination) : destination,
+    )
+  }
+  const { default: pretty } = await import('pino-pretty')
+  const shown = pretty({
+    destination,
+    // What is said last must be seen, also when the process ends with it.
+    sync: true,
+    ignore: 'pid,hostname',
+    translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
+    singleLine: true,
+  })
+  return logTo(level, shown)
+}
+
+function logTo(level: LogLevel, destination: DestinationStream): AdjustableLog {
   return pino(
     {
       level,
@@ -53,6 +83,6 @@ export function createLog(
             .replace(userInfo, '$1[redacted]@'),
       },
     },
-    typeof destination === 'number' ? pino.destination(destination) : destination,
+    destination,
   )
 }

@@ -31,6 +31,7 @@ import {
   type UpstreamMeter,
 } from './target-metrics.ts'
 import { createVaultMeter, type VaultMeter } from './vault-metrics.ts'
+import { createWorkerMeter, type WorkerMeter } from './worker-observer.ts'
 
 /** All metrics with their values now, as plain data: it can be sent to another process. */
 export type Snapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
@@ -55,6 +56,7 @@ export interface Metrics
   sinks(now: () => number): SinkMeter
   checkpoints(): CheckpointMeter
   api(): ApiMeter
+  workers(): WorkerMeter
   desk(countPending: () => Promise<number>, clock: Clock): DeskMeter
   /** Asked at each scrape. */
   store(connections: () => StoreConnections): void
@@ -93,6 +95,7 @@ export function createMetrics(version: string, lookups: () => Memory, worker?: s
     sinks: (now) => createSinkMeter(registry, now),
     checkpoints: () => createCheckpointMeter(registry),
     api: () => createApiMeter(registry),
+    workers: () => createWorkerMeter(registry),
     desk: (countPending, clock) => createDeskMeter(registry, countPending, clock),
     store: (connections) => createStoreMeter(registry, connections),
     reloads: (now) => createReloadMeter(registry, now),

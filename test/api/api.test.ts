@@ -2,12 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { createApi } from '../../src/api/api.ts'
 import type { ReadinessCheck } from '../../src/api/readiness.ts'
 import { Failure } from '../../src/errors.ts'
+import { Secret } from '../../src/secret.ts'
 
-function fixture(checks: readonly ReadinessCheck[] = []) {
+const metrics = { contentType: 'text/plain; version=0.0.4', text: async () => 'up 1\n' }
+
+function fixture(checks: readonly ReadinessCheck[] = [], token?: Secret) {
   const defects: unknown[] = []
   const app = createApi({
     checks,
-    metrics: { contentType: 'text/plain; version=0.0.4', text: async () => 'up 1\n' },
+    metrics: { ...metrics, token },
     onDefect: (error) => defects.push(error),
   })
   return { app, defects }
@@ -107,6 +110,39 @@ describe('the control plane', () => {
     const response = await fixture().app.request('/metrics')
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4')
     expect(await response.text()).toBe('up 1\n')
+  })
+
+  it('shows the metrics to those who know their token, and to nobody else', async () => {
+    const { app } = fixture([], new Secret('a token for scrapes'.replaceAll(' ', '-')))
+    const scrape = (authorization?: string) =>
+      app.request('/metrics', { headers: authorization === undefined ? {} : { authorization } })
+    for (const wrong of [
+      undefined,
+      'Bearer',
+      'Bearer a-token-for-scrape',
+      'Bearer a-token-for-scrapes2',
+      'Basic a-token-for-scrapes',
+    ]) {
+      const refused = await scrape(wrong)
+      expect(refused.status, wrong).toBe(401)
+      expect(refused.headers.get('www-authenticate')).toBe('Bearer realm="pgwarden metrics"')
+      expect(await refused.text()).toContain('Send the header \\"Authorization: Bearer TOKEN\\"')
+    }
+    const answered = await scrape('Bearer a-token-for-scrapes')
+    expect(answered.status).toBe(200)
+    expect(await answered.text()).toBe('up 1\n')
+    // A probe has no token.
+    expect((await app.request('/readyz')).status).toBe(200)
+  })
+
+  it('says where the metrics are, where they have a listener of their own', async () => {
+    const app = createApi({ checks: [], metrics: { port: 9432 }, onDefect: () => undefined })
+    const response = await app.request('/metrics')
+    expect(response.status).toBe(404)
+    expect(await response.json()).toMatchObject({
+      title: 'the metrics are not served here',
+      hint: 'They have a listener of their own, on port 9432.',
+    })
   })
 
   it('answers an unknown address with problem+json', async () => {

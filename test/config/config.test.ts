@@ -136,6 +136,37 @@ describe('a configuration', () => {
     })
   })
 
+  it('limits connections, sessions and logins where it says so', () => {
+    const counts =
+      'limits: { sessionsPerPrincipal: 20, sessionsPerGrant: 5, loginsPerSecond: 10 }\n'
+    const listen = 'listen: { maxConnectionsPerAddress: 50 }\n'
+    const limited = parseConfig(counts + listen + minimal, 'pgwarden.yaml', env)
+    expect(limited.limits).toMatchObject({
+      sessionsPerPrincipal: 20,
+      sessionsPerGrant: 5,
+      loginsPerSecond: 10,
+    })
+    expect(limited.listen[0].maxConnectionsPerAddress).toBe(50)
+    const { limits, listen: open } = parseConfig(minimal, 'pgwarden.yaml', env)
+    expect(limits).toMatchObject({ sessionsPerGrant: undefined, loginsPerSecond: undefined })
+    expect(open[0].maxConnectionsPerAddress).toBeUndefined()
+    expect(complaints(`limits: { loginsPerSecond: 0 }\n${minimal}`)[0]).toContain(
+      'expected off or a number between 1 and 1000',
+    )
+  })
+
+  it('believes the load balancers that it names, and never everybody', () => {
+    const from = (networks: string): string =>
+      `listen: { proxyProtocol: { from: ${networks} } }\n${minimal}`
+    const named = parseConfig(from("[10.0.0.0/28, '2001:db8::5']"), 'pgwarden.yaml', env)
+    expect(named.listen[0].proxyProtocolFrom).toEqual(['10.0.0.0/28', '2001:db8::5'])
+    expect(parseConfig(minimal, 'pgwarden.yaml', env).listen[0].proxyProtocolFrom).toEqual([])
+    expect(complaints(from('[0.0.0.0/0]'))[0]).toContain('list the load balancers')
+    expect(complaints(from("['::/0']"))[0]).toContain('list the load balancers')
+    expect(complaints(from('[]'))[0]).toContain('expected at least one network')
+    expect(complaints(from('[haproxy]'))[0]).toContain('expected a network')
+  })
+
   it('takes what a role may set, touch and use up at most', () => {
     const role = `roles:
   robot:

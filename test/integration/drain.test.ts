@@ -1,6 +1,7 @@
 // What becomes of sessions, of logins on their way and of the control plane while pgwarden is stopping.
 
 import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
@@ -17,7 +18,7 @@ const open: WireClient[] = []
 beforeAll(async () => {
   warden = await Warden.start(inject('adminUrl'), {
     schema: 'CREATE TABLE items (n int)',
-    sections: ['shutdown: { drainTimeout: 2s, delay: 200ms }'],
+    sections: ['shutdown: { drainTimeout: 2s, delay: 0s }'],
   })
   await warden.halt()
 })
@@ -35,7 +36,7 @@ async function logIn(): Promise<WireClient> {
 }
 
 /** Asks it to stop, and resolves when it accepts nothing more. */
-async function closing(): Promise<{ readonly stopped: Promise<void> }> {
+async function closing(): Promise<{ readonly stopped: Promise<unknown> }> {
   const stopped = warden.drain()
   await eventually(async () => !(await accepts()))
   return { stopped }
@@ -128,9 +129,11 @@ describe('a pgwarden that is told to stop', () => {
     client.query('BEGIN; SELECT pg_sleep(60)')
     await closing()
     const startedAt = Date.now()
-    await warden.halt()
+    const halted = warden.halt()
     expect(fatal(await client.hearsTheEnd())).toBe('57P01')
     expect(Date.now() - startedAt).toBeLessThan(1_500)
+    client.close()
+    await halted
     const [allowed, outcomes] = [await warden.journal('statement'), await warden.journal('outcome')]
     const ended = new Set(outcomes.map((record) => record['statement']))
     for (const { id, decision } of allowed) if (decision === 'allow') expect(ended).toContain(id)
@@ -138,6 +141,11 @@ describe('a pgwarden that is told to stop', () => {
   })
 
   it('says first that it is not ready, and lets clients in until the delay is over', async () => {
+    await warden.halt()
+    const configuration = await readFile(warden.configFile, 'utf8')
+    await writeFile(warden.configFile, configuration.replace('delay: 0s', 'delay: 1500ms'))
+    await warden.serve(false)
+    await writeFile(warden.configFile, configuration)
     const client = await logIn()
     client.query('BEGIN')
     const stopped = warden.drain()

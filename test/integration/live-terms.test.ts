@@ -1,6 +1,7 @@
 // The configuration is replaced while clients are connected, and while they log in.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { shortest } from '../../src/policy/permissions.ts'
 import { loadParser } from '../../src/sql/analyse.ts'
 import type { BackendMessage } from '../../src/wire/backend.ts'
 import { parseLine } from '../support/memory-journal.ts'
@@ -62,12 +63,7 @@ describe('a live session', () => {
   it('ends at once by a time limit that it is past, and has been given just now', async () => {
     house.replace(writes)
     const client = await house.logsIn()
-    const endless = {
-      idleInTransactionMs: undefined,
-      transactionMs: undefined,
-      sessionMs: undefined,
-    }
-    house.replace(writes, { limits: { ...endless, idleMs: 0 } })
+    house.replace(writes, { limits: { ...shortest([]), idleMs: 0 } })
     expect(house.sessions).toBe(0)
     expect(await client.hearsTheEnd()).toMatchObject([{ fields: { S: 'FATAL', C: '57P05' } }])
     client.close()

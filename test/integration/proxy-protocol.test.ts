@@ -58,8 +58,9 @@ async function clients(): Promise<readonly unknown[]> {
   return (await warden.journal('login')).map(({ client }) => client)
 }
 
-const count = (name: string): Promise<number> => counted(warden, name)
-const errors = (): Promise<number> => count('pgwarden_proxy_protocol_errors_total')
+const errors = (): Promise<number> => counted(warden, 'pgwarden_proxy_protocol_errors_total')
+const silent = (): Promise<number> =>
+  counted(warden, 'pgwarden_connections_total', 'result="silent"')
 
 const near = (address: string, from = 40_000): NamedClient => ({
   ...{ family: 'ipv4', address, port: from },
@@ -100,11 +101,10 @@ describe.skipIf(program === undefined)('behind HAProxy', () => {
   })
 
   it('its health checks are no errors', async () => {
-    const silent = 'pgwarden_connections_total{result="silent"}'
-    const before = [await count(silent), await errors()] as const
+    const before = [await silent(), await errors()] as const
     const checked = 'check inter 50ms'
     await balanced('127.0.0.8', `send-proxy ${checked}`, `send-proxy-v2 ${checked}`)
-    await eventually(async () => (await count(silent)) > before[0] + 3)
+    await eventually(async () => (await silent()) > before[0] + 3)
     expect(await errors()).toBe(before[1])
   })
 })

@@ -153,6 +153,7 @@ describe('a notice of ours', () => {
       { client, upstream },
       {
         meter: silentMeter,
+        trace: undefined,
         application: 'test',
         cancel: () => Promise.resolve(true),
         probe: undefined,

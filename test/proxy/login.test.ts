@@ -17,6 +17,7 @@ import { type LoggedIn, type LoginDependencies, logIn } from '../../src/proxy/lo
 import type { CrowdLimits, LeaseUse, Target } from '../../src/proxy/ports.ts'
 import { Refusals } from '../../src/proxy/refusals.ts'
 import { Secret } from '../../src/secret.ts'
+import { untraced } from '../../src/telemetry/tracing.ts'
 import { emptyChain, HeldClock, MemoryStorage } from '../support/memory-journal.ts'
 import { silentMeter } from '../support/silent-meter.ts'
 
@@ -172,6 +173,7 @@ async function login(
     },
     journal: new Journal(new MemoryStorage(), emptyChain, new HeldClock()),
     meter: silentMeter,
+    tracing: untraced,
     log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
   }
   const startup = new Map(Object.entries({ user: 'alice', database: 'shop', ...parameters }))
@@ -184,6 +186,7 @@ async function login(
     peer,
     write: nothing,
     refused: nothing,
+    trace: untraced.login(),
     waited: () => 0,
   }
   const clock = new HeldClock()

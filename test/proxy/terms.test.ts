@@ -4,17 +4,13 @@
 import { describe, expect, it } from 'vitest'
 import type { Grant } from '../../src/access/access.ts'
 import { usualRecording } from '../../src/audit/recording.ts'
+import { shortest } from '../../src/policy/permissions.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import type { RoleDefinition } from '../../src/policy/roles.ts'
 import type { Rulebook, Target } from '../../src/proxy/ports.ts'
 import { LiveTerms } from '../../src/proxy/terms.ts'
 
-const unlimited = {
-  idleMs: undefined,
-  idleInTransactionMs: undefined,
-  transactionMs: undefined,
-  sessionMs: undefined,
-}
+const unlimited = shortest([])
 const shop: Target = {
   name: 'shop',
   database: 'db',

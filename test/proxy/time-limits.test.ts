@@ -24,13 +24,16 @@ const running: Standing = {
   transactionAt: 1_500,
 }
 
+/** What it is ended with at that moment, whatever it does. */
 const sqlstateAt = (
   standing: Standing,
   limits: Partial<SessionLimits>,
   now: number,
   heardAt = 0,
-): string | undefined =>
-  overdue(standing, { startedAt: 0, heardAt }, { ...off, ...limits }, now)?.failure.sqlstate
+): string | undefined => {
+  const over = overdue(standing, { startedAt: 0, heardAt }, { ...off, ...limits }, now)
+  return over?.when === 'now' ? over.failure.sqlstate : undefined
+}
 
 describe('a session', () => {
   it('may stand still for ever where no limit is set', () => {
@@ -63,17 +66,21 @@ describe('a session', () => {
     expect(sqlstateAt(idle, { transactionMs: 1 }, 1_000_000)).toBeUndefined()
   })
 
-  it('lasts so long, whatever it does', () => {
-    expect(sqlstateAt(idle, { sessionMs: 8_000 }, 7_999, 7_000)).toBeUndefined()
-    expect(sqlstateAt(idle, { sessionMs: 8_000 }, 8_000, 7_999)).toBe('57P01')
+  it('is to come to rest when it has lasted its time, and ended a minute later where it has not', () => {
+    for (const standing of [idle, sitting, running]) {
+      const at = (now: number) =>
+        overdue(standing, { startedAt: 0, heardAt: now }, { ...off, sessionMs: 8_000 }, now)
+      expect(at(7_999)).toBeUndefined()
+      expect(at(8_000)).toMatchObject({ when: 'at_rest', failure: { sqlstate: '57P01' } })
+      expect(at(67_999)?.when).toBe('at_rest')
+      expect(at(68_000)).toMatchObject({ when: 'now', failure: { sqlstate: '57P01' } })
+    }
   })
 
-  it('may end its transaction, or what runs, for a minute after its time', () => {
-    for (const standing of [sitting, running]) {
-      expect(sqlstateAt(standing, { sessionMs: 8_000 }, 67_999)).toBeUndefined()
-      expect(sqlstateAt(standing, { sessionMs: 8_000 }, 68_000)).toBe('57P01')
-    }
-    const left: Standing = { ...idle, readyAt: 20_000 }
-    expect(sqlstateAt(left, { sessionMs: 8_000 }, 20_001)).toBe('57P01')
+  it('is ended for what it does before it comes to rest', () => {
+    expect(sqlstateAt(sitting, { sessionMs: 8_000, idleInTransactionMs: 1_000 }, 9_000)).toBe(
+      '25P03',
+    )
+    expect(sqlstateAt(running, { sessionMs: 8_000, transactionMs: 1_000 }, 9_000)).toBe('25P04')
   })
 })

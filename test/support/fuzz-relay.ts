@@ -105,6 +105,7 @@ export class FuzzRelay {
       { client: this.#client, upstream: this.#upstream },
       {
         meter: silentMeter,
+        trace: undefined,
         application: 'test',
         cancel: () => new Promise((resolve) => this.#cancels.push(resolve)),
         probe: encodeBackend({ type: 'parameterStatus', name: 'server_version', value: '18.0' }),

@@ -10,7 +10,7 @@ import { encodeCancelRequest } from '../../src/wire/startup.ts'
 import { certify } from './certificates.ts'
 import { type Forwarder, join, listenWith } from './forwarder.ts'
 import { accessLines, introduce, type Person } from './people.ts'
-import { freePort } from './ports.ts'
+import { freePort, freePorts } from './ports.ts'
 import { Warden } from './warden.ts'
 
 interface Scene {
@@ -19,10 +19,12 @@ interface Scene {
   readonly way: Forwarder
   /** Of the small listener with TLS. */
   readonly port: number
+  readonly metricsPort: number
   readonly alice: Person
   readonly bob: Person
 }
 
+export const metricsToken = 'a-token-for-whoever-scrapes-metrics'
 /** How many the small listener takes. */
 const places = 2
 const paceMs = 150
@@ -32,6 +34,7 @@ export class MonitoredShop {
   readonly #scene: Scene
   readonly #grants: string[] = []
   #day: Promise<void> | undefined
+  #trying: Promise<void> | undefined
   #isOver = false
 
   private constructor(scene: Scene) {
@@ -44,12 +47,13 @@ export class MonitoredShop {
     const way = await listenWith((client) => {
       join(client, net.connect(Number(server.port || 5432), server.hostname))
     })
-    const port = await freePort()
+    const [port, metricsPort] = await freePorts()
     const nobody = `http://127.0.0.1:${await freePort()}`
     const tls = await certify('localhost', { notAfter: new Date(Date.now() + 36 * 3_600_000) })
     const { privateKey } = generateKeyPairSync('ed25519')
     const warden = await Warden.start(adminUrl, {
       ...{ ownProcess: true, targetPort: way.port },
+      http: [`metrics: { port: ${metricsPort}, token: ${metricsToken} }`],
       // Far from reached, but whoever has a limit is told of it by an error and not killed.
       largestFile: 2_000_000,
       schema: 'create table items (n int)',
@@ -89,7 +93,11 @@ export class MonitoredShop {
     })
     const alice = await introduce(warden, 'alice', { groups: ['developers'] })
     const bob = await introduce(warden, 'bob', { groups: ['managers'] })
-    return new MonitoredShop({ warden, way, port, alice, bob })
+    return new MonitoredShop({ warden, way, port, metricsPort, alice, bob })
+  }
+
+  get metricsPort(): number {
+    return this.#scene.metricsPort
   }
 
   /** Of the small listener, as metrics name it. */
@@ -112,22 +120,34 @@ export class MonitoredShop {
     }
   }
 
-  /** The target is away, somebody's access is taken back, and people try to get in. */
-  async cutOff(attempts: number): Promise<void> {
-    const login = await this.warden.login('read_only')
-    this.#grants.push(login.grantId)
-    const holder = await connected(login)
+  /** Whether somebody gets in and has a statement run. */
+  async letsIn(): Promise<boolean> {
+    try {
+      const client = await connected(await this.#grant())
+      await client.query('select 1')
+      await client.end()
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /**
+   * The target is away from now on, and somebody's access is taken back. Who has a database login goes on trying to
+   * get in, and so does who needs one.
+   */
+  async cutOff(): Promise<void> {
+    const [known, fresh] = [await this.#grant(), await this.#grant()]
+    const revoked = await this.#grant()
+    for (const login of [known, revoked]) await (await connected(login)).end()
     await this.#scene.way.close()
     await this.#revoke(0)
-    for (let n = 0; n < attempts; n++) {
-      await connected(await this.warden.login('read_only')).catch(() => undefined)
-    }
-    await holder.end().catch(() => undefined)
+    this.#trying = this.#tries([known, fresh])
   }
 
   async close(): Promise<void> {
     this.#isOver = true
-    await this.#day
+    await Promise.all([this.#day, this.#trying])
     await this.#scene.way.close().catch(() => undefined)
     // It was killed in the middle of its work.
     await this.warden.stop('damaged')
@@ -150,12 +170,26 @@ export class MonitoredShop {
     await Promise.allSettled([reader.end(), writer.end()])
   }
 
+  async #tries(logins: readonly ClientConfig[]): Promise<void> {
+    while (!this.#isOver) {
+      for (const login of logins) {
+        const client = await connected(login).catch(() => undefined)
+        await client?.end()
+      }
+      await sleep(paceMs)
+    }
+  }
+
   async #comesAndGoes(): Promise<void> {
-    const login = await this.warden.login('read_only')
-    this.#grants.push(login.grantId)
-    const client = await connected(login)
+    const client = await connected(await this.#grant())
     await client.end()
     await this.#revoke(0)
+  }
+
+  async #grant(): Promise<ClientConfig> {
+    const login = await this.warden.login('read_only')
+    this.#grants.push(login.grantId)
+    return login
   }
 
   /** The grant that was given last. */

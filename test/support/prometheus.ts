@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { eventually } from './eventually.ts'
 import { freePort } from './ports.ts'
 import { ServerProcess } from './server-process.ts'
 
@@ -42,13 +43,13 @@ interface Terms {
 }
 
 export class Prometheus {
-  readonly #port: number
+  readonly #url: string
   readonly #directory: string
   readonly #process: ServerProcess
   readonly #since = Date.now()
 
   private constructor(program: string, directory: string, port: number) {
-    this.#port = port
+    this.#url = `http://127.0.0.1:${port}`
     this.#directory = directory
     this.#process = new ServerProcess({
       program,
@@ -69,6 +70,7 @@ export class Prometheus {
     for (const [name, text] of Object.entries(all)) await writeFile(join(directory, name), text)
     const server = new Prometheus(program, directory, await freePort())
     await server.#process.start()
+    await eventually(async () => (await fetch(`${server.#url}/-/ready`)).ok)
     return server
   }
 
@@ -90,7 +92,7 @@ export class Prometheus {
   }
 
   async #ask(path: string): Promise<unknown> {
-    const response = await fetch(`http://127.0.0.1:${this.#port}/api/v1/${path}`)
+    const response = await fetch(`${this.#url}/api/v1/${path}`)
     const { status, error, data } = answer.parse(await response.json())
     if (status !== 'success') throw new Error(error)
     return data

@@ -2,9 +2,16 @@
 
 import type { Warden } from './warden.ts'
 
-/** The value of this series, written as the scrape writes it; 0 where there is none. */
-export async function counted({ apiUrl }: Pick<Warden, 'apiUrl'>, series: string): Promise<number> {
+/** The sum of the metric's series that have these labels, written as the scrape writes them: `limit="idle"`. */
+export async function counted(
+  { apiUrl }: Pick<Warden, 'apiUrl'>,
+  name: string,
+  ...labels: readonly string[]
+): Promise<number> {
   const text = await (await fetch(new URL('/metrics', apiUrl))).text()
-  const line = text.split('\n').find((each) => each.startsWith(`${series} `))
-  return Number(line?.slice(series.length + 1) ?? 0)
+  return text
+    .split('\n')
+    .map((line) => /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [])
+    .filter(([, found, all = '']) => found === name && labels.every((label) => all.includes(label)))
+    .reduce((sum, [, , , value]) => sum + Number(value), 0)
 }

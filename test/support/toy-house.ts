@@ -8,23 +8,20 @@ import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { usualRecording } from '../../src/audit/recording.ts'
 import { systemClock } from '../../src/clock.ts'
+import { shortest } from '../../src/policy/permissions.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import type { RoleDefinition } from '../../src/policy/roles.ts'
 import { Listeners } from '../../src/proxy/listeners.ts'
 import type { LeaseUse, Rulebook, Target } from '../../src/proxy/ports.ts'
 import type { ServeDependencies } from '../../src/proxy/serve.ts'
 import { Secret } from '../../src/secret.ts'
+import { untraced } from '../../src/telemetry/tracing.ts'
 import { emptyChain, MemoryStorage } from './memory-journal.ts'
 import { silentMeter } from './silent-meter.ts'
 import { ToyServer } from './toy-server.ts'
 import { WireClient } from './wire-client.ts'
 
-const unlimited = {
-  idleMs: undefined,
-  idleInTransactionMs: undefined,
-  transactionMs: undefined,
-  sessionMs: undefined,
-}
+const unlimited = shortest([])
 const shop: Target = {
   name: 'shop',
   database: 'db',
@@ -92,13 +89,10 @@ export class ToyHouse {
       startupTimeoutMs: 10_000,
       maxConnections: 100,
       maxConnectionsPerAddress: undefined,
+      proxyProtocolFrom: [],
     }
     const plain = { allowPlaintextFrom: ['127.0.0.1/32'], authentication: 'password' } as const
-    const from = { proxyProtocolFrom: [] }
-    this.#listeners = new Listeners(
-      [{ ...door, ...limits, ...plain, ...from }],
-      this.#dependencies(),
-    )
+    this.#listeners = new Listeners([{ ...door, ...limits, ...plain }], this.#dependencies())
   }
 
   static async open(clerk: Partial<RoleDefinition>): Promise<ToyHouse> {
@@ -182,6 +176,7 @@ export class ToyHouse {
       },
       clock: systemClock,
       meter: silentMeter,
+      tracing: untraced,
       log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
     }
   }

@@ -4,6 +4,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type ClientConfig } from 'pg'
 import type { TokenKind } from '../../src/access/access.ts'
 import { operations } from '../../src/composition/server.ts'
@@ -26,6 +27,8 @@ export interface WardenOptions {
   readonly listen?: readonly string[]
   /** Listeners besides: YAML lines of each. */
   readonly alsoListen?: readonly (readonly string[])[]
+  /** YAML lines below `http:`. */
+  readonly http?: readonly string[]
   /** YAML lines below the target `shop:`. */
   readonly shop?: readonly string[]
   /** YAML lines below `targets:`, after `shop: &shop`. */
@@ -73,9 +76,7 @@ export class Warden {
   readonly #store: FreshDatabase
   /** Whether the databases are its own to drop. */
   readonly #alone: boolean
-  #stopping:
-    | { readonly asked: AbortController; readonly atOnce: AbortController }
-    | undefined
+  #stopping: { readonly asked: AbortController; readonly atOnce: AbortController } | undefined
   #serving: Promise<void> | undefined
   #largestFile: number | undefined
   run: Run | undefined
@@ -142,10 +143,13 @@ export class Warden {
     await writeFile(this.configFile, changed)
   }
 
-  /** Asks pgwarden to stop, as the first signal does. Resolves when it has. */
-  async drain(): Promise<void> {
+  /** Asks pgwarden to stop, as the first signal does. Resolves when it has; where it is a process, with its status. */
+  async drain(): Promise<number | string | null> {
     this.#stopping?.asked.abort()
     await this.#serving
+    if (this.run === undefined) return 0
+    this.run.process.kill('SIGTERM')
+    return this.run.ended()
   }
 
   /** Ends pgwarden and leaves everything else, as a restart in a hurry would: two signals. */
@@ -154,8 +158,12 @@ export class Warden {
     this.#stopping?.atOnce.abort()
     await this.#serving
     if (this.run !== undefined && this.run.process.exitCode === null) {
+      const ended = this.run.ended()
       this.run.process.kill('SIGTERM')
-      await this.run.ended()
+      // Beyond the time in which two signals are one wish.
+      await Promise.race([ended, sleep(300)])
+      this.run.process.kill('SIGTERM')
+      await ended
     }
   }
 
@@ -270,6 +278,7 @@ export class Warden {
       ].flatMap((listener) => listener.map((line, at) => `  ${at === 0 ? '-' : ' '} ${line}`)),
       'http:',
       `  port: ${this.httpPort}`,
+      ...(options.http ?? []).map((line) => `  ${line}`),
       `store: { url: ${quote(store.href)} }`,
       `journal: { ${['directory: ./journal', ...(options.journal ?? [])].join(', ')} }`,
       // Tests fail to log in more often than people, and all from one address.

@@ -27,6 +27,7 @@ describe('the catalogue of metrics', () => {
       metrics.sinks(() => 0)
       metrics.checkpoints()
       metrics.api()
+      metrics.workers().counted(() => ({ running: 0, starting: 0 }))
       metrics.desk(() => Promise.resolve(0), systemClock)
       metrics.reloads(() => 0)
       metrics.store(() => ({ busy: 0, idle: 0, waiting: 0 }))

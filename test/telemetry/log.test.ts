@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
+import { Writable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { Secret } from '../../src/secret.ts'
-import { createLog, type LogLevel } from '../../src/telemetry/log.ts'
+import { type LogLevel, openLog } from '../../src/telemetry/log.ts'
 import { parseLine } from '../support/memory-journal.ts'
 
-function fixture(level: LogLevel = 'debug') {
+async function fixture(level: LogLevel = 'debug') {
   const written: string[] = []
-  const log = createLog(level, { write: (line: string) => void written.push(line) })
+  const destination = { write: (line: string) => void written.push(line) }
+  const log = await openLog({ level, format: 'auto', destination })
   return { log, written }
 }
 
@@ -14,8 +16,8 @@ const value = randomBytes(32).toString('base64url')
 const token = `pgw_abcdefghijklmnop_${value}`
 
 describe('the log', () => {
-  it('is one JSON object a line, with level, time and message', () => {
-    const { log, written } = fixture()
+  it('is one JSON object a line, with level, time and message', async () => {
+    const { log, written } = await fixture()
     log.info({ session: 's1' }, 'session opened')
     expect(written).toHaveLength(1)
     const line = parseLine(written[0] ?? '')
@@ -23,8 +25,8 @@ describe('the log', () => {
     expect(line['time']).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
   })
 
-  it('says nothing below its level', () => {
-    const { log, written } = fixture('warn')
+  it('says nothing below its level', async () => {
+    const { log, written } = await fixture('warn')
     log.debug({}, 'a')
     log.info({}, 'b')
     log.warn({}, 'c')
@@ -35,8 +37,8 @@ describe('the log', () => {
     ])
   })
 
-  it('gives a child the fields of its parent', () => {
-    const { log, written } = fixture()
+  it('gives a child the fields of its parent', async () => {
+    const { log, written } = await fixture()
     log.child({ session: 's1' }).child({ target: 'shop' }).info({ n: 1 }, 'm')
     expect(parseLine(written[0] ?? '')).toMatchObject({ session: 's1', target: 'shop', n: 1 })
   })
@@ -58,8 +60,8 @@ describe('the log', () => {
     ['a password in a connection string', { store: `postgres://pgwarden:${value}@db/x` }, ''],
     ['a password in an error', { err: new Error(`cannot reach postgres://u:${value}@db`) }, ''],
     ['an Authorization header', { headers: { authorization: `Bearer ${value}` } }, ''],
-  ])('never prints %s', (_, fields, message) => {
-    const { log, written } = fixture()
+  ])('never prints %s', async (_, fields, message) => {
+    const { log, written } = await fixture()
     log.error(fields, message)
     log.child({ fields }).error({}, message)
     expect(written).toHaveLength(2)
@@ -68,9 +70,26 @@ describe('the log', () => {
     for (const line of written) expect(() => parseLine(line)).not.toThrow()
   })
 
-  it('keeps the id of a token, by which it is found in the audit', () => {
-    const { log, written } = fixture()
+  it('keeps the id of a token, by which it is found in the audit', async () => {
+    const { log, written } = await fixture()
     log.info({}, `login with ${token}`)
     expect(written[0]).toContain('pgw_abcdefghijklmnop_[redacted]')
+  })
+
+  it('shows people the same on one line, secrets hidden', async () => {
+    let written = ''
+    const destination = new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        written += chunk.toString()
+        done()
+      },
+    })
+    const log = await openLog({ level: 'info', format: 'pretty', destination })
+    log.info({ session: 's1', password: value }, `session ended for ${token}`)
+    expect(written).toMatch(
+      /INFO.*session ended for pgw_abcdefghijklmnop_\[redacted\].*"session":"s1"/,
+    )
+    expect(written.trimEnd().split('\n')).toHaveLength(1)
+    expect(written).not.toContain(value)
   })
 })
