@@ -24,6 +24,9 @@ export function auditLine(
   return `${style('dim', dated ? `${at.slice(0, 10)} ${time}` : time)} ${writer}${describe(fields, style)}`
 }
 
+/** In one line; the record has more. */
+const mostPaths = 8
+
 const descriptions: ReadonlyMap<string, Describe> = new Map([
   ...changes,
   ['statement', statement],
@@ -49,6 +52,13 @@ const descriptions: ReadonlyMap<string, Describe> = new Map([
   ['proxy.start', (fields) => `proxy started, version ${text(fields, 'version')}`],
   ['proxy.stop', (fields) => `proxy stopped: ${text(fields, 'reason')}`],
   ['certificate.loaded', certificate],
+  ['config.reload', reload],
+  ['config.applied', () => 'configuration in force'],
+  [
+    'config.rejected',
+    (fields, style) =>
+      `${text(fields, 'by')}: ${style('red', 'configuration not usable')}: ${text(fields, 'problem')}`,
+  ],
 ] satisfies readonly (readonly [string, Describe])[])
 
 function statement(fields: Fields, style: Style): string {
@@ -138,4 +148,18 @@ function lost(fields: Fields, style: Style): string {
 function certificate(fields: Fields): string {
   const subject = text(fields, 'subject')
   return `certificate of ${text(fields, 'listener')} loaded: ${subject}, good until ${text(fields, 'expires')}`
+}
+
+function reload(fields: Fields): string {
+  const { changes, changeCount } = fields
+  const told = Array.isArray(changes) ? changes : []
+  const count = typeof changeCount === 'number' ? changeCount : told.length
+  const paths = told
+    .slice(0, mostPaths)
+    .map((change: unknown) =>
+      typeof change === 'object' && change !== null && 'path' in change ? String(change.path) : '',
+    )
+  const which =
+    count === 0 ? '' : `: ${printable(paths.join(', '))}${count > paths.length ? ', ...' : ''}`
+  return `${text(fields, 'by')} reloads the configuration, ${count} ${count === 1 ? 'change' : 'changes'}${which}`
 }

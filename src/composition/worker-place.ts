@@ -20,7 +20,7 @@ export interface ProcessEvents {
 }
 
 /** Is told what becomes of workers, for metrics and the log. */
-export interface WorkersObserver {
+interface WorkersObserver {
   /** The next one is started in `restartMs`; undefined: none is. */
   died(worker: One & { readonly how: string; readonly restartMs: number | undefined }): void
   hangs(worker: One & { readonly silentSeconds: number }): void

@@ -74,13 +74,13 @@ interface Leaf {
 
 type Leaves = ReadonlyMap<string, Leaf>
 
-/** By path. A list of plain values is one of them: its changes are read as a whole. */
+/** By path. A list of plain values is one of them, whose changes are read as a whole; so is what is empty. */
 function leavesOf(effective: unknown, written: unknown): Leaves {
   const leaves = new Map<string, Leaf>()
   const walk = (value: unknown, path: Path): void => {
     if (Array.isArray(value) && value.some((item) => typeof item === 'object')) {
       for (const [at, item] of value.entries()) walk(item, [...path, at])
-    } else if (isPlain(value)) {
+    } else if (isPlain(value) && Object.values(value).some((item) => item !== undefined)) {
       for (const [name, item] of Object.entries(value)) walk(item, [...path, name])
     } else if (value !== undefined) {
       const there = asWritten(path, written)

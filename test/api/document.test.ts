@@ -119,6 +119,7 @@ describe('the API, driven from its own document', { timeout: 60_000 }, () => {
         'get /roles',
         'get /sessions',
         'get /targets',
+        'post /reload',
         'post /grants/{id}/extend',
         'post /grants/{id}/tokens',
         'post /requests',

@@ -34,8 +34,9 @@ describe('two workers', () => {
     for (const client of clients) await client.query('select 1')
     for (const client of clients) await client.end()
     for (const worker of workers) {
-      const types = chain(worker).map(({ type }) => type)
-      expect(types).toEqual(expect.arrayContaining(['session.start', 'statement', 'outcome']))
+      expect(types(worker)).toEqual(
+        expect.arrayContaining(['session.start', 'statement', 'outcome']),
+      )
     }
     expect(await readiness()).toEqual({ status: 200, workers: 'ok' })
   })
@@ -44,9 +45,8 @@ describe('two workers', () => {
     const load = await Load.start()
     await sleep(500)
     const killed = await pidOf(1)
-    process.kill(killed, 'SIGKILL')
-    await eventually(async () => (await pidOf(1)) !== killed, 30_000)
-    await eventually(async () => (await readiness()).status === 200, 30_000)
+    process.kill(killed ?? 0, 'SIGKILL')
+    await replaced(1, killed)
     expect(await metric('pgwarden_worker_deaths_total', { worker: '0' })).toBe(1)
     expect(await metric('pgwarden_workers', { state: 'running', worker: '0' })).toBe(2)
     for (const worker of ['0', '1', '2']) {
@@ -78,16 +78,12 @@ describe('two workers', () => {
     const ended: string[] = []
     for (const client of clients) void endingOf(client).then((code) => ended.push(code))
     const failing = await pidOf(2)
-    process.kill(failing, 'SIGUSR2')
+    process.kill(failing ?? 0, 'SIGUSR2')
     await eventually(async () => ended.length > 0)
     expect(ended).toEqual(['57P01'])
-    await eventually(
-      async () => (await pidOf(2)) !== failing && (await readiness()).status === 200,
-      30_000,
-    )
+    await replaced(2, failing)
     expect(warden.run?.stdout).toContain('a planted defect')
-    const types = chain(2).map(({ type }) => type)
-    expect(types[types.lastIndexOf('journal.open') - 1]).toBe('journal.close')
+    expect(types(2)[types(2).lastIndexOf('journal.open') - 1]).toBe('journal.close')
     await Promise.all(clients.map((client) => client.end().catch(() => undefined)))
   })
 
@@ -103,17 +99,15 @@ describe('two workers', () => {
     await client.end()
     // Not killed: each has closed its chain before the next one took it over.
     for (const worker of workers) {
-      const types = chain(worker).map(({ type }) => type)
-      const reopened = types.lastIndexOf('journal.open')
-      expect(types[reopened - 1]).toBe('journal.close')
+      const reopened = types(worker).lastIndexOf('journal.open')
+      expect(types(worker)[reopened - 1]).toBe('journal.close')
     }
   })
 
   it('stop under load with every outcome recorded, and every record in the sink', async () => {
     const load = await Load.start()
     await sleep(500)
-    await warden.halt()
-    expect(await warden.run?.ended()).toBe(0)
+    expect(await warden.drain()).toBe(0)
     const { ended } = await load.stop()
     expect(new Set(ended.map(({ error }) => error))).toEqual(new Set(['57P01']))
 
@@ -140,19 +134,47 @@ describe('two workers', () => {
     }
   })
 
-  it('keep the configuration that they were started with, whatever the file says by now', async () => {
+  it('all go by a reloaded configuration, those that are started later too, and none by a broken one', async () => {
     await warden.serve(true)
+    const clients = await Promise.all(workers.map(() => warden.connect('read_only')))
     const text = await readFile(warden.configFile, 'utf8')
-    await writeFile(warden.configFile, 'targets: {}\n')
-    const killed = await pidOf(2)
-    process.kill(killed, 'SIGKILL')
-    await eventually(
-      async () => (await pidOf(2)) !== killed && (await readiness()).status === 200,
-      30_000,
+    await reload(`${text}limits: { statementBytes: 1KiB }\n`)
+    await eventually(async () =>
+      workers.every((worker) => types(worker).includes('config.applied')),
     )
+    for (const client of clients) await expect(client.query(long)).rejects.toThrow('1024')
+
+    await reload('targets: {}\n')
+    await eventually(async () => (await warden.journal('config.rejected')).length === 1)
+    const killed = await pidOf(2)
+    process.kill(killed ?? 0, 'SIGKILL')
+    await replaced(2, killed)
+    // Who issues tokens reads the file as well.
     await writeFile(warden.configFile, text)
+    const later = await Promise.all(workers.map(() => warden.connect('read_only')))
+    for (const client of later) await expect(client.query(long)).rejects.toThrow('1024')
+    await Promise.all([...clients, ...later].map((each) => each.end().catch(() => undefined)))
   })
 })
+
+const long = `select '${'x'.repeat(1024)}'`
+
+async function reload(text: string): Promise<void> {
+  await writeFile(warden.configFile, text)
+  warden.run?.process.kill('SIGHUP')
+}
+
+/** Waits until another process serves in the place of that one. */
+async function replaced(worker: number, pid: number | undefined): Promise<void> {
+  await eventually(async () => {
+    const now = await pidOf(worker)
+    return now !== undefined && now !== pid && (await readiness()).status === 200
+  }, 30_000)
+}
+
+function types(worker: number): readonly unknown[] {
+  return chain(worker).map(({ type }) => type)
+}
 
 /** Clients that ask one question after the other, until they are stopped or their session is ended. */
 class Load {
@@ -190,6 +212,11 @@ class Load {
 
   async #ask(client: Client): Promise<Asked> {
     let longestMs = 0
+    let fatal: string | undefined
+    // Between two questions it is an event; the next one then only fails.
+    client.once('error', (error) => {
+      fatal = codeOf(error)
+    })
     try {
       while (!this.#stopped) {
         const began = performance.now()
@@ -198,7 +225,7 @@ class Load {
       }
       return { longestMs, error: undefined }
     } catch (error) {
-      return { longestMs, error: codeOf(error) }
+      return { longestMs, error: fatal ?? codeOf(error) }
     }
   }
 }
@@ -218,10 +245,11 @@ function endingOf(client: Client): Promise<string> {
   return new Promise((resolve) => client.once('error', (error) => resolve(codeOf(error))))
 }
 
-async function pidOf(worker: number): Promise<number> {
+/** Of the process that holds the worker's chain, if one does. */
+async function pidOf(worker: number): Promise<number | undefined> {
   const lock = join(warden.journalDirectory, `worker-${worker}.lock`)
-  const { pid } = JSON.parse(await readFile(lock, 'utf8')) as { readonly pid: number }
-  return pid
+  const text = await readFile(lock, 'utf8').catch(() => '{}')
+  return (JSON.parse(text) as { readonly pid?: number }).pid
 }
 
 /** One series of what a scrape answers. */

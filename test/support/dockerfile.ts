@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 
-export interface Instruction {
+interface Instruction {
   readonly name: string
   /** Lines joined, comments left out. */
   readonly rest: string

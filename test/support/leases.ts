@@ -270,22 +270,47 @@ export class LeaseRig {
   /** Nothing can be put on record. */
   unrecorded = false
 
-  /** `knowing`: it has the target in its configuration. */
-  process(knowing = true): Leases {
-    const { engine, monitor, monitored, share, unusedTimeoutMs } = this
-    const target: TargetCredentials = {
-      place: { database: 'shop', servers: ['127.0.0.1:5432'] },
+  /** By name, whose credentials were asked to look for what a login has left. */
+  readonly endedBy: string[] = []
+  readonly #targets = new Map<string, TargetCredentials>()
+
+  /** What the target is configured as now. */
+  target(): TargetCredentials {
+    const target = this.#targets.get('shop')
+    if (target === undefined) throw new Error('there is no target now')
+    return target
+  }
+
+  /** For the processes that are there: they are to be told. */
+  reconfigure(as: 'same place' | 'another place' | 'nowhere'): void {
+    const servers = as === 'same place' ? ['127.0.0.1:5432', '127.0.0.1:5433'] : ['127.0.0.1:5433']
+    if (as === 'nowhere') this.#targets.delete('shop')
+    else this.#targets.set('shop', this.#configured('second', servers))
+  }
+
+  #configured(name: string, servers: readonly string[]): TargetCredentials {
+    const { engine, monitor, monitored, share, unusedTimeoutMs, endedBy } = this
+    return {
+      place: { database: 'shop', servers },
       engineFor: (role) => {
         if (role === 'admin') throw noSuchRole('shop', role)
         return engine
       },
       engineOf: (kind) => (kind === engine.kind ? engine : undefined),
-      monitor: monitored ? monitor : undefined,
+      get monitor() {
+        endedBy.push(name)
+        return monitored ? monitor : undefined
+      },
       share,
       unusedTimeoutMs,
     }
+  }
+
+  /** `knowing`: it has the target in its configuration. */
+  process(knowing = true): Leases {
+    if (knowing) this.#targets.set('shop', this.#configured('first', ['127.0.0.1:5432']))
     return new Leases({
-      targets: new Map(knowing ? [['shop', target]] : []),
+      targets: knowing ? this.#targets : new Map(),
       store: this.store,
       clock: this.clock,
       instance: randomId(),

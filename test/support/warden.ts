@@ -1,7 +1,7 @@
 // A running pgwarden in front of a fresh database, as an operator would set it up: a configuration
 // file, a store, the built-in broker. In this process, or in one of its own that can be killed.
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -133,6 +133,14 @@ export class Warden {
       })
       this.#serving.catch(reject)
     })
+  }
+
+  /** Changes the text of the configuration, for a reload or a restart to find. */
+  async edit(change: (text: string) => string): Promise<void> {
+    const text = await readFile(this.configFile, 'utf8')
+    const changed = change(text)
+    if (changed === text) throw new Error('nothing of the configuration was changed')
+    await writeFile(this.configFile, changed)
   }
 
   /** Asks pgwarden to stop, as the first signal does. Resolves when it has; where it is a process, with its status. */
