@@ -159,7 +159,7 @@ export async function logIn(
     seat = crowd.seat(authorization.grant)
     // Behind the token: a stranger does not learn which targets there are, and what they ask for.
     const terms = new LiveTerms(deps.rulebook, rulebook, authorization.grant, certificate)
-    const opened = await open(deps, authorization, parameters, terms, trace)
+    const opened = await open(deps, authorization, parameters, terms, rulebook.policy, trace)
     return { ...opened, seat, traceId: trace.traceId }
   } catch (error) {
     seat?.giveBack()
@@ -199,10 +199,11 @@ async function open(
   authorization: Authorization,
   parameters: ReadonlyMap<string, string>,
   terms: LiveTerms,
+  policy: Policy,
   trace: LoginTrace,
 ): Promise<Omit<LoggedIn, 'seat' | 'traceId'>> {
   const { grant } = authorization
-  const { target, policy, remit, context, readOnly, mayBecomeAnother } = terms.opened
+  const { target, remit, context, readOnly, mayBecomeAnother } = terms.opened
   const settings = allowedSettings(policy, remit, parameters)
   const required = requiredPins(readOnly)
 

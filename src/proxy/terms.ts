@@ -66,8 +66,11 @@ function termsOf(
 
 /** Of one session, from its login on. */
 export class LiveTerms {
-  /** As they were at login: what a live session cannot change goes by them. */
-  readonly opened: Terms
+  /**
+   * As they were at login: what a live session cannot change goes by them. Without the policy of then, which
+   * remembers many megabytes of statements, and would for as long as the session lives.
+   */
+  readonly opened: Omit<Terms, 'policy'>
   readonly #rulebook: { readonly current: Rulebook }
   readonly #grant: Grant
   readonly #certificate: ClientCertificate | undefined
@@ -87,8 +90,9 @@ export class LiveTerms {
     this.#grant = grant
     this.#certificate = certificate
     this.#at = at
-    this.opened = termsOf(at, grant, certificate)
-    this.#terms = this.opened
+    this.#terms = termsOf(at, grant, certificate)
+    const { policy, ...opened } = this.#terms
+    this.opened = opened
   }
 
   /** As they are now. @throws Failure when the session cannot go on under them. */

@@ -2,13 +2,9 @@
 // the journal on, what it does not speak of goes on, and one that cannot be used changes nothing.
 
 import { queryObjects } from 'node:v8'
-import { OpenAPIHono } from '@hono/zod-openapi'
 import { Client, DatabaseError } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { Settings } from '../../src/config/differences.ts'
-import { Administration } from '../../src/credentials/administration.ts'
 import { JournalReader } from '../../src/journal/reader.ts'
-import { Catalog } from '../../src/policy/catalog.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import { Connector } from '../../src/upstream/connector.ts'
 import { eventually } from '../support/eventually.ts'
@@ -253,10 +249,6 @@ describe('reloads one after the other', () => {
       moreRoles: ['clerk'],
       shop: ['connectTimeout: 5001ms'],
     })
-    const kept = () =>
-      [Policy, Settings, Connector, Administration, Catalog, OpenAPIHono, JournalReader].map(
-        (kind) => [kind.name, queryObjects(kind, { format: 'count' })],
-      )
     try {
       const client = await here.connect('clerk')
       const reload = async (from: number, to: number): Promise<void> => {
@@ -270,10 +262,12 @@ describe('reloads one after the other', () => {
           expect(await works(client)).toBe(true)
         }
       }
-      await reload(1, 4)
-      const before = kept()
-      await reload(4, 20)
-      expect(kept()).toEqual(before)
+      await reload(1, 12)
+      const kept = [Policy, Connector, JournalReader].map((kind) =>
+        queryObjects(kind, { format: 'count' }),
+      )
+      // What judges, the way to the only target, and what each API has one of.
+      expect(kept).toEqual([1, 1, 1])
       await client.end()
     } finally {
       await here.stop()
