@@ -30,7 +30,7 @@ export interface LockOuts {
 }
 
 /** A setting that is another now; `from` and `to` are missing where it is not written. */
-export interface SettingChange {
+interface SettingChange {
   readonly path: string
   readonly from: string | undefined
   readonly to: string | undefined

@@ -5,7 +5,7 @@
 import { fitting, nameLimit, quote, quoteWithin } from './json.ts'
 
 /** A setting that is another, as the file has it; undefined: not written, so that the default holds. */
-export interface SettingChange {
+interface SettingChange {
   readonly path: string
   readonly from: string | undefined
   readonly to: string | undefined

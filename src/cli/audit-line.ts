@@ -159,6 +159,7 @@ function reload(fields: Fields): string {
     .map((change: unknown) =>
       typeof change === 'object' && change !== null && 'path' in change ? String(change.path) : '',
     )
-  const which = count === 0 ? '' : `: ${printable(paths.join(', '))}${count > paths.length ? ', ...' : ''}`
+  const which =
+    count === 0 ? '' : `: ${printable(paths.join(', '))}${count > paths.length ? ', ...' : ''}`
   return `${text(fields, 'by')} reloads the configuration, ${count} ${count === 1 ? 'change' : 'changes'}${which}`
 }

@@ -9,7 +9,7 @@ import { inForce, type Reloadable, reloadable } from '../config/reloading.ts'
 import { Failure } from '../errors.ts'
 
 /** Changes a part over. At once, without waiting, and never throws: what takes time is left to the part. */
-export type Switch = () => void
+type Switch = () => void
 
 /** Makes what a part needs for the configuration. Without any effect. @throws Failure when it cannot be used. */
 export type Follower = (wanted: Config) => Switch | Promise<Switch>

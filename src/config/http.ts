@@ -24,7 +24,7 @@ export interface HttpConfig {
   readonly url: string | undefined
 }
 
-export interface MetricsConfig {
+interface MetricsConfig {
   readonly address: string
   /** Undefined: they have no listener of their own. */
   readonly port: number | undefined

@@ -19,6 +19,7 @@ import type { ContextTemplate } from './session-context.ts'
 export interface Target {
   readonly name: string
   readonly database: string
+  readonly servers: readonly { readonly host: string; readonly port: number }[]
   /** Other names by which clients may ask for it. */
   readonly aliases: readonly string[]
   /** TLS server names that lead to it, in lower case. */
@@ -261,7 +262,7 @@ export interface LoginTrace {
   failed(error: unknown): void
 }
 
-export interface TracedSession {
+interface TracedSession {
   readonly id: string
   readonly role: string
   readonly target: string

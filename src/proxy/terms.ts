@@ -123,7 +123,7 @@ export class LiveTerms {
 
 /** What the session has and would not get by the terms of now; undefined when it can go on under them. */
 function difference(before: Terms, now: Terms): string | undefined {
-  if (before.target.database !== now.target.database) return 'Its target is another database now.'
+  if (!isSameDatabase(before.target, now.target)) return 'Its target is another database now.'
   // Also the other way round: its transactions would go on being what its server was told.
   if (before.readOnly !== now.readOnly) {
     return now.readOnly ? 'Its role is read-only now.' : 'Its role is not read-only any more.'
@@ -136,6 +136,13 @@ function difference(before: Terms, now: Terms): string | undefined {
   }
   const [had, has] = [before.remit.may, now.remit.may]
   return had && has && leftover(had, has)
+}
+
+/** Servers come and go; but of a name that is all on others now nobody knows whether it is the same there. */
+function isSameDatabase(before: Target, now: Target): boolean {
+  const isThere = (server: Target['servers'][number]): boolean =>
+    now.servers.some(({ host, port }) => host === server.host && port === server.port)
+  return before.database === now.database && before.servers.some(isThere)
 }
 
 function sameEntries(

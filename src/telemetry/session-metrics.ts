@@ -89,7 +89,7 @@ export interface SessionMeter {
 }
 
 /** What the listeners and sessions of this process do now. */
-export interface House {
+interface House {
   activities(): readonly {
     readonly target: string
     readonly role: string

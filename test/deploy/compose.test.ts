@@ -38,7 +38,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'pgwarden-compose-'))
 afterAll(() => rmSync(scratch, { recursive: true }))
 
 it('has the shape that the Compose Specification has published', () => {
-  const schema = JSON.parse(readFileSync('test/fixtures/schemas/compose-spec.json', 'utf8'))
+  const schema = keyed(JSON.parse(readFileSync('test/fixtures/schemas/compose-spec.json', 'utf8')))
   const ajv = new Ajv2020({ strict: false })
   addFormats.default(ajv)
   expect(ajv.validate(schema, project) ? [] : ajv.errors).toEqual([])
@@ -106,7 +106,7 @@ it('prepare.sh makes every secret that a service gets, once, behind a directory 
 
 describe(configuration, () => {
   it('is a configuration that pgwarden takes', async () => {
-    await expect(deployedConfig(configuration)).resolves.toMatchObject({ targets: expect.any(Map) })
+    expect((await deployedConfig(configuration)).targets.size).toBe(1)
   })
 
   it('names the secrets that the service gets', () => {
@@ -135,7 +135,7 @@ describe(configuration, () => {
     ])
     const [scraped] = documents('deploy/compose/prometheus.yaml')
     const targets = listAt(scraped, 'scrape_configs', 0, 'static_configs', 0, 'targets')
-    expect(targets).toEqual([`pgwarden:${http.metrics?.port}`])
+    expect(targets).toEqual([`pgwarden:${http.metrics.port}`])
   })
 })
 

@@ -4,11 +4,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readDockerfile, saying } from '../support/dockerfile.ts'
+import { readStages, saying } from '../support/dockerfile.ts'
 import { isPinned } from '../support/manifests.ts'
 
-const { stages } = readDockerfile('Dockerfile')
-const [build, image] = stages
+const [build, image] = readStages('Dockerfile')
 if (build === undefined || image === undefined) throw new Error('the Dockerfile has two stages')
 
 const allowed = readFileSync('.dockerignore', 'utf8')

@@ -26,9 +26,7 @@ const objects = files
   .filter((file) => !configurations.includes(file) && !file.endsWith('/egress.yaml'))
   .flatMap((file) => documents(file).map((document) => ({ file, document })))
 
-const published: { readonly kinds: object; readonly $defs: object } = JSON.parse(
-  readFileSync('test/fixtures/schemas/kubernetes.json', 'utf8'),
-)
+const published = keyed(JSON.parse(readFileSync('test/fixtures/schemas/kubernetes.json', 'utf8')))
 const ajv = new Ajv2020({ strict: false, formats: { 'int-or-string': true } })
 ajv.addFormat('int32', true).addFormat('int64', true).addFormat('date-time', true)
 ajv.addFormat('byte', true).addFormat('double', true)
@@ -131,13 +129,13 @@ describe('a pod', () => {
 
 describe.each(configurations)('%s', (file) => {
   it('is a configuration that pgwarden takes', async () => {
-    await expect(deployedConfig(file)).resolves.toMatchObject({ targets: expect.any(Map) })
+    expect((await deployedConfig(file)).targets.size).toBe(1)
   })
 
   it('listens on the ports that the pod and its services name', async () => {
     const { listen, http } = await deployedConfig(file)
     const ports = listAt(container, 'ports').map((port) => at(port, 'containerPort'))
-    expect([listen[0].port, http.port, http.metrics?.port]).toEqual(ports)
+    expect([listen[0].port, http.port, http.metrics.port]).toEqual(ports)
     const services = documents(`${root}/base/services.yaml`)
     for (const port of services.flatMap((service) => listAt(service, 'spec', 'ports'))) {
       const names = listAt(container, 'ports').map((one) => at(one, 'name'))

@@ -1,8 +1,16 @@
 // A configuration that is read again while sessions run statements: what it denies is denied from one record of
 // the journal on, what it does not speak of goes on, and one that cannot be used changes nothing.
 
+import { queryObjects } from 'node:v8'
+import { OpenAPIHono } from '@hono/zod-openapi'
 import { Client, DatabaseError } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { Settings } from '../../src/config/differences.ts'
+import { Administration } from '../../src/credentials/administration.ts'
+import { JournalReader } from '../../src/journal/reader.ts'
+import { Catalog } from '../../src/policy/catalog.ts'
+import { Policy } from '../../src/policy/policy.ts'
+import { Connector } from '../../src/upstream/connector.ts'
 import { eventually } from '../support/eventually.ts'
 import { build, Run } from '../support/executable.ts'
 import { accessLines, introduce, type Person } from '../support/people.ts'
@@ -35,6 +43,10 @@ async function hangUp(): Promise<JournalRecord> {
   if (applied === undefined) throw new Error('it is not there any more')
   return applied
 }
+
+// What vitest answers here is `any`.
+const like = (pattern: RegExp): unknown => expect.stringMatching(pattern)
+const holding = (part: string): unknown => expect.stringContaining(part)
 
 async function works(client: Client): Promise<boolean> {
   return (await client.query('select 1')).rowCount === 1
@@ -135,13 +147,11 @@ describe('a configuration that cannot be used', () => {
     await expect(admin.at(warden).reload()).rejects.toMatchObject({
       status: 422,
       code: 'invalid_configuration',
-      detail: expect.stringMatching(
-        /pgwarden\.yaml:\d+:\d+: targets\.shop\.data_base: unknown key/,
-      ),
+      detail: like(/pgwarden\.yaml:\d+:\d+: targets\.shop\.data_base: unknown key/),
     })
     expect(await works(client)).toBe(true)
     expect(await warden.journal('config.rejected')).toMatchObject([
-      { by: 'carol', problem: expect.stringContaining('targets.shop.data_base') },
+      { by: 'carol', problem: holding('targets.shop.data_base') },
     ])
     const metrics = await (await fetch(new URL('/metrics', warden.apiUrl))).text()
     expect(metrics).toContain('pgwarden_config_reloads_total{result="invalid"} 1')
@@ -173,7 +183,7 @@ describe('a target', () => {
     await admin.at(warden).reload()
     expect(await ended).toMatchObject({
       code: '57P01',
-      detail: expect.stringContaining('target that is no longer configured'),
+      detail: holding('target that is no longer configured'),
     })
     await eventually(async () => {
       const left = await warden.asSuperuser((direct) =>
@@ -231,4 +241,42 @@ describe('pgwarden reload', () => {
     expect(run.stdout).toMatch(/^SETTING +FROM +TO\nlog\.level +info +warn\n/)
     expect(run.stderr).toContain('waiting for a restart: http.url')
   })
+})
+
+describe('reloads one after the other', () => {
+  it('leave nothing behind: old rules, old APIs and old ways to targets are collected', async () => {
+    // In this process, where one can look.
+    const here = await Warden.start(inject('adminUrl'), {
+      beside: warden,
+      access: accessLines,
+      roles: ['clerk:', '  includes: [read_limited_write]', '  relations: { deny: [secret_0.*] }'],
+      moreRoles: ['clerk'],
+      shop: ['connectTimeout: 5001ms'],
+    })
+    const kept = () =>
+      [Policy, Settings, Connector, Administration, Catalog, OpenAPIHono, JournalReader].map(
+        (kind) => [kind.name, queryObjects(kind, { format: 'count' })],
+      )
+    try {
+      const client = await here.connect('clerk')
+      const reload = async (from: number, to: number): Promise<void> => {
+        for (let count = from; count < to; count++) {
+          await here.edit((text) =>
+            text
+              .replace(/secret_\d+/, `secret_${count}`)
+              .replace(/connectTimeout: \d+/, `connectTimeout: ${5_001 + count}`),
+          )
+          expect((await admin.at(here).reload()).changeCount).toBe(2)
+          expect(await works(client)).toBe(true)
+        }
+      }
+      await reload(1, 4)
+      const before = kept()
+      await reload(4, 20)
+      expect(kept()).toEqual(before)
+      await client.end()
+    } finally {
+      await here.stop()
+    }
+  }, 60_000)
 })

@@ -4,8 +4,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type ClientConfig, DatabaseError } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { Balancer } from '../support/balancer.ts'
 import { build } from '../support/executable.ts'
-import { Haproxy } from '../support/haproxy.ts'
 import { findHaproxy, findPgbench, runProgram } from '../support/psql.ts'
 import { Warden } from '../support/warden.ts'
 
@@ -15,7 +15,7 @@ const here = haproxy !== '' && pgbench !== ''
 if (!here) console.warn('NOT RUN: haproxy or pgbench is not installed, so nothing is restarted')
 
 let wardens: readonly [Warden, Warden]
-let balancer: Haproxy
+let balancer: Balancer
 
 beforeAll(async () => {
   if (!here) return
@@ -27,7 +27,7 @@ beforeAll(async () => {
   const schema = 'CREATE TABLE told (key int, writer int); CREATE TABLE benched (run int)'
   const first = await Warden.start(inject('adminUrl'), { ...options, schema })
   wardens = [first, await Warden.start(inject('adminUrl'), { ...options, beside: first })]
-  balancer = await Haproxy.start(haproxy, wardens)
+  balancer = await Balancer.start(haproxy, wardens)
 }, 240_000)
 afterAll(async () => {
   if (!here) return

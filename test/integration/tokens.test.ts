@@ -125,9 +125,14 @@ describe('a one-time token', () => {
 
   it('goes on while a session of its sitting is open, and the grace after', async () => {
     const { logIn, tokenId } = await issue('one-time')
-    const keeper = new SittingKeeper(store(1), clock, () => rules, (error) => {
-      throw error
-    })
+    const keeper = new SittingKeeper(
+      store(1),
+      clock,
+      () => rules,
+      (error) => {
+        throw error
+      },
+    )
     await logIn(here)
     keeper.opened(tokenId)
     now = start + 30 * minute

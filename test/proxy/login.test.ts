@@ -58,6 +58,7 @@ const shop: Target = {
   limits: unlimited,
   applicationName: [],
   sessionContext: new Map(),
+  servers: [{ host: 'db', port: 5432 }],
   sensitive: [],
 }
 

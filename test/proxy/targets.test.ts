@@ -18,6 +18,7 @@ function target(name: string, more: Partial<Target> = {}): [string, Target] {
     limits,
     applicationName: [],
     sessionContext: new Map(),
+    servers: [{ host: 'db', port: 5432 }],
     sensitive: [],
   } as const
   return [name, { name, database: `${name}_prod`, ...rest, ...more }]

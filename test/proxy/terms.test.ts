@@ -20,6 +20,7 @@ const shop: Target = {
   limits: unlimited,
   applicationName: [],
   sessionContext: new Map([['app.user', [{ type: 'principal' }]]]),
+  servers: [{ host: 'db', port: 5432 }],
   sensitive: [],
 }
 const clerk: RoleDefinition = {
@@ -84,6 +85,12 @@ describe('a session ends when', () => {
     ['its target is gone', {}, { target: { name: 'other' } }, 'target that is no longer'],
     ['its role is gone', {}, { role: { name: 'other' } }, 'role that is no longer'],
     ['its target is another database', {}, { target: { database: 'x' } }, 'another database'],
+    [
+      'its target is on other servers alone',
+      {},
+      { target: { servers: [{ host: 'elsewhere', port: 5432 }] } },
+      'another database',
+    ],
     [
       'its target asks for a certificate that it has not shown',
       {},

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 
-export interface Instruction {
+interface Instruction {
   readonly name: string
   /** Lines joined, comments left out. */
   readonly rest: string
@@ -15,13 +15,8 @@ export interface Stage {
   readonly instructions: readonly Instruction[]
 }
 
-export interface Dockerfile {
-  /** Those before the first FROM, with their defaults. */
-  readonly arguments: ReadonlyMap<string, string>
-  readonly stages: readonly Stage[]
-}
-
-export function readDockerfile(path: string): Dockerfile {
+/** With the defaults of the arguments before the first FROM. */
+export function readStages(path: string): readonly Stage[] {
   const lines = readFileSync(path, 'utf8').split('\n')
   const text = lines.filter((line) => !line.trimStart().startsWith('#')).join('\n')
   const defaults = new Map<string, string>()
@@ -41,7 +36,7 @@ export function readDockerfile(path: string): Dockerfile {
       stage.instructions.push({ name, rest })
     }
   }
-  return { arguments: defaults, stages }
+  return stages
 }
 
 export function saying({ instructions }: Stage, name: string): readonly string[] {

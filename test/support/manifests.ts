@@ -14,7 +14,8 @@ export function documents(path: string): readonly unknown[] {
   return parseAllDocuments(readFileSync(path, 'utf8'), { merge: true }).map((document) => {
     const [broken] = document.errors
     if (broken !== undefined) throw broken
-    return document.toJS()
+    const value: unknown = document.toJS()
+    return value
   })
 }
 
@@ -64,7 +65,10 @@ export async function deployedConfig(path: string): Promise<Config> {
     for (const file of mountedFiles(path)) {
       mkdirSync(join(directory, dirname(file)), { recursive: true })
       const kind = file.split(/[./]/).at(-1) ?? ''
-      writeFileSync(join(directory, file), contents.get(kind) ?? 'a-secret-of-some-length')
+      writeFileSync(
+        join(directory, file),
+        contents.get(kind) ?? 'thirty-two-characters-of-a-secret',
+      )
     }
     return parseConfig(
       text.replaceAll(inMounts, (file) => join(directory, file)),

@@ -10,7 +10,7 @@ import { encodeCancelRequest } from '../../src/wire/startup.ts'
 import { certify } from './certificates.ts'
 import { type Forwarder, join, listenWith } from './forwarder.ts'
 import { accessLines, introduce, type Person } from './people.ts'
-import { freePort } from './ports.ts'
+import { freePort, freePorts } from './ports.ts'
 import { Warden } from './warden.ts'
 
 interface Scene {
@@ -19,10 +19,12 @@ interface Scene {
   readonly way: Forwarder
   /** Of the small listener with TLS. */
   readonly port: number
+  readonly metricsPort: number
   readonly alice: Person
   readonly bob: Person
 }
 
+export const metricsToken = 'a-token-for-whoever-scrapes-metrics'
 /** How many the small listener takes. */
 const places = 2
 const paceMs = 150
@@ -45,12 +47,13 @@ export class MonitoredShop {
     const way = await listenWith((client) => {
       join(client, net.connect(Number(server.port || 5432), server.hostname))
     })
-    const port = await freePort()
+    const [port, metricsPort] = await freePorts()
     const nobody = `http://127.0.0.1:${await freePort()}`
     const tls = await certify('localhost', { notAfter: new Date(Date.now() + 36 * 3_600_000) })
     const { privateKey } = generateKeyPairSync('ed25519')
     const warden = await Warden.start(adminUrl, {
       ...{ ownProcess: true, targetPort: way.port },
+      http: [`metrics: { port: ${metricsPort}, token: ${metricsToken} }`],
       // Far from reached, but whoever has a limit is told of it by an error and not killed.
       largestFile: 2_000_000,
       schema: 'create table items (n int)',
@@ -90,7 +93,11 @@ export class MonitoredShop {
     })
     const alice = await introduce(warden, 'alice', { groups: ['developers'] })
     const bob = await introduce(warden, 'bob', { groups: ['managers'] })
-    return new MonitoredShop({ warden, way, port, alice, bob })
+    return new MonitoredShop({ warden, way, port, metricsPort, alice, bob })
+  }
+
+  get metricsPort(): number {
+    return this.#scene.metricsPort
   }
 
   /** Of the small listener, as metrics name it. */

@@ -58,13 +58,14 @@ describe('a label', () => {
 
 describe('what several processes tell', () => {
   it('is kept apart by worker, histograms and the times of their start too', async () => {
-    const [first, second] = ['1', '2'].map((worker) => createMetrics('1', none, worker))
-    first?.statementEnded('read_only', ['SELECT'], took)
-    second?.statementEnded('read_only', ['SELECT'], took)
-    second?.statementEnded('read_only', ['SELECT'], took)
-    const snapshots = [await first?.snapshot(), await second?.snapshot()]
+    const first = createMetrics('1', none, '1')
+    const second = createMetrics('1', none, '2')
+    first.statementEnded('read_only', ['SELECT'], took)
+    second.statementEnded('read_only', ['SELECT'], took)
+    second.statementEnded('read_only', ['SELECT'], took)
+    const snapshots = [await first.snapshot(), await second.snapshot()]
     // They come from other processes.
-    const text = await textOf(JSON.parse(JSON.stringify(snapshots)))
+    const text = await textOf(structuredClone(snapshots))
     const of = 'role="read_only",tag="SELECT",decision="allow",rule="none"'
     expect(text).toContain(`pgwarden_statements_total{${of},worker="1"} 1\n`)
     expect(text).toContain(`pgwarden_statements_total{${of},worker="2"} 2\n`)
