@@ -5,6 +5,8 @@ set -eu
 cd "$(dirname "$0")"
 mkdir -p -m 0700 secrets
 cd secrets
+# Also where somebody else made it.
+chmod 0700 .
 
 random() { openssl rand -hex 24; }
 once() { [ -s "$1" ] || { cat >"$1.new" && mv "$1.new" "$1"; }; }

@@ -13,6 +13,7 @@ import {
   SpanStatusCode,
   trace,
 } from '@opentelemetry/api'
+import type { SpanExporter } from '@opentelemetry/sdk-trace-base'
 import type { Clock } from '../clock.ts'
 import { Failure } from '../errors.ts'
 
@@ -68,7 +69,8 @@ export const untraced: Tracing = {
 }
 
 /**
- * `onProblem` hears of variables that ask for what is not there; then nothing is traced.
+ * `onProblem` hears of variables that ask for what is not there; then nothing is traced. And of a receiver that
+ * does not take spans, or does again.
  */
 export async function openTracing(
   env: Environment,
@@ -93,11 +95,28 @@ export async function openTracing(
   const provider = new BasicTracerProvider({
     resource: named.merge(detectResources({ detectors: [envDetector] })),
     // Bounded: what a receiver does not take in time is dropped, and no statement waits for it.
-    spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
+    spanProcessors: [new BatchSpanProcessor(watched(new OTLPTraceExporter(), onProblem))],
   })
   return tracingBy(provider, clock, async () => {
     await provider.shutdown().catch(() => undefined)
   })
+}
+
+/** The SDK would drop spans without a word. */
+function watched(exporter: SpanExporter, onProblem: (message: string) => void): SpanExporter {
+  let taken = true
+  return {
+    export: (spans, done) =>
+      exporter.export(spans, (result) => {
+        const { error } = result
+        if (taken && error !== undefined)
+          onProblem(`traces do not reach their receiver and are dropped: ${error.message}`)
+        if (!taken && error === undefined) onProblem('traces reach their receiver again')
+        taken = error === undefined
+        done(result)
+      }),
+    shutdown: () => exporter.shutdown(),
+  }
 }
 
 /** `stop` ends the provider. */

@@ -3,6 +3,7 @@
 
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdtempSync,
@@ -100,7 +101,9 @@ it('prepare.sh makes every secret that a service gets, once, behind a directory 
     expect(at(secret, 'file')).toBe(`compose/secrets/${name}`)
     expect(readFileSync(join(made, name), 'utf8')).not.toBe('')
   }
+  chmodSync(made, 0o755)
   prepare()
+  expect(statSync(made).mode & 0o777).toBe(0o700)
   expect(readdirSync(made).map((name) => readFileSync(join(made, name), 'utf8'))).toEqual(before)
 })
 

@@ -1,10 +1,11 @@
 import { SpanStatusCode } from '@opentelemetry/api'
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import {
   BasicTracerProvider,
   InMemorySpanExporter,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { Failure } from '../../src/errors.ts'
 import { openTracing, tracingBy, untraced } from '../../src/telemetry/tracing.ts'
@@ -104,6 +105,30 @@ it.each<[string, Readonly<Record<string, string>>]>([
   const tracing = await openTracing(env, '1', systemClock, (problem) => problems.push(problem))
   expect(tracing).toBe(untraced)
   expect(problems.join()).toMatch(/traces are not exported.*only (otlp|http\/protobuf) is known/)
+})
+
+it('says once that the receiver takes nothing, and when it does again', async () => {
+  const spans = vi.spyOn(OTLPTraceExporter.prototype, 'export')
+  const outcomes = [new Error('connect ECONNREFUSED'), new Error('connect ECONNREFUSED'), undefined]
+  spans.mockImplementation((_, done) => {
+    const error = outcomes.shift()
+    done(error === undefined ? { code: 0 } : { code: 1, error })
+  })
+  const problems: string[] = []
+  vi.stubEnv('OTEL_BSP_SCHEDULE_DELAY', '1')
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' }
+  const tracing = await openTracing(env, '1', systemClock, (problem) => problems.push(problem))
+  for (const left of [2, 1, 0]) {
+    tracing.login().failed(new Error('x'))
+    await vi.waitUntil(() => outcomes.length === left, { interval: 1 })
+  }
+  await tracing.stop()
+  vi.unstubAllEnvs()
+  spans.mockRestore()
+  expect(problems).toEqual([
+    'traces do not reach their receiver and are dropped: connect ECONNREFUSED',
+    'traces reach their receiver again',
+  ])
 })
 
 it('does the work of a login where nothing is traced', async () => {
