@@ -121,7 +121,7 @@ describe('a reload', () => {
       expect(told.every((each) => each === path || each.startsWith(`${path}.`))).toBe(true)
       expect(told.length).toBeGreaterThan(0)
       expect(changes.length > 0).toBe(isReloaded(path))
-      const comparable = ({ settings, sha256, audit, ...config }: Config) => ({
+      const comparable = ({ settings, sha256, source, audit, ...config }: Config) => ({
         ...config,
         audit: { ...audit, recording: ['read_only', 'admin'].map(audit.recording) },
       })
