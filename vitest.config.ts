@@ -12,6 +12,11 @@ const execArgv = ['--import', './test/support/typescript-loader.mjs']
 const waiting = [
   'endings',
   'vault-killed',
+  'workers',
+  'monitoring',
+  'rolling-restart',
+  'compose',
+  'evasions-directly',
   'vault-sessions',
   'cancel',
   'access-path',
@@ -23,6 +28,10 @@ const waiting = [
   'upstream-servers',
   'sinks',
   'journal-disk-full',
+  'evasion-sequences',
+  'vault-document',
+  'reload',
+  'drain',
   'asynchronous',
   'audit-reading',
   'audit-secrets',
@@ -35,6 +44,17 @@ const waiting = [
   'sink-rsyslog',
   'checkpoints',
   'session-registry',
+  'vault-lease-ends',
+  'vault-client',
+  'proxy-protocol',
+  'limits',
+  'metrics',
+  'log',
+  'scram',
+  'doctor-vault',
+  'doctor',
+  'access-document',
+  'session-context',
 ].map((name) => `test/integration/${name}.test.ts`)
 
 /** vitest's own order, but for those: the longest of them is as long as all together are to take. */
@@ -65,6 +85,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/conformance/**'],
           setupFiles: ['test/support/no-network.ts'],
+          // On two cores, with neighbours, what takes one second may take ten.
+          testTimeout: 20_000,
         },
       },
       {

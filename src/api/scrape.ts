@@ -26,10 +26,22 @@ export function addMetrics(app: Hono, metrics: Exposition | Elsewhere): void {
     return
   }
   const { contentType, token } = metrics
+  const text = oneAtATime(() => metrics.text())
   app.get('/metrics', async (c) => {
     if (token !== undefined && !knows(c, token)) throw unproven()
-    return c.body(await metrics.text(), 200, { 'content-type': contentType })
+    return c.body(await text(), 200, { 'content-type': contentType })
   })
+}
+
+/** Who asks often must not keep all processes counting: whoever comes meanwhile gets the same. */
+function oneAtATime(text: () => Promise<string>): () => Promise<string> {
+  let running: Promise<string> | undefined
+  return () => {
+    running ??= text().finally(() => {
+      running = undefined
+    })
+    return running
+  }
 }
 
 /** In constant time, over digests: neither how much of a guess is right is to be measured nor how long the token is. */

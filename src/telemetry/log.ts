@@ -1,7 +1,8 @@
 // The operations log: JSON lines by pino. No secret gets into it: a Secret prints itself as such, and
 // the finished line is gone over once more for fields that are named like one, for tokens and for
 // passwords in connection strings, at whatever depth of an error they stand. Statement text belongs
-// to the audit journal, not here. On a terminal the same lines are shown for people, by pino-pretty.
+// to the audit journal, not here. On a terminal the same lines are shown for people, by pino-pretty,
+// with what clients wrote as text that commands no terminal.
 
 import { isatty } from 'node:tty'
 import { type DestinationStream, pino } from 'pino'
@@ -28,11 +29,19 @@ export interface AdjustableLog extends Log {
 const secretField =
   /"(password|secret|secret_?key|(?:access_?)?token|authorization|cookie|connection_?string)":"(?:[^"\\]|\\.)*"/gi
 /** pgw_<id>_<secret> in any sentence; the id may be shown. */
-const token = /\b(pgw_[A-Za-z0-9-]+_)[A-Za-z0-9_-]{40,}/g
-/** A token of Vault's, e.g. hvs.CAESIJ..., and of OpenBao's or an old Vault's, s.x7dW.... */
-const vaultToken = /\b(hv[bsr]|[bsr])\.[A-Za-z0-9_-]{20,}/g
+const token = /(pgw_[A-Za-z0-9-]+_)[A-Za-z0-9_-]{40,}/g
+/**
+ * A token of Vault's, e.g. hvs.CAESIJ..., and of OpenBao's or an old Vault's, s.x7dW.... At the beginning of
+ * a line the letter before it is that of JSON's \n.
+ */
+const vaultToken = /(?:\b|(?<=\\[bfnrt]|\\u[\da-f]{4}))(hv[bsr]|[bsr])\.[A-Za-z0-9_-]{20,}/g
 /** scheme://user:password@host. */
 const userInfo = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*:)[^\s/@"]+@/gi
+
+/** Escapes in a line of JSON: those that stay, stacks' line breaks among them; and those of control characters. */
+const escapes = /(\\n(?= +at |caused by: )|\\["\\])|\\(?:[bfnrt]|u[\da-f]{4})/g
+/** Commands to terminals that JSON lets stand as they are, and what turns the direction of reading. */
+const unescaped = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
 export const standardError = 2
 
@@ -57,7 +66,7 @@ export async function openLog({ level, format, destination }: LogOptions): Promi
     )
   }
   const { default: pretty } = await import('pino-pretty')
-  const shown = pretty({
+  const people = pretty({
     destination,
     // What is said last must be seen, also when the process ends with it.
     sync: true,
@@ -65,23 +74,34 @@ export async function openLog({ level, format, destination }: LogOptions): Promi
     translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
     singleLine: true,
   })
-  return logTo(level, shown)
+  return logTo(level, people, (line) => harmless(hidden(line)))
 }
 
-function logTo(level: LogLevel, destination: DestinationStream): AdjustableLog {
+function hidden(line: string): string {
+  return line
+    .replace(secretField, '"$1":"[redacted]"')
+    .replace(token, '$1[redacted]')
+    .replace(vaultToken, '$1.[redacted]')
+    .replace(userInfo, '$1[redacted]@')
+    .replace(unescaped, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/** A client's name may move the cursor and write lines of its own: on a terminal one sees that it would. */
+function harmless(line: string): string {
+  return line.replace(escapes, (found, stays?: string) => stays ?? `\\${found}`)
+}
+
+function logTo(
+  level: LogLevel,
+  destination: DestinationStream,
+  written: (line: string) => string = hidden,
+): AdjustableLog {
   return pino(
     {
       level,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      hooks: {
-        streamWrite: (line) =>
-          line
-            .replace(secretField, '"$1":"[redacted]"')
-            .replace(token, '$1[redacted]')
-            .replace(vaultToken, '$1.[redacted]')
-            .replace(userInfo, '$1[redacted]@'),
-      },
+      hooks: { streamWrite: written },
     },
     destination,
   )

@@ -135,6 +135,20 @@ describe('the control plane', () => {
     expect((await app.request('/readyz')).status).toBe(200)
   })
 
+  it('counts once for all who scrape at the same time, and anew for who comes later', async () => {
+    let counted = 0
+    const text = async () => {
+      counted += 1
+      const answer = `up ${counted}\n`
+      await new Promise((resolve) => setImmediate(resolve))
+      return answer
+    }
+    const app = createApi({ checks: [], metrics: { ...metrics, text }, onDefect: () => undefined })
+    const scrape = async () => (await app.request('/metrics')).text()
+    expect(await Promise.all([scrape(), scrape(), scrape()])).toEqual(Array(3).fill('up 1\n'))
+    expect(await scrape()).toBe('up 2\n')
+  })
+
   it('says where the metrics are, where they have a listener of their own', async () => {
     const app = createApi({ checks: [], metrics: { port: 9432 }, onDefect: () => undefined })
     const response = await app.request('/metrics')

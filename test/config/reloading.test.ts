@@ -110,6 +110,7 @@ describe('a reload', () => {
     ['roles', 'roles: { clerk: { includes: [read_only] } }'],
     ['sessionContext', "sessionContext: { app.who: '{{principal}}' }"],
     ['tokens', 'tokens: { sittingLogins: 3 }'],
+    ['workers', 'workers: 2'],
   ]
 
   it.each(sections)(

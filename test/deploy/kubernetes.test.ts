@@ -23,7 +23,7 @@ const configurations = files.filter((file) => file.endsWith('/pgwarden.yaml'))
 const isCustomization = (document: unknown): boolean =>
   /^(Kustomization|Component)$/.test(String(keyed(document)['kind']))
 const objects = files
-  .filter((file) => !configurations.includes(file) && !file.endsWith('/egress.yaml'))
+  .filter((file) => !configurations.includes(file) && !file.endsWith('/network.yaml'))
   .flatMap((file) => documents(file).map((document) => ({ file, document })))
 
 const published = keyed(JSON.parse(readFileSync('test/fixtures/schemas/kubernetes.json', 'utf8')))
@@ -175,4 +175,15 @@ it('a client may connect to the two ports alone, and Prometheus to the third', (
     { from: { 'pgwarden/clients': 'allowed' }, ports: ['postgresql', 'api'] },
     { from: { 'kubernetes.io/metadata.name': 'monitoring' }, ports: ['metrics'] },
   ])
+})
+
+it('the load balancer that the example believes may connect', async () => {
+  const example = `${root}/overlays/example`
+  const { listen } = await deployedConfig(`${example}/pgwarden.yaml`)
+  const [added] = documents(`${example}/network.yaml`)
+  const letIn = [added]
+    .flat()
+    .filter((operation) => at(operation, 'path') === '/spec/ingress/-')
+    .map((operation) => at(operation, 'value', 'from', 0, 'ipBlock', 'cidr'))
+  expect(letIn).toEqual(listen[0].proxyProtocolFrom)
 })

@@ -53,6 +53,12 @@ describe('the log', () => {
     ['a password with quotes in it', { password: `"${value}\\"${value}` }, ''],
     ['a token in a field', { given: token }, ''],
     ['a token in the message', {}, `login with ${token} failed`],
+    ['a token on a line of its own', { given: `x\n${token}` }, ''],
+    [
+      'a token of Vault on a line of its own',
+      { given: `x\n\u001bhvs.${value}` },
+      `a\thvs.${value}`,
+    ],
     ['a token in an error', { err: new Error(`bad password ${token}`) }, ''],
     ['a token in the cause of an error', { err: new Error('x', { cause: new Error(token) }) }, ''],
     ['a token of Vault in a sentence', {}, `X-Vault-Token: hvs.${value}${value}`],
@@ -74,6 +80,32 @@ describe('the log', () => {
     const { log, written } = await fixture()
     log.info({}, `login with ${token}`)
     expect(written[0]).toContain('pgw_abcdefghijklmnop_[redacted]')
+  })
+
+  it('lets no client write on the terminal of whoever reads it', async () => {
+    let written = ''
+    const destination = new Writable({
+      write: (chunk, _encoding, done) => {
+        written += String(chunk)
+        done()
+      },
+    })
+    const log = await openLog({ level: 'info', format: 'pretty', destination })
+    const evil = 'x\u001b[2J\u009b2J\u007f\b\r\n[2026-01-01 00:00:00.000] INFO: forged \u202e'
+    log.warn({ principal: evil, [evil]: 1, err: new Error(evil) }, `login of "${evil}"`)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: it is about these
+    expect(written).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
+    expect(written).not.toMatch(/^\[2026-01-01/m)
+    expect(written).toContain('\\u001b[2J\\u009b2J')
+    // Of an error's stack each frame still has a line.
+    expect(written).toMatch(/\n +at /)
+  })
+
+  it('shows commands to a terminal as text in JSON too, where cat would obey them', async () => {
+    const { log, written } = await fixture()
+    log.info({ principal: 'x\u009b2J' }, 'm')
+    expect(written[0]).toContain('"x\\u009b2J"')
+    expect(parseLine(written[0] ?? '')).toMatchObject({ principal: 'x\u009b2J' })
   })
 
   it('shows people the same on one line, secrets hidden', async () => {
