@@ -891,6 +891,17 @@ describe('a target that is configured in another way', () => {
     },
   )
 
+  it('gives no login of before when no new one can be had', async () => {
+    const rig = new LeaseRig()
+    const leases = rig.process()
+    const grant = rig.grant()
+    await leases.acquire(grant)
+    rig.reconfigure('same place')
+    leases.supersede()
+    rig.engine.issuing = () => Promise.reject(new NotIssued(away))
+    await expect(leases.acquire(grant)).rejects.toBe(away)
+  })
+
   it('gives nobody a login of before that was being made for them', async () => {
     const rig = new LeaseRig()
     const leases = rig.process()
