@@ -23,7 +23,14 @@ import { asksVault, type JournalConfig, journalOf } from './journal.ts'
 import { type LimitsConfig, limitOf, limitsOf, type TimesConfig, timesOf } from './limits.ts'
 import { loginsOf } from './logins.ts'
 import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
-import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
+import {
+  danglingAlias,
+  invalid,
+  type Problem,
+  problemsOf,
+  type Source,
+  unparsable,
+} from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
 import { claimsNeeded, contextOf, type SessionContext } from './session-context.ts'
@@ -157,10 +164,7 @@ export function parseConfig(
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true })
   const source = { fileName, document, lines }
   const [broken] = document.errors
-  if (broken !== undefined) {
-    const message = `${place(source, broken.pos[0])}${broken.message}`
-    throw new Failure('invalid_configuration', { message })
-  }
+  if (broken !== undefined) throw unparsable(source, broken.pos[0], broken.message)
   const directory = dirname(resolve(fileName))
   const fromHere = (path: string): string => resolve(directory, path)
   const schema = configSchema(
@@ -197,7 +201,7 @@ function plain(source: Source): unknown {
     return source.document.toJS()
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    throw invalid(source, [{ path: [], message }])
+    throw unparsable(source, danglingAlias(source), message)
   }
 }
 

@@ -202,7 +202,7 @@ async function open(
   trace: LoginTrace,
 ): Promise<Omit<LoggedIn, 'seat' | 'traceId'>> {
   const { grant } = authorization
-  const { target, policy, remit, context, readOnly, mayBecomeAnother } = terms.opened
+  const { target, policy, remit, context, readOnly, mayBecomeAnother } = terms.now
   const settings = allowedSettings(policy, remit, parameters)
   const required = requiredPins(readOnly)
 

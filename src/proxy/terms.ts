@@ -66,8 +66,11 @@ function termsOf(
 
 /** Of one session, from its login on. */
 export class LiveTerms {
-  /** As they were at login: what a live session cannot change goes by them. */
-  readonly opened: Terms
+  /**
+   * As they were at login: what a live session cannot change goes by them. No more of them: a session would keep
+   * the policy that it was opened under, with all that it remembers, after each change that it lives through.
+   */
+  readonly opened: Pick<Terms, 'recording' | 'maxStatementBytes'>
   readonly #rulebook: { readonly current: Rulebook }
   readonly #grant: Grant
   readonly #certificate: ClientCertificate | undefined
@@ -87,8 +90,9 @@ export class LiveTerms {
     this.#grant = grant
     this.#certificate = certificate
     this.#at = at
-    this.opened = termsOf(at, grant, certificate)
-    this.#terms = this.opened
+    this.#terms = termsOf(at, grant, certificate)
+    const { recording, maxStatementBytes } = this.#terms
+    this.opened = { recording, maxStatementBytes }
   }
 
   /** As they are now. @throws Failure when the session cannot go on under them. */
