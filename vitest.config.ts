@@ -85,6 +85,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/conformance/**'],
           setupFiles: ['test/support/no-network.ts'],
+          // On two cores, with neighbours, what takes one second may take ten.
+          testTimeout: 20_000,
         },
       },
       {

@@ -21,7 +21,10 @@ export function chainsOfRun(part: Part): readonly string[] {
 }
 
 /** Call it with the journal open: its directory is there then. */
-export function keptChains({ part, config }: Run, journal: Journal): readonly KeptChain[] {
+export function keptChains(
+  { part, config }: Pick<Run, 'part' | 'config'>,
+  journal: Pick<Journal, 'record'>,
+): readonly KeptChain[] {
   const own = {
     chain: ownChain(part),
     record: (fields: string) => journal.record(fields, { durable: true }),

@@ -83,7 +83,7 @@ describe('an identity provider', () => {
 
 describe('the control plane', () => {
   it('takes plaintext from this machine alone, where nothing else is written', () => {
-    expect(parsed('').http).toEqual({
+    expect(parsed('').http).toMatchObject({
       address: '127.0.0.1',
       port: 8432,
       tls: undefined,

@@ -110,6 +110,7 @@ describe('a reload', () => {
     ['roles', 'roles: { clerk: { includes: [read_only] } }'],
     ['sessionContext', "sessionContext: { app.who: '{{principal}}' }"],
     ['tokens', 'tokens: { sittingLogins: 3 }'],
+    ['workers', 'workers: 2'],
   ]
 
   it.each(sections)(
@@ -121,7 +122,7 @@ describe('a reload', () => {
       expect(told.every((each) => each === path || each.startsWith(`${path}.`))).toBe(true)
       expect(told.length).toBeGreaterThan(0)
       expect(changes.length > 0).toBe(isReloaded(path))
-      const comparable = ({ settings, sha256, audit, ...config }: Config) => ({
+      const comparable = ({ settings, sha256, source, audit, ...config }: Config) => ({
         ...config,
         audit: { ...audit, recording: ['read_only', 'admin'].map(audit.recording) },
       })

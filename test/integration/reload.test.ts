@@ -1,8 +1,16 @@
 // A configuration that is read again while sessions run statements: what it denies is denied from one record of
 // the journal on, what it does not speak of goes on, and one that cannot be used changes nothing.
 
+import { queryObjects } from 'node:v8'
+import { OpenAPIHono } from '@hono/zod-openapi'
 import { Client, DatabaseError } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { Settings } from '../../src/config/differences.ts'
+import { Administration } from '../../src/credentials/administration.ts'
+import { JournalReader } from '../../src/journal/reader.ts'
+import { Catalog } from '../../src/policy/catalog.ts'
+import { Policy } from '../../src/policy/policy.ts'
+import { Connector } from '../../src/upstream/connector.ts'
 import { eventually } from '../support/eventually.ts'
 import { build, Run } from '../support/executable.ts'
 import { accessLines, introduce, type Person } from '../support/people.ts'
@@ -233,4 +241,42 @@ describe('pgwarden reload', () => {
     expect(run.stdout).toMatch(/^SETTING +FROM +TO\nlog\.level +info +warn\n/)
     expect(run.stderr).toContain('waiting for a restart: http.url')
   })
+})
+
+describe('reloads one after the other', () => {
+  it('leave nothing behind: old rules, old APIs and old ways to targets are collected', async () => {
+    // In this process, where one can look.
+    const here = await Warden.start(inject('adminUrl'), {
+      beside: warden,
+      access: accessLines,
+      roles: ['clerk:', '  includes: [read_limited_write]', '  relations: { deny: [secret_0.*] }'],
+      moreRoles: ['clerk'],
+      shop: ['connectTimeout: 5001ms'],
+    })
+    const kept = () =>
+      [Policy, Settings, Connector, Administration, Catalog, OpenAPIHono, JournalReader].map(
+        (kind) => [kind.name, queryObjects(kind, { format: 'count' })],
+      )
+    try {
+      const client = await here.connect('clerk')
+      const reload = async (from: number, to: number): Promise<void> => {
+        for (let count = from; count < to; count++) {
+          await here.edit((text) =>
+            text
+              .replace(/secret_\d+/, `secret_${count}`)
+              .replace(/connectTimeout: \d+/, `connectTimeout: ${5_001 + count}`),
+          )
+          expect((await admin.at(here).reload()).changeCount).toBe(2)
+          expect(await works(client)).toBe(true)
+        }
+      }
+      await reload(1, 4)
+      const before = kept()
+      await reload(4, 20)
+      expect(kept()).toEqual(before)
+      await client.end()
+    } finally {
+      await here.stop()
+    }
+  }, 60_000)
 })
