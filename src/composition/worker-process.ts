@@ -93,8 +93,8 @@ async function serve(
   return { run, journal: ground.journal, dataPlane: await openDataPlane(run, ground) }
 }
 
-function configOf({ file, text }: ConfigText): Config {
-  return parseConfig(text, file)
+function configOf({ file, text, files }: ConfigText): Config {
+  return parseConfig(text, file, process.env, files)
 }
 
 async function untilFree(directory: string, chain: string): Promise<void> {

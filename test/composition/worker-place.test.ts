@@ -219,12 +219,12 @@ describe('a worker', () => {
   })
 })
 
+const config = { file: 'f', text: '', files: new Map<string, string>() }
+
 const begin: ToWorker = {
   type: 'begin',
-  data: { number: 1, of: 2, started: { file: 'f', text: '' }, read: { file: 'f', text: '' } },
+  data: { number: 1, of: 2, started: config, read: config },
 }
-
-const config = { file: 'f', text: 'another' }
 
 async function prepares(place: WorkerPlace): Promise<void> {
   const answer = place.ask({ type: 'prepare', config })

@@ -308,6 +308,19 @@ describe('a secret', () => {
     expect(parseConfig(store, 'pgwarden.yaml', env).store.url.reveal()).toBe('postgres://a:b@c/d')
   })
 
+  it('from a file is the same to a process that is started when the file is gone', async () => {
+    const text = minimal.replace('password: hidden', 'password: { file: password }')
+    const path = join(directory, 'pgwarden.yaml')
+    writeFileSync(path, text)
+    writeFileSync(join(directory, 'password'), 'from the file\n')
+    const before = await loadConfig(path)
+    rmSync(join(directory, 'password'))
+    const files = new Map([...before.source.files].map(([name, found]) => [name, found.reveal()]))
+    const after = parseConfig(text, path, {}, files)
+    expect(after.settings.differencesFrom(before.settings)).toEqual([])
+    expect(() => parseConfig(text, path, {})).toThrow('cannot be read')
+  })
+
   it.each([
     ['{ env: NOWHERE }', 'the environment variable NOWHERE is not set'],
     ['{ file: nowhere }', 'the file nowhere cannot be read (ENOENT)'],
