@@ -29,3 +29,19 @@ export async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>)
     signal.removeEventListener('abort', onAbort)
   }
 }
+
+/**
+ * Waits for the promise, and no longer than that: for a goodbye to somebody who may not be there any more. What
+ * it rejects with in time is thrown.
+ */
+export async function withinMs(ms: number, promise: Promise<unknown> | undefined): Promise<void> {
+  const enough = new AbortController()
+  const timer = setTimeout(() => enough.abort(), ms)
+  try {
+    await unlessAborted(enough.signal, promise ?? Promise.resolve())
+  } catch (error) {
+    if (!enough.signal.aborted) throw error
+  } finally {
+    clearTimeout(timer)
+  }
+}

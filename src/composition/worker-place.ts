@@ -67,6 +67,8 @@ export class WorkerPlace {
   readonly #questions = new Map<number, (answer: Answer) => void>()
   #asked = 0
   #process: WorkerProcess | undefined
+  /** The one that has said that it can go on with another configuration. */
+  #prepared: WorkerProcess | undefined
   #serves = false
   #servedSince = 0
   #silentLooks = 0
@@ -108,9 +110,11 @@ export class WorkerPlace {
 
   /** Never rejects, and does not wait for longer. */
   ask(question: Question, limitMs = answerMs): Promise<Answer> {
+    if (question.type === 'prepare') this.#prepared = undefined
     if (!this.#serves) return Promise.resolve({ type: 'none', why: 'it is being started' })
     this.#asked += 1
     const number = this.#asked
+    const asked = this.#process
     return new Promise((resolve) => {
       const late = setTimeout(() => {
         answered({ type: 'none', why: `it does not answer within ${limitMs} ms` })
@@ -118,6 +122,7 @@ export class WorkerPlace {
       const answered = (answer: Answer): void => {
         clearTimeout(late)
         this.#questions.delete(number)
+        if (answer.type === 'prepare' && answer.problem === undefined) this.#prepared = asked
         resolve(answer)
       }
       this.#questions.set(number, answered)
@@ -125,9 +130,12 @@ export class WorkerPlace {
     })
   }
 
-  /** What was prepared is to be gone by. Who is being started began with what was before, and begins again. */
+  /**
+   * What was prepared is to be gone by. Who has prepared nothing began with what was before, though it may serve
+   * by now, and would go on by rules that hold no more: it begins again.
+   */
   reload(): void {
-    if (this.#serves) this.tell({ type: 'reload' })
+    if (this.#process === this.#prepared) this.tell({ type: 'reload' })
     else this.#process?.kill()
   }
 

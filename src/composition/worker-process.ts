@@ -57,6 +57,8 @@ let starting: Promise<void> = Promise.resolve()
 let stops: Stops | undefined
 /** Another configuration, that is waited for the word to go by. */
 let prepared: Prepared | undefined
+/** How often it was asked to prepare. */
+let asked = 0
 let ending: Promise<void> | undefined
 /** Sessions have been given time enough to end. */
 const enough = new AbortController()
@@ -91,8 +93,8 @@ async function serve(
   return { run, journal: ground.journal, dataPlane: await openDataPlane(run, ground) }
 }
 
-function configOf({ file, text }: ConfigText): Config {
-  return parseConfig(text, file)
+function configOf({ file, text, files }: ConfigText): Config {
+  return parseConfig(text, file, process.env, files)
 }
 
 async function untilFree(directory: string, chain: string): Promise<void> {
@@ -119,8 +121,12 @@ async function prepare(
   config: ConfigText,
 ): Promise<WordedProblem | undefined> {
   prepared = undefined
+  asked += 1
+  const number = asked
   try {
-    prepared = await run.inForce.prepare(configOf(config), journal)
+    const done = await run.inForce.prepare(configOf(config), journal)
+    // Who was asked again meanwhile is told to go by the later one.
+    if (number === asked) prepared = done
     return undefined
   } catch (error) {
     return problemIn(error)

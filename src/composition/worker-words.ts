@@ -13,9 +13,11 @@ export interface WorkerData {
   readonly read: ConfigText
 }
 
+/** With what it names: each worker is to have the same, at whatever time it is started. */
 export interface ConfigText {
   readonly file: string
   readonly text: string
+  readonly files: ReadonlyMap<string, string>
 }
 
 export type Question =

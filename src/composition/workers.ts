@@ -102,8 +102,9 @@ async function prepared(place: WorkerPlace, wanted: Config): Promise<void> {
   })
 }
 
-function configText({ source: { file, text } }: Config): ConfigText {
-  return { file, text: text.reveal() }
+function configText({ source: { file, text, files } }: Config): ConfigText {
+  const read = new Map([...files].map(([path, found]) => [path, found.reveal()]))
+  return { file, text: text.reveal(), files: read }
 }
 
 function problemIn(answer: Answer): string | undefined {

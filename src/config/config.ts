@@ -23,7 +23,14 @@ import { asksVault, type JournalConfig, journalOf } from './journal.ts'
 import { type LimitsConfig, limitOf, limitsOf, type TimesConfig, timesOf } from './limits.ts'
 import { loginsOf } from './logins.ts'
 import { type ChannelConfig, channelProblems, channelsOf } from './notifications.ts'
-import { invalid, type Problem, place, problemsOf, type Source } from './problems.ts'
+import {
+  danglingAlias,
+  invalid,
+  type Problem,
+  problemsOf,
+  type Source,
+  unparsable,
+} from './problems.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { type RawTarget, type ServerConfig, serverProblems, serversOf } from './servers.ts'
 import { claimsNeeded, contextOf, type SessionContext } from './session-context.ts'
@@ -34,7 +41,12 @@ export interface Config {
   /** Of the file, in lower-case hexadecimal. */
   readonly sha256: string
   /** What it was made of, for other processes of the same run: the file may be another by then. */
-  readonly source: { readonly file: string; readonly text: Secret }
+  readonly source: {
+    readonly file: string
+    readonly text: Secret
+    /** What it names and was read with it, by absolute path: there may be something else by now, or nothing. */
+    readonly files: ReadonlyMap<string, Secret>
+  }
   /** How many processes serve clients: 1, and this one does everything. `auto` is one for each core. */
   readonly workers: number | 'auto'
   /** All of it as it was read, to be compared with another. */
@@ -144,29 +156,32 @@ export async function loadConfig(path: string): Promise<Config> {
 }
 
 /**
- * `fileName` stands in the messages, and relative paths start at its directory.
+ * `fileName` stands in the messages, and relative paths start at its directory. `known` are the texts of files
+ * that were read before, by absolute path, and are not read again.
  * @throws Failure invalid_configuration
  */
 export function parseConfig(
   text: string,
   fileName: string,
   env: Readonly<Record<string, string | undefined>> = process.env,
+  known: ReadonlyMap<string, string> = new Map(),
 ): Config {
   const lines = new LineCounter()
   // Several databases on one server share most of their lines: merge keys (`<<: *anchor`).
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true })
   const source = { fileName, document, lines }
   const [broken] = document.errors
-  if (broken !== undefined) {
-    const message = `${place(source, broken.pos[0])}${broken.message}`
-    throw new Failure('invalid_configuration', { message })
-  }
+  if (broken !== undefined) throw unparsable(source, broken.pos[0], broken.message)
   const directory = dirname(resolve(fileName))
   const fromHere = (path: string): string => resolve(directory, path)
-  const schema = configSchema(
-    { env, readFile: (path) => readFileSync(fromHere(path), 'utf8') },
-    fromHere,
-  )
+  const files = new Map<string, Secret>()
+  const read = (path: string): string => {
+    const there = fromHere(path)
+    const found = known.get(there) ?? readFileSync(there, 'utf8')
+    files.set(there, new Secret(found))
+    return found
+  }
+  const schema = configSchema({ env, readFile: read }, fromHere)
   const written = plain(source)
   const parsed = schema.safeParse(written)
   if (!parsed.success) throw invalid(source, problemsOf(parsed.error.issues, source))
@@ -186,7 +201,7 @@ export function parseConfig(
   return {
     ...configOf(parsed.data, [...predefinedRoles, ...roles]),
     sha256: hash('sha256', text, 'hex'),
-    source: { file: resolve(fileName), text: new Secret(text) },
+    source: { file: resolve(fileName), text: new Secret(text), files },
     settings: new Settings(parsed.data, written),
   }
 }
@@ -197,7 +212,7 @@ function plain(source: Source): unknown {
     return source.document.toJS()
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    throw invalid(source, [{ path: [], message }])
+    throw unparsable(source, danglingAlias(source), message)
   }
 }
 

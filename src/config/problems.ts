@@ -11,6 +11,7 @@ import {
   isSeq,
   type LineCounter,
   type Pair,
+  visit,
   type YAMLMap,
 } from 'yaml'
 import type { z } from 'zod'
@@ -23,6 +24,8 @@ export interface Problem {
   readonly message: string
   /** Whether the key itself is wrong, rather than what stands behind it. */
   readonly atKey?: boolean
+  /** Whether the key is not to be printed. */
+  readonly hidden?: boolean
 }
 
 /** A YAML text that can say where in it something stands. */
@@ -38,11 +41,7 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source):
     const path = asWritten(issue.path, source.document)
     switch (issue.code) {
       case 'unrecognized_keys':
-        return issue.keys.map((key) => ({
-          path: [...path, key],
-          message: 'unknown key',
-          atKey: true,
-        }))
+        return issue.keys.map((key) => unknownKey([...path, key], source))
       case 'invalid_key':
         return [{ path, message: issue.issues[0]?.message ?? issue.message, atKey: true }]
       default: {
@@ -51,6 +50,17 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], source: Source):
       }
     }
   })
+}
+
+/** Without its blank, `{ password:secret }` is a key and no value: then the place has to do. */
+function unknownKey(path: Path, { document }: Source): Problem {
+  const { node } = locate(document, path)
+  const isEmpty = node === null || (isScalar(node) && node.value === null)
+  const looksLikeOne = /^[A-Za-z][A-Za-z0-9_.-]{0,62}$/.test(String(path.at(-1)))
+  if (looksLikeOne && !isEmpty) return { path, message: 'unknown key', atKey: true }
+  const message =
+    'unknown key, which is not shown: it may be a value (is there a blank behind each colon?)'
+  return { path, message, atKey: true, hidden: true }
 }
 
 /** The path as the file has it: one may stand there for a list of one, a text for a mapping of one key. */
@@ -76,13 +86,35 @@ export function invalid(source: Source, problems: readonly Problem[]): Failure {
 }
 
 /** `file:line:column: `, the beginning of every message. */
-export function place(source: Source, offset: number): string {
+function place(source: Source, offset: number): string {
   const { line, col } = source.lines.linePos(offset)
   return `${source.fileName}:${Math.max(line, 1)}:${Math.max(col, 1)}: `
 }
 
-function describe(source: Source, { path, message, atKey = false }: Problem): string {
-  const name = path.map(String).join('.')
+/** A problem of the text itself, without what the parser quotes of it: `password: *secret` is an alias to it. */
+export function unparsable(source: Source, offset: number, message: string): Failure {
+  const said = message.replace(/(?<=\S): .*|\s*\\.*/s, '')
+  return new Failure('invalid_configuration', { message: `${place(source, offset)}${said}` })
+}
+
+/** Where an alias is of which there is no anchor. */
+export function danglingAlias({ document }: Source): number {
+  let offset = 0
+  visit(document, {
+    Alias: (_, alias) => {
+      if (alias.resolve(document) !== undefined) return undefined
+      offset = alias.range?.[0] ?? 0
+      return visit.BREAK
+    },
+  })
+  return offset
+}
+
+function describe(
+  source: Source,
+  { path, message, atKey = false, hidden = false }: Problem,
+): string {
+  const name = (hidden ? path.slice(0, -1) : path).map(String).join('.')
   const where = place(source, locate(source.document, path, atKey).offset)
   return `${where}${name === '' ? '' : `${name}: `}${message}`
 }

@@ -4,6 +4,7 @@
 import { DatabaseError, Pool, type PoolClient, type QueryResultRow } from 'pg'
 import { Failure } from '../errors.ts'
 import type { Secret } from '../secret.ts'
+import { withinMs } from '../waiting.ts'
 
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database` */
@@ -24,6 +25,9 @@ export interface Statements {
   run(text: string, values?: unknown[]): Promise<number>
 }
 
+/** For all connections to be over. */
+const closeMs = 2_000
+
 export class Database implements Statements {
   readonly #pool: Pool
 
@@ -39,6 +43,8 @@ export class Database implements Statements {
       // A server that has vanished cannot keep its own limit; this one is ours, a little later.
       query_timeout: statementTimeoutMs + 1_000,
       keepAlive: true,
+      // One that cannot be closed does not keep the process from its end.
+      allowExitOnIdle: true,
       // The driver reads times in no other style, whatever the server's configuration prefers.
       options: '-c datestyle=ISO',
       fallback_application_name: 'pgwarden store',
@@ -89,8 +95,9 @@ export class Database implements Statements {
     }
   }
 
-  close(): Promise<void> {
-    return this.#pool.end()
+  /** Within a limit: a server that has fallen silent never says that a connection is over. */
+  async close(): Promise<void> {
+    await withinMs(closeMs, this.#pool.end())
   }
 }
 

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import type { Clock } from '../clock.ts'
 import type { Secret } from '../secret.ts'
+import { withinMs } from '../waiting.ts'
 import { connectionString } from './database.ts'
 import { seal, sealKeyBytes, unseal } from './seal.ts'
 
@@ -31,6 +32,8 @@ interface Connection {
 
 const channel = 'pgwarden'
 const answerWithinMs = 5_000
+/** For a connection to be over. */
+const closeMs = 1_000
 const heartbeatMs = 5_000
 /** A process that was not heard for so long is gone. */
 const silentMs = 3 * heartbeatMs
@@ -76,7 +79,8 @@ export class Notices {
     clearInterval(this.#heartbeat)
     await this.tell(goodbye, {})
     this.#stopping.abort()
-    await this.#running
+    // A server that has fallen silent never says that the connection is over.
+    await withinMs(closeMs, this.#running)
   }
 
   /** How many other processes listen, as far as is known; 0 also while nobody can be heard. */

@@ -146,6 +146,35 @@ describe('a worker', () => {
     expect(await other).toEqual({ type: 'works', problem: 'full' })
   })
 
+  it('goes by another configuration when it has said that it can', async () => {
+    const place = await startedPlace()
+    await prepares(place)
+    place.reload()
+    expect(latest().told.at(-1)).toEqual({ type: 'reload' })
+    expect(latest().killed).toBe(false)
+  })
+
+  it('that came to serve while the others prepared does not go on with what it began with', async () => {
+    const place = await startedPlace()
+    latest().end('exit status 1')
+    vi.advanceTimersByTime(0)
+    latest().says({ type: 'loaded' })
+    expect(await place.ask({ type: 'prepare', config })).toMatchObject({ type: 'none' })
+    latest().says({ type: 'running', ports: [6432] })
+    place.reload()
+    expect(latest().killed).toBe(true)
+  })
+
+  it('that took the place of one that had prepared does not go on with what it began with', async () => {
+    const place = await startedPlace()
+    await prepares(place)
+    latest().end('killed by SIGKILL')
+    vi.advanceTimersByTime(0)
+    latest().serves()
+    place.reload()
+    expect(latest().killed).toBe(true)
+  })
+
   it('drains until it is done or until it is told to hurry, and is not replaced when it ends', async () => {
     const place = await startedPlace()
     const enough = new AbortController()
@@ -190,9 +219,17 @@ describe('a worker', () => {
   })
 })
 
+const config = { file: 'f', text: '', files: new Map<string, string>() }
+
 const begin: ToWorker = {
   type: 'begin',
-  data: { number: 1, of: 2, started: { file: 'f', text: '' }, read: { file: 'f', text: '' } },
+  data: { number: 1, of: 2, started: config, read: config },
+}
+
+async function prepares(place: WorkerPlace): Promise<void> {
+  const answer = place.ask({ type: 'prepare', config })
+  latest().says({ type: 'answered', number: 1, answer: { type: 'prepare', problem: undefined } })
+  expect(await answer).toEqual({ type: 'prepare', problem: undefined })
 }
 
 function newPlace(): WorkerPlace {

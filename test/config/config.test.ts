@@ -308,6 +308,19 @@ describe('a secret', () => {
     expect(parseConfig(store, 'pgwarden.yaml', env).store.url.reveal()).toBe('postgres://a:b@c/d')
   })
 
+  it('from a file is the same to a process that is started when the file is gone', async () => {
+    const text = minimal.replace('password: hidden', 'password: { file: password }')
+    const path = join(directory, 'pgwarden.yaml')
+    writeFileSync(path, text)
+    writeFileSync(join(directory, 'password'), 'from the file\n')
+    const before = await loadConfig(path)
+    rmSync(join(directory, 'password'))
+    const files = new Map([...before.source.files].map(([name, found]) => [name, found.reveal()]))
+    const after = parseConfig(text, path, {}, files)
+    expect(after.settings.differencesFrom(before.settings)).toEqual([])
+    expect(() => parseConfig(text, path, {})).toThrow('cannot be read')
+  })
+
   it.each([
     ['{ env: NOWHERE }', 'the environment variable NOWHERE is not set'],
     ['{ file: nowhere }', 'the file nowhere cannot be read (ENOENT)'],
@@ -524,6 +537,27 @@ describe('a mistake in a configuration is named with file, line, column and path
     expect(complaints('store: {}\nstore: {}\n')[0]).toMatch(/^pgwarden\.yaml:2:1: .*unique/)
     expect(complaints('')[0]).toMatch(/^pgwarden\.yaml:1:1: expected a mapping/)
   })
+
+  it.each([
+    // Each begins as something else than a text does in YAML.
+    ['*hunter2', '12:19: Unresolved alias (the anchor must be set before the alias)'],
+    ['| hunter2', '12:21: Not a YAML token'],
+    ['>hunter2', '12:20: Block scalar header includes extra characters'],
+    ['!a!hunter2 b', '12:19: Could not resolve tag'],
+    ['"hunt\\qer2"', '12:24: Invalid escape sequence'],
+  ])('and a password %s that YAML takes for something else is not shown', (password, sentence) => {
+    const text = changed('password: hidden', `password: ${password}`)
+    expect(complaints(text)).toEqual([`pgwarden.yaml:${sentence}`])
+  })
+
+  it.each(['{ user: a, password:hunter2 }', '{ user: a, "pass word": hunter2, hunter2: }'])(
+    'and a password in %s that has become a key is not shown',
+    (broker) => {
+      const all = complaints(changed(/broker:\n( {8}.*\n)+/, `broker: ${broker}\n`)).join('\n')
+      expect(all).toContain('broker: unknown key, which is not shown')
+      expect(all).not.toContain('hunter2')
+    },
+  )
 
   it('and so are aliases that would fill the memory', () => {
     const levels = Array.from({ length: 9 }, (_, i) => {

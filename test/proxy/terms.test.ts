@@ -9,6 +9,7 @@ import { Policy } from '../../src/policy/policy.ts'
 import type { RoleDefinition } from '../../src/policy/roles.ts'
 import type { Rulebook, Target } from '../../src/proxy/ports.ts'
 import { LiveTerms } from '../../src/proxy/terms.ts'
+import { heldBuffers } from '../support/held-memory.ts'
 
 const unlimited = shortest([])
 const shop: Target = {
@@ -235,9 +236,18 @@ it('a session that had to end does not come back with the configuration', () => 
   expect(terms.ended).toBe(ended)
 })
 
-it('a login keeps to the configuration that it began with, and what it opens does not', () => {
+it('a login that began under another configuration opens nothing that this one would not', () => {
   const [before, after] = [rulebook(), rulebook({ role: { readOnly: true } })]
   const terms = new LiveTerms({ current: after }, before, grant, undefined)
-  expect(terms.opened.readOnly).toBe(false)
+  expect(() => terms.now).toThrow(terms.ended)
   expect(terms.ended?.detail).toContain('read-only')
+})
+
+it('a session does not keep in memory the policy of a configuration that it has lived through', async () => {
+  const { terms, changed } = opened()
+  const before = new WeakRef(terms.now.policy)
+  changed({})
+  expect(terms.ended).toBeUndefined()
+  await heldBuffers()
+  expect(before.deref()).toBeUndefined()
 })
