@@ -16,6 +16,10 @@ export function leftover(before: Permissions, now: Permissions): string | undefi
   if (setting !== undefined && !now.settings.has('*')) {
     return `Its role may not change the settings ${setting} any more.`
   }
+  // Nobody else sees a session's temporary views, and a view is judged by what it is called.
+  if (before.commands.has('CREATE VIEW') && !sameRelations(before, now)) {
+    return 'Its role may touch other relations now, and may have made temporary views of those before.'
+  }
   // A prepared statement may have become another one where nobody saw it, and EXECUTE does not show it.
   return mayHideCode(before) && !mayHideCode(now)
     ? 'Its role may not run code that no statement shows any more.'
@@ -26,4 +30,8 @@ export function leftover(before: Permissions, now: Permissions): string | undefi
 function mayHideCode(may: Permissions): boolean {
   const hiding = ['DO', 'CREATE FUNCTION', 'CREATE PROCEDURE']
   return guardsOf(may).length === 0 && hiding.some((command) => may.commands.has(command))
+}
+
+function sameRelations(one: Permissions, other: Permissions): boolean {
+  return JSON.stringify(one.relations) === JSON.stringify(other.relations)
 }

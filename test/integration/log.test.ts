@@ -15,6 +15,7 @@ const known = new Set([
   ...['session', 'principal', 'grant', 'role', 'target', 'lease', 'engine', 'databaseRole'],
   ...['client', 'code', 'sqlstate', 'reason', 'count', 'part', 'err', 'result', 'seconds'],
   ...['version', 'instance', 'ports', 'httpPort', 'method', 'route', 'status', 'ms', 'trace'],
+  ...['delayMs', 'drainTimeoutMs', 'left'],
 ])
 /** In every statement of the test, once as a name and once as a value. */
 const marker = 'quicksilver'

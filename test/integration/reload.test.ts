@@ -121,7 +121,7 @@ describe('a reload under load', () => {
     expect(behind?.length).toBeGreaterThan(0)
     expect(new Set(before?.map(({ decision }) => decision))).toEqual(new Set(['allow']))
     expect(new Set(behind?.map(({ decision }) => decision))).toEqual(new Set(['deny']))
-    expect(await warden.journal('session.end')).toHaveLength(6)
+    await eventually(async () => (await warden.journal('session.end')).length === 6)
     expect(await warden.journal('config.reload')).toMatchObject([
       {
         by: 'SIGHUP',

@@ -145,6 +145,12 @@ describe('a session ends when', () => {
       { target: { sessionContext: new Map() } },
       'is settled at login, and has changed',
     ],
+    [
+      'it may have made temporary views of what it may not read any more',
+      { role: { commands: ['SELECT', 'CREATE VIEW'] } },
+      { role: { commands: ['SELECT', 'CREATE VIEW'], relations: { deny: ['hr.*'] } } },
+      'may have made temporary views',
+    ],
     ...['DO', 'CREATE FUNCTION', 'CREATE PROCEDURE'].map(
       (command): readonly [string, Says, Says, string] => [
         `it may have prepared by ${command} what nobody saw`,
