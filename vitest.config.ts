@@ -15,7 +15,6 @@ const waiting = [
   'workers',
   'monitoring',
   'rolling-restart',
-  'compose',
   'evasions-directly',
   'vault-sessions',
   'cancel',
