@@ -14,11 +14,12 @@ import { Policy } from '../../src/policy/policy.ts'
 import { predefinedRoles, type RoleDefinition } from '../../src/policy/roles.ts'
 import { Crowd } from '../../src/proxy/crowd.ts'
 import { type LoggedIn, type LoginDependencies, logIn } from '../../src/proxy/login.ts'
-import type { CrowdLimits, LeaseUse, Target } from '../../src/proxy/ports.ts'
+import type { LeaseUse, Target } from '../../src/proxy/ports.ts'
 import { Refusals } from '../../src/proxy/refusals.ts'
 import { Secret } from '../../src/secret.ts'
 import { untraced } from '../../src/telemetry/tracing.ts'
 import { emptyChain, HeldClock, MemoryStorage } from '../support/memory-journal.ts'
+import { shop, uncrowded } from '../support/shop-target.ts'
 import { silentMeter } from '../support/silent-meter.ts'
 
 const bounded: readonly RoleDefinition[] = [
@@ -37,30 +38,6 @@ const said = new Map([
   ['session_authorization', 'Lease_1'],
   ['is_superuser', 'off'],
 ])
-
-const unlimited = {
-  idleMs: undefined,
-  idleInTransactionMs: undefined,
-  transactionMs: undefined,
-  sessionMs: undefined,
-}
-const uncrowded: CrowdLimits = {
-  sessionsPerPrincipal: undefined,
-  sessionsPerGrant: undefined,
-  loginsPerSecond: undefined,
-}
-const shop: Target = {
-  name: 'shop',
-  database: 'db',
-  aliases: [],
-  serverNames: [],
-  clientCertificate: 'none',
-  limits: unlimited,
-  applicationName: [],
-  sessionContext: new Map(),
-  servers: [{ host: 'db', port: 5432 }],
-  sensitive: [],
-}
 
 /** Issues Lease_1, Lease_2 and so on, and writes down what becomes of each. */
 class Logins {

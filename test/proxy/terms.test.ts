@@ -4,25 +4,16 @@
 import { describe, expect, it } from 'vitest'
 import type { Grant } from '../../src/access/access.ts'
 import { usualRecording } from '../../src/audit/recording.ts'
-import { shortest } from '../../src/policy/permissions.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import type { RoleDefinition } from '../../src/policy/roles.ts'
 import type { Rulebook, Target } from '../../src/proxy/ports.ts'
 import { LiveTerms } from '../../src/proxy/terms.ts'
 import { heldBuffers } from '../support/held-memory.ts'
+import { shop as anyShop, uncrowded, unlimited } from '../support/shop-target.ts'
 
-const unlimited = shortest([])
 const shop: Target = {
-  name: 'shop',
-  database: 'db',
-  aliases: [],
-  serverNames: [],
-  clientCertificate: 'none',
-  limits: unlimited,
-  applicationName: [],
+  ...anyShop,
   sessionContext: new Map([['app.user', [{ type: 'principal' }]]]),
-  servers: [{ host: 'db', port: 5432 }],
-  sensitive: [],
 }
 const clerk: RoleDefinition = {
   name: 'clerk',
@@ -57,11 +48,7 @@ function rulebook({ role = {}, target = {}, parameters = 'none' }: Says = {}): R
     targets: new Map([[target.name ?? 'shop', { ...shop, ...target }]]),
     recording: () => ({ ...usualRecording, parameters }),
     maxStatementBytes: 1024,
-    limits: {
-      sessionsPerPrincipal: undefined,
-      sessionsPerGrant: undefined,
-      loginsPerSecond: undefined,
-    },
+    limits: uncrowded,
   }
 }
 

@@ -8,7 +8,6 @@ import { GrantChanges } from '../../src/access/grant-changes.ts'
 import { Journal } from '../../src/audit/journal.ts'
 import { usualRecording } from '../../src/audit/recording.ts'
 import { systemClock } from '../../src/clock.ts'
-import { shortest } from '../../src/policy/permissions.ts'
 import { Policy } from '../../src/policy/policy.ts'
 import type { RoleDefinition } from '../../src/policy/roles.ts'
 import { Listeners } from '../../src/proxy/listeners.ts'
@@ -17,23 +16,11 @@ import type { ServeDependencies } from '../../src/proxy/serve.ts'
 import { Secret } from '../../src/secret.ts'
 import { untraced } from '../../src/telemetry/tracing.ts'
 import { emptyChain, MemoryStorage } from './memory-journal.ts'
+import { shop, uncrowded } from './shop-target.ts'
 import { silentMeter } from './silent-meter.ts'
 import { ToyServer } from './toy-server.ts'
 import { WireClient } from './wire-client.ts'
 
-const unlimited = shortest([])
-const shop: Target = {
-  name: 'shop',
-  database: 'db',
-  aliases: [],
-  serverNames: [],
-  clientCertificate: 'none',
-  limits: unlimited,
-  applicationName: [],
-  sessionContext: new Map(),
-  servers: [{ host: 'db', port: 5432 }],
-  sensitive: [],
-}
 const grant: Grant = {
   id: 'g1',
   principal: 'alice',
@@ -55,11 +42,7 @@ function rulebookOf(clerk: Partial<RoleDefinition>, target: Partial<Target>): Ru
     targets: new Map([['shop', { ...shop, ...target }]]),
     recording: () => usualRecording,
     maxStatementBytes: 1024 * 1024,
-    limits: {
-      sessionsPerPrincipal: undefined,
-      sessionsPerGrant: undefined,
-      loginsPerSecond: undefined,
-    },
+    limits: uncrowded,
   }
 }
 
